@@ -1,0 +1,106 @@
+"""From maps to people, on the grid of the maps.
+
+    maps -> peaks -> limbs -> groups -> People
+
+The functions here work on arrays from anywhere. Their coordinates are cells of the given maps: the centre of the first
+cell is 0, 0, and a cell counts as eight pixels of the network's input in the rules that need pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from posecv.decoding.grouping import group
+from posecv.decoding.limbs import connect
+from posecv.decoding.peaks import Array, find_peaks, to_cells
+from posecv.decoding.single import strongest_peaks
+from posecv.errors import InputError
+from posecv.people import People
+from posecv.skeletons import Skeleton
+
+__all__ = ["decode_people", "decode_person"]
+
+
+def decode_people(maps: ArrayLike, skeleton: Skeleton, **thresholds: float) -> People:
+    """Decode the maps of a network into people.
+
+    Parameters
+    ----------
+    maps : (C, h, w) array
+        Heatmaps, background, part affinity fields in the skeleton's order. A batch of one, (1, C, h, w), will do.
+    skeleton : Skeleton
+        What the channels are.
+    **thresholds
+        Any of the names of `posecv.skeletons.Thresholds`; the others are the skeleton's own.
+
+    Returns
+    -------
+    People
+        In cells, best first. A person's score is the sum of the scores of its peaks and connections divided by the
+        number of keypoints and limbs that a person can have.
+
+    Raises
+    ------
+    InputError
+        If the array has another shape, or values that are not finite.
+
+    Notes
+    -----
+    OpenPose's algorithm (Cao et al., CVPR 2017) in its CUDA build's form.
+    """
+    maps = _checked(maps, skeleton.channels, skeleton)
+    if not skeleton.paf_channels:
+        raise InputError(f"{skeleton.name} has no part affinity fields, so its people cannot be told apart; use decode_person")
+    limits = replace(skeleton.thresholds, **thresholds)  # type: ignore[arg-type]
+    peaks = find_peaks(maps[: len(skeleton.keypoints)], limits.nms_threshold)
+    members, scores = group(connect(maps, skeleton, peaks, limits), peaks, skeleton, limits)
+    table = np.zeros((len(peaks.score) + 1, 3), np.float32)                       # its last row serves the missing ones
+    table[:-1, :2], table[:-1, 2] = to_cells(peaks.xy), peaks.score
+    scores = scores / np.float32(len(skeleton.keypoints) + len(skeleton.limbs))
+    order = np.argsort(-scores, kind="stable")
+    return People(table[members[order]], scores[order], skeleton)
+
+
+def decode_person(maps: ArrayLike, skeleton: Skeleton, *, threshold: float = 0.1) -> People:
+    """Decode the maps of a network into one person: the strongest peak of each heatmap.
+
+    Parameters
+    ----------
+    maps : (C, h, w) array
+        Heatmaps in the skeleton's order; what follows them is not looked at.
+    skeleton : Skeleton
+        What the channels are.
+    threshold : float
+        Keypoints that score this or less are missing.
+
+    Returns
+    -------
+    People
+        In cells; one person, or nobody where no keypoint was found. Its score is the mean of its keypoints', missing
+        ones counted as 0.
+
+    Raises
+    ------
+    InputError
+        If the array has another shape, or values that are not finite.
+    """
+    maps = _checked(maps, len(skeleton.keypoints), skeleton)
+    keypoints = strongest_peaks(maps[: len(skeleton.keypoints)], threshold)[None]
+    if not keypoints.any():
+        return People.empty(skeleton)
+    return People(keypoints, keypoints[..., 2].mean(axis=1), skeleton)
+
+
+def _checked(maps: ArrayLike, channels: int, skeleton: Skeleton) -> Array:
+    """The maps as a (C, h, w) float32 array of at least `channels` channels."""
+    array = np.asarray(maps, np.float32)
+    if array.ndim == 4 and len(array) == 1:
+        array = array[0]
+    if array.ndim != 3 or len(array) < channels or not array.size:
+        raise InputError(f"maps of shape {np.shape(maps)} are not ({channels}, height, width), which {skeleton.name} needs")
+    if not np.isfinite(array.sum()):
+        raise InputError("maps hold values that are not finite: the network's weights or its precision are broken")
+    return array

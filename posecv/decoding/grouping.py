@@ -1,0 +1,91 @@
+"""Grouping: from connections to people.
+
+All connections of all limbs are taken in the order of their strength. Each joins its two peaks unless that would give
+a person two of the same keypoint. This is the grouping of OpenPose's CUDA build, in which a peak belongs to one person
+at most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from posecv.decoding.limbs import Connections
+from posecv.decoding.peaks import Array, Index, Peaks
+from posecv.skeletons import Skeleton, Thresholds
+
+FEWEST_WITH_FEET = 4  # a person needs more keypoints than this besides the feet
+
+
+@dataclass
+class _Group:
+    """Peaks that belong together: keypoint -> peak, with OpenPose's counter and the sum of scores."""
+
+    peaks: dict[int, int]
+    count: int
+    score: float
+
+
+def group(connections: Connections, peaks: Peaks, skeleton: Skeleton, thresholds: Thresholds) -> tuple[Index, Array]:
+    """Join connections to people.
+
+    Returns
+    -------
+    members : (N, K) int array
+        Index of the peak of each keypoint of each person, -1 where there is none.
+    scores : (N,) float32 array
+        Sum of the scores of a person's peaks and connections.
+    """
+    groups = _join(connections, peaks, skeleton, thresholds.peak_share)
+    people = [g for g in groups if _is_person(g, skeleton.feet, thresholds)]
+    if not people:
+        people = [g for g in groups if _is_person(g, frozenset(), thresholds)]
+    members = np.full((len(people), len(skeleton.keypoints)), -1, np.intp)
+    for row, person in zip(members, people, strict=True):
+        row[list(person.peaks)] = list(person.peaks.values())
+    return members, np.array([person.score for person in people], np.float32)
+
+
+def _join(connections: Connections, peaks: Peaks, skeleton: Skeleton, peak_share: float) -> list[_Group]:
+    """Take the connections in falling order and grow, merge or leave groups."""
+    limb, start, end, score = connections
+    share = np.float32(peak_share)
+    rank = score + share * peaks.score[start] + share * peaks.score[end]
+    order = np.lexsort((end, start, limb, score, rank))[::-1]
+    peak_scores = peaks.score.tolist()
+    owner: dict[int, _Group] = {}
+    groups: list[_Group] = []
+    for k, a, b, field in zip(*(values[order].tolist() for values in connections), strict=True):
+        start_keypoint, end_keypoint = skeleton.limbs[k]
+        one, other = owner.get(a), owner.get(b)
+        if one is None and other is None:
+            new = _Group({start_keypoint: a, end_keypoint: b}, 2, peak_scores[a] + peak_scores[b] + field)
+            owner[a] = owner[b] = new
+            groups.append(new)
+        elif one is None or other is None:
+            grown = one or other
+            keypoint, peak = (start_keypoint, a) if one is None else (end_keypoint, b)
+            if keypoint not in grown.peaks:
+                grown.peaks[keypoint] = peak
+                grown.count += 1
+                grown.score += peak_scores[peak] + field
+                owner[peak] = grown
+        elif one is other:
+            one.score += field
+        elif one.peaks.keys().isdisjoint(other.peaks):
+            one.peaks.update(other.peaks)
+            one.count += other.count
+            one.score += other.score + field
+            owner.update(dict.fromkeys(other.peaks.values(), one))
+            other.count = 0  # nobody any more
+    return [each for each in groups if each.count]
+
+
+def _is_person(candidate: _Group, feet: frozenset[int], thresholds: Thresholds) -> bool:
+    """OpenPose's last word: enough keypoints, the feet not counted, and a high enough score for them."""
+    on_feet = len(feet & candidate.peaks.keys())
+    count = candidate.count - on_feet
+    if on_feet and count <= FEWEST_WITH_FEET:
+        return False
+    return count >= thresholds.min_subset_cnt and candidate.score / count >= thresholds.min_subset_score

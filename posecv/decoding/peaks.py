@@ -1,0 +1,171 @@
+"""Peaks: the maxima of heatmaps, found on the coarse maps and placed on the fine ones.
+
+OpenPose enlarges every map eight times by bicubic interpolation and looks for maxima there. Nearly all of those pixels
+are empty. A maximum of the enlarged map lies in a cell that is about as high as its neighbours, so only such cells are
+enlarged, each into the 16 x 16 fine pixels that its own maxima and their surroundings need. The answer is the same.
+
+A fine pixel is a pixel of the network's input: `STRIDE` of them make a cell, and fine pixel p lies at
+(p + 0.5) / STRIDE - 0.5 cells.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+Index = NDArray[np.intp]
+
+STRIDE = 8
+BORDER = 2  # cells that the interpolation reads beyond the map; they repeat the map's edge
+RADIUS = 3  # fine pixels round a maximum whose centre of mass is the peak
+PATCH = 2 * STRIDE  # fine pixels evaluated for a cell: its own eight and four on each side
+MARGIN = (PATCH - STRIDE) // 2
+SHARE_OF_NEIGHBOURS = 0.6  # a maximum's cell reaches this share of the highest cell round it
+OVERSHOOT = 1.5  # bicubic interpolation exceeds the cells round it by less than this factor
+MAX_PEAKS = 127  # a keypoint, as in OpenPose
+
+
+class Peaks(NamedTuple):
+    """Peaks of all heatmaps, by keypoint, then row, then column.
+
+    keypoint : (M,) index of the heatmap
+    xy : (M, 2) float32 positions in fine pixels
+    score : (M,) float32 value of the enlarged heatmap there
+    first : (K + 1,) where each keypoint's peaks begin; `first[k + 1]` is where they end
+    """
+
+    keypoint: Index
+    xy: Array
+    score: Array
+    first: Index
+
+
+def cubic_weights(fraction: float) -> Array:
+    """Weights of the four cells round a position, as OpenCV's `INTER_CUBIC` has them (a = -0.75)."""
+    a = -0.75
+    near = [(a + 2) * d**3 - (a + 3) * d**2 + 1 for d in (fraction, 1 - fraction)]
+    far = [a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a for d in (1 + fraction, 2 - fraction)]
+    return np.array([far[0], *near, far[1]], np.float32)
+
+
+def _enlargement() -> Array:
+    """(PATCH * PATCH, 25) weights: fine pixels round a cell from the 5 x 5 cells round it."""
+    line = np.zeros((PATCH, 5), np.float32)
+    for pixel in range(PATCH):
+        cell = (pixel - MARGIN + 0.5) / STRIDE - 0.5
+        base = int(np.floor(cell))
+        line[pixel, base + 1 : base + 5] = cubic_weights(cell - base)
+    return np.einsum("iy,jx->ijyx", line, line).reshape(PATCH * PATCH, 25)
+
+
+ENLARGEMENT = _enlargement()
+
+
+def pad(maps: Array) -> Array:
+    """(C, h, w) maps with `BORDER` more cells on each side that repeat the edge."""
+    channels, height, width = maps.shape
+    padded = np.empty((channels, height + 2 * BORDER, width + 2 * BORDER), np.float32)
+    padded[:, BORDER:-BORDER, BORDER:-BORDER] = maps
+    padded[:, :BORDER] = padded[:, BORDER : BORDER + 1]
+    padded[:, -BORDER:] = padded[:, -BORDER - 1 : -BORDER]
+    padded[:, :, :BORDER] = padded[:, :, BORDER : BORDER + 1]
+    padded[:, :, -BORDER:] = padded[:, :, -BORDER - 1 : -BORDER]
+    return padded
+
+
+def to_cells(pixels: Array) -> Array:
+    """Fine pixels to cells; the centre of the first cell is 0."""
+    return ((pixels + 0.5) / STRIDE - 0.5).astype(np.float32)
+
+
+def find_peaks(heatmaps: Array, threshold: float | Array) -> Peaks:
+    """Find every maximum of the enlarged heatmaps that exceeds a threshold.
+
+    Parameters
+    ----------
+    heatmaps : (K, h, w) float32 array
+        Without the background.
+    threshold : float or (K,) float32 array
+
+    Returns
+    -------
+    Peaks
+        At most `MAX_PEAKS` a keypoint, the first ones in reading order. A peak is strictly higher than its eight
+        neighbours on the enlarged map and not on that map's edge; its position is the centre of mass of the positive
+        values within `RADIUS`, its score the value at the maximum.
+
+    Notes
+    -----
+    Algorithm "nmsBase" of OpenPose on maps enlarged by `cv2.INTER_CUBIC`.
+
+    Examples
+    --------
+    A bump between the columns 3 and 4 of row 5:
+
+    >>> heatmap = np.zeros((1, 12, 12), np.float32)
+    >>> heatmap[0, 5, 3:5] = 1
+    >>> to_cells(find_peaks(heatmap, 0.1).xy)
+    array([[3.5, 5. ]], dtype=float32)
+    """
+    limits = np.broadcast_to(np.asarray(threshold, np.float32), len(heatmaps))
+    keypoint, row, column, patches = _candidates(heatmaps, limits)
+    if not len(keypoint):
+        return Peaks(keypoint, np.zeros((0, 2), np.float32), np.zeros(0, np.float32), np.zeros(len(heatmaps) + 1, np.intp))
+    # Not `@`: NumPy's BLAS waits for a thread that a busy machine may not give it, milliseconds at a time.
+    fine = cv2.gemm(ENLARGEMENT, patches, 1, None, 0).reshape(PATCH, PATCH, -1)   # (PATCH, PATCH, S)
+    x0, y0 = column * STRIDE - MARGIN, row * STRIDE - MARGIN                      # fine pixel of each patch's corner
+    i, j, patch = np.nonzero(_maxima(fine, limits[keypoint]))
+    i, j = i + MARGIN, j + MARGIN
+    height, width = (side * STRIDE for side in heatmaps.shape[1:])
+    y, x, k = y0[patch] + i, x0[patch] + j, keypoint[patch]
+    inside = (x > 0) & (x < width - 1) & (y > 0) & (y < height - 1)
+    order = np.argsort(((k * height + y) * width + x)[inside])
+    i, j, patch, k = (values[inside][order] for values in (i, j, patch, k))
+    first = np.searchsorted(k, np.arange(len(heatmaps) + 1))
+    early = np.arange(len(k)) - first[k] < MAX_PEAKS
+    if not early.all():
+        i, j, patch, k = (values[early] for values in (i, j, patch, k))
+        first = np.searchsorted(k, np.arange(len(heatmaps) + 1))
+    xy = _centres(fine, i, j, patch, x0[patch], y0[patch], (width, height))
+    return Peaks(k, xy, fine[i, j, patch], first)
+
+
+def _candidates(heatmaps: Array, limits: Array) -> tuple[Index, Index, Index, Array]:
+    """Keypoint, row, column and (25, S) surroundings of the cells that may hold a maximum above its limit."""
+    padded = pad(heatmaps)
+    _, height, width = padded.shape
+    highest = cv2.dilate(padded.reshape(-1, width), np.ones((3, 3), np.uint8)).reshape(padded.shape)
+    possible = (padded > limits[:, None, None] / OVERSHOOT) & (padded >= SHARE_OF_NEIGHBOURS * highest)
+    possible[:, :BORDER] = possible[:, -BORDER:] = possible[:, :, :BORDER] = possible[:, :, -BORDER:] = False
+    cell = np.flatnonzero(possible)
+    window = (np.arange(-2, 3)[:, None] * width + np.arange(-2, 3)).reshape(25, 1)
+    keypoint, cell_of_map = np.divmod(cell, height * width)
+    row, column = np.divmod(cell_of_map, width)
+    return keypoint, row - BORDER, column - BORDER, padded.reshape(-1)[cell + window]
+
+
+def _maxima(fine: Array, limits: Array) -> NDArray[np.bool_]:
+    """(STRIDE, STRIDE, S) bool array: which of each cell's own fine pixels exceed the limit and all neighbours."""
+    own = fine[MARGIN : MARGIN + STRIDE, MARGIN : MARGIN + STRIDE]
+    maxima = own > limits
+    for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, -1), (1, -1), (-1, 1)):
+        top, left = MARGIN + dy, MARGIN + dx
+        maxima &= own > fine[top : top + STRIDE, left : left + STRIDE]
+    return maxima
+
+
+def _centres(fine: Array, i: Index, j: Index, patch: Index, x0: Index, y0: Index, size: tuple[int, int]) -> Array:
+    """(M, 2) centres of mass round the maxima i, j of the patches, in fine pixels of a map of `size`."""
+    near = np.arange(-RADIUS, RADIUS + 1)
+    rows, columns = i[:, None] + near, j[:, None] + near                          # (M, 7)
+    mass = np.maximum(fine[rows[:, :, None], columns[:, None, :], patch[:, None, None]], 0)   # (M, 7, 7)
+    x, y = x0[:, None] + columns, y0[:, None] + rows
+    inside_x, inside_y = (x >= 0) & (x < size[0]), (y >= 0) & (y < size[1])
+    mass *= inside_y[:, :, None] & inside_x[:, None, :]
+    total = mass.sum(axis=(1, 2))
+    centres = np.stack([(mass.sum(axis=1) * x).sum(axis=1), (mass.sum(axis=2) * y).sum(axis=1)], axis=1) / total[:, None]
+    return centres.astype(np.float32)

@@ -1,0 +1,191 @@
+"""Skeletons on a frame.
+
+Limbs are ellipses in the skeleton's own colours, keypoints discs on their ends, both as thick as the person is big.
+A person is painted whole before it is blended into the frame: where two of its limbs cross, the later one covers the
+earlier, and their colours do not mix into a third. Colours, and which limbs are drawn, follow OpenPose.
+
+>>> from posecv.people import People
+>>> from posecv.skeletons import COCO
+>>> frame = np.full((48, 64, 3), 255, np.uint8)
+>>> draw_people(frame, People.empty(COCO)) is frame
+True
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from posecv.errors import InputError, UsageError
+from posecv.people import People
+from posecv.skeletons import Skeleton
+
+__all__ = ["ALPHA", "draw_people"]
+
+Frame = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
+ALPHA = 0.8  # Opacity of a certain limb: strong on a slide, and the picture still shines through.
+CERTAIN = 0.5  # Elements scoring this or more have the full opacity,
+FAINTEST = 0.25  # and one that scores next to nothing this share of it.
+
+# Half width of a limb as a share of the person's longer side. OpenPose draws hands thicker than bodies, and faces as
+# thin lines.
+HALF_WIDTHS = {"hand": 1 / 55, "face": 1 / 250}
+BODY_HALF_WIDTH = 1 / 80
+SLIMNESS = 1 / 6  # Half width of a short limb as a share of its length, so that a face is not a blot of colour.
+THINNEST = 1.5  # Least half width in pixels, so that small people stay visible.
+DISC = 1.2  # Radius of a keypoint as a multiple of the half width of the thickest limb it ends.
+
+TILE = 512  # Pixels: a person is painted in tiles of this side, which bounds memory on huge frames.
+MARGIN = 3  # Pixels round each tile, where OpenCV draws the ends of smooth lines that it cuts.
+SHIFT = 4  # OpenCV's fixed-point drawing coordinates: 1/16 of a pixel.
+EDGE = 0.7  # Pixels by which OpenCV's smooth edge lies outside the polygon that it fills.
+EPSILON = 1e-6  # Pixels: a limb whose ends coincide has no direction, and none is needed.
+FARTHEST = 1e6  # Pixels: farther outside, fixed-point coordinates would overflow.
+
+
+def draw_people(frame: Frame, people: People, *, threshold: float = 0.0, alpha: float = ALPHA) -> Frame:
+    """Draw every person's skeleton on the frame, in place.
+
+    Parameters
+    ----------
+    frame : (H, W, 3) uint8 array
+        Blue, green, red. It is drawn on, as by OpenCV's own drawing functions; pass a copy to keep it.
+    people : People
+        In pixels of the frame; whole numbers are the centres of pixels. The first, the best, is drawn last, on top.
+    threshold : float
+        Keypoints that score this or less are not drawn, nor are their limbs.
+    alpha : float
+        Opacity of what is certain, 0 to 1. Limbs and keypoints that score less than 0.5 are fainter.
+
+    Returns
+    -------
+    (H, W, 3) uint8 array
+        The frame that was given.
+
+    Raises
+    ------
+    InputError
+        The frame is no such array, or is read-only.
+    UsageError
+        `alpha` is not between 0 and 1.
+    """
+    _check(frame)
+    if not 0 <= alpha <= 1:
+        raise UsageError(f"alpha is {alpha}; it must be between 0 (nothing is seen) and 1 (nothing shines through)")
+    if not len(people):
+        return frame
+    shown, outlines, colors = _strokes(people, max(threshold, 0.0), alpha)
+    for person in reversed(range(len(people))):
+        _paint(frame, outlines[person, shown[person]], colors[person, shown[person]])
+    return frame
+
+
+def _check(frame: Any) -> None:
+    """Refuse what cannot be drawn on."""
+    if not isinstance(frame, np.ndarray):
+        raise InputError(f"a frame must be a (H, W, 3) uint8 array, not {type(frame).__name__}")
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+        raise InputError(f"a frame must be a (H, W, 3) uint8 array, blue, green, red; got {frame.shape} {frame.dtype}")
+    if not frame.flags.writeable:
+        raise InputError("the frame is read-only and cannot be drawn on; pass frame.copy()")
+
+
+def _strokes(people: People, threshold: float, alpha: float) -> tuple[Bools, Floats, Floats]:
+    """List what to paint: for each person first L limbs, then K keypoints, S = L + K strokes in all.
+
+    Returns
+    -------
+    shown : (N, S) bool array
+        Which of the strokes are to be painted.
+    outlines : (N, S, P, 2) float32 array
+        Each stroke's outline, a convex polygon.
+    colors : (N, S, 4) float32 array
+        Blue, green, red, opacity, 0 to 255; the three colours are already multiplied by the opacity.
+    """
+    skeleton = people.skeleton
+    limbs = np.array(skeleton.drawn_limbs)  # (L, 2)
+    drawn = np.isfinite(people.keypoints).all(axis=-1) & (people.keypoints[..., 2] > threshold)  # (N, K)
+    joined = np.all(drawn[:, limbs], axis=-1)  # (N, L)
+    xy = np.clip(np.where(drawn[..., None], people.keypoints[..., :2], 0), -FARTHEST, FARTHEST)
+    scores = np.where(drawn, people.keypoints[..., 2], 0)
+
+    half_widths, radii = _thickness(xy, drawn, joined, skeleton)
+    start, end = xy[:, limbs].transpose(2, 0, 1, 3)[..., None, :]  # (N, L, 1, 2) each
+    along = (end - start) / 2
+    length = np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), EPSILON)
+    across = along[..., ::-1] * np.array([-1, 1], np.float32) / length * (half_widths - EDGE)[..., None, None]
+    circle = _circle(points=4 * int(np.clip(2 * np.sqrt(radii.max()), 3, 24)))  # more points the bigger it is
+    ellipses = (start + end) / 2 + along * circle[:, :1] + across * circle[:, 1:]
+    discs = xy[:, :, None] + (radii - EDGE)[..., None, None] * circle
+
+    certainty = np.concatenate([scores[:, limbs].min(axis=-1), scores], axis=1)[..., None]  # (N, S, 1)
+    opacity = np.rint(255 * alpha * np.interp(certainty, [0, CERTAIN], [FAINTEST, 1]))
+    own = np.array(skeleton.colors)[[*limbs[:, 1], *range(len(skeleton.keypoints))]]  # (S, 3)
+    colors = np.concatenate([np.rint(own * opacity / 255), opacity], axis=-1).astype(np.float32)
+    return np.concatenate([joined, drawn], axis=1), np.concatenate([ellipses, discs], axis=1), colors
+
+
+def _thickness(xy: Floats, drawn: Bools, joined: Bools, skeleton: Skeleton) -> tuple[Floats, Floats]:
+    """Half width of each limb (N, L) and radius of each keypoint (N, K), in pixels."""
+    limbs = np.array(skeleton.drawn_limbs)
+    low = np.where(drawn[..., None], xy, np.inf).min(axis=1)  # (N, 2)
+    high = np.where(drawn[..., None], xy, -np.inf).max(axis=1)
+    size = (high - low).max(axis=1, keepdims=True)  # (N, 1), minus infinity for nobody
+    thickest = np.maximum(size * HALF_WIDTHS.get(skeleton.name, BODY_HALF_WIDTH), THINNEST)
+    length = np.linalg.norm(xy[:, limbs[:, 1]] - xy[:, limbs[:, 0]], axis=-1)  # (N, L)
+    half_widths = np.clip(length * SLIMNESS, THINNEST, thickest)
+
+    ended = (limbs == np.arange(xy.shape[1])[:, None, None]).any(axis=-1)  # (K, L): which limbs a keypoint ends
+    widest = np.where(ended & joined[:, None], half_widths[:, None], 0).max(axis=-1)  # (N, K)
+    radii = DISC * np.where(widest > 0, widest, thickest)
+    return half_widths.astype(np.float32), radii.astype(np.float32)
+
+
+@cache
+def _circle(points: int) -> Floats:
+    """(points, 2) points on the unit circle."""
+    angles = np.linspace(0, 2 * np.pi, points, endpoint=False, dtype=np.float32)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def _paint(frame: Frame, outlines: Floats, colors: Floats) -> None:
+    """Paint the strokes over each other, and the whole over the frame."""
+    if not len(outlines):
+        return
+    low = np.floor(outlines.min(axis=1)).astype(int) - MARGIN  # (S, 2)
+    high = np.ceil(outlines.max(axis=1)).astype(int) + MARGIN + 1
+    limit = frame.shape[1::-1]
+    for corner, opposite in _tiles(np.clip(low.min(axis=0), 0, limit), np.clip(high.max(axis=0), 0, limit)):
+        inside = np.flatnonzero((low < opposite).all(axis=1) & (high > corner).all(axis=1))
+        if not len(inside):
+            continue
+        width, height = opposite - corner + 2 * MARGIN
+        canvas = np.zeros((height, width, 4), np.uint8)
+        polygons = np.rint((outlines[inside] - corner + MARGIN) * (1 << SHIFT)).astype(np.int32)
+        for polygon, color in zip(polygons, colors[inside].tolist(), strict=True):
+            cv2.fillConvexPoly(canvas, polygon, color, cv2.LINE_AA, SHIFT)
+        region = frame[corner[1] : opposite[1], corner[0] : opposite[0]]
+        _blend(region, canvas[MARGIN:-MARGIN, MARGIN:-MARGIN])
+
+
+def _tiles(low: NDArray[np.int_], high: NDArray[np.int_]) -> Iterator[tuple[NDArray[np.int_], NDArray[np.int_]]]:
+    """Cut the rectangle from `low` to `high` (x, y) into tiles; yield the two corners of each."""
+    for top in range(low[1], high[1], TILE):
+        for left in range(low[0], high[0], TILE):
+            corner = np.array([left, top])
+            yield corner, np.minimum(corner + TILE, high)
+
+
+def _blend(region: Frame, canvas: Frame) -> None:
+    """Lay a painted canvas (h, w, 4), its colours multiplied by its opacity, over a region (h, w, 3) of the frame."""
+    clear = cv2.cvtColor(255 - canvas[..., 3], cv2.COLOR_GRAY2BGR)
+    background = cv2.multiply(region, clear, scale=1 / 255)
+    region[:] = cv2.add(background, cv2.cvtColor(canvas, cv2.COLOR_BGRA2BGR))

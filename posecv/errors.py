@@ -1,0 +1,34 @@
+"""What can go wrong, said in one line.
+
+Every error that a user can cause or meet is a `PoseError`. Its message is one clear line: what was found, what
+would have been right, what to do. The scripts print that line and exit with the error's `exit_code`:
+2 when nothing could be done as asked (usage, input, model), 1 when something failed on the way.
+"""
+
+
+class PoseError(Exception):
+    """The base of all errors that posecv raises on purpose."""
+
+    exit_code = 2
+
+
+class UsageError(PoseError):
+    """Options that contradict each other or have no meaning."""
+
+
+class InputError(PoseError):
+    """A picture, folder or array that cannot be used."""
+
+
+class ModelError(PoseError):
+    """A pair of files that is missing, damaged or not understood."""
+
+
+class DeviceError(PoseError):
+    """A device or an OpenCV that is not there."""
+
+
+class OutputError(PoseError):
+    """A result that could not be written."""
+
+    exit_code = 1

@@ -1,0 +1,189 @@
+"""Estimates: a frame in, People out.
+
+    frame -> Fit.blob -> Network.maps -> decoding -> pixels of the frame
+
+>>> network = load_network("coco")                       # doctest: +SKIP
+>>> people = estimate_people(network, frame)             # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posecv.decoding import decode_people, decode_person
+from posecv.errors import InputError, ModelError
+from posecv.geometry import Box, Fit, NetSize, square_box
+from posecv.network import Network
+from posecv.people import People
+
+__all__ = ["estimate_hand", "estimate_people", "estimate_person"]
+
+Array = NDArray[np.float32]
+Frame = NDArray[np.uint8]
+Seconds = MutableMapping[str, float]
+
+NET_SIZE = "-1x368"
+HAND_SIZE = "368x368"
+HALF_PIXEL = 0.5  # OpenPose's body keypoints count from the corner of the first pixel, not from its centre
+SIZE_EXPONENT = 0.2  # of the share of the input that a person covers, where the model's person_score is "sized"
+
+
+def estimate_people(
+    network: Network,
+    frame: Frame,
+    *,
+    net_size: str | int | tuple[int, int] | NetSize = NET_SIZE,
+    seconds: Seconds | None = None,
+    **thresholds: float,
+) -> People:
+    """Find the keypoints of everybody in a frame.
+
+    Parameters
+    ----------
+    network : Network
+        With heatmaps and part affinity fields.
+    frame : (H, W, 3) uint8 array
+        BGR.
+    net_size
+        Size of the network's input: -1x368, 368x-1, 656x368, or 368 for the shorter side.
+    seconds : dict
+        Where to write the seconds that "network" and "decoding" took.
+    **thresholds
+        Any of the names of `posecv.skeletons.Thresholds`; the others are the model's own.
+
+    Returns
+    -------
+    People
+        In pixels of the frame, best first.
+
+    Raises
+    ------
+    InputError
+        If the frame is not what is said above.
+    ModelError
+        If the network has no part affinity fields.
+    """
+    if not network.has_fields:
+        raise ModelError(f"{network.model.name} gives heatmaps alone, which cannot tell people apart; use run_pose.py or estimate_person")
+    fit = Fit.of_frame(_checked(frame), NetSize.parse(net_size))
+    limits = vars(network.model.thresholds) | thresholds
+
+    def decode(maps: Array) -> People:
+        return decode_people(maps, network.skeleton, **limits)
+
+    people = _estimate(network, frame, fit, decode, seconds, HALF_PIXEL)
+    return _sized(people, fit) if network.model.person_score == "sized" else people
+
+
+def estimate_person(
+    network: Network,
+    frame: Frame,
+    *,
+    net_size: str | int | tuple[int, int] | NetSize = NET_SIZE,
+    threshold: float = 0.1,
+    seconds: Seconds | None = None,
+) -> People:
+    """Find the keypoints of the one person in a frame: the strongest peak of each heatmap.
+
+    Parameters are those of `estimate_people`; keypoints that score `threshold` or less are missing.
+
+    Returns
+    -------
+    People
+        One person in pixels of the frame, or nobody.
+    """
+    fit = Fit.of_frame(_checked(frame), NetSize.parse(net_size))
+
+    def decode(maps: Array) -> People:
+        return decode_person(maps, network.skeleton, threshold=threshold)
+
+    return _estimate(network, frame, fit, decode, seconds, HALF_PIXEL)
+
+
+def estimate_hand(
+    network: Network,
+    frame: Frame,
+    box: Box | None = None,
+    left: bool = False,
+    *,
+    net_size: str | int | tuple[int, int] | NetSize | None = None,
+    seconds: Seconds | None = None,
+) -> People:
+    """Find the 21 keypoints of one hand.
+
+    Parameters
+    ----------
+    network : Network
+        A hand network.
+    frame : (H, W, 3) uint8 array
+        BGR.
+    box : (x, y, width, height)
+        Where the hand is, in pixels of the frame; it grows to a square round its centre. Without one the whole frame
+        is looked at.
+    left : bool
+        Hand networks know right hands; a left one is mirrored on the way in and back on the way out.
+    net_size
+        Size of the network's input; 368x368 for a box, -1x368 for a frame.
+    seconds : dict
+        Where to write the seconds that "network" and "decoding" took.
+
+    Returns
+    -------
+    People
+        One hand with all 21 keypoints, however weak they are.
+    """
+    height, width = _checked(frame).shape[:2]
+    if box is None:
+        fit = Fit.of_frame(frame, NetSize.parse(net_size or NET_SIZE), mirrored=left)
+    else:
+        x, y, side_x, side_y = box
+        if min(side_x, side_y) <= 0 or x >= width or y >= height or x + side_x <= 0 or y + side_y <= 0:
+            raise InputError(f"box {x:g},{y:g},{side_x:g},{side_y:g} (x, y, width, height) has no part in a picture of {width} x {height}")
+        fit = Fit.of_box(square_box(box), NetSize.parse(net_size or HAND_SIZE), mirrored=left)
+
+    def decode(maps: Array) -> People:
+        return decode_person(maps, network.skeleton, threshold=-np.inf)
+
+    return _estimate(network, frame, fit, decode, seconds, shift=0)
+
+
+def _estimate(
+    network: Network, frame: Frame, fit: Fit, decode: Callable[..., People], seconds: Seconds | None, shift: float
+) -> People:
+    """Run the rooms in a row and bring the people into the frame, `shift` pixels on."""
+    start = perf_counter()
+    maps = network.maps(fit.blob(frame, network.model.preprocessing))
+    middle = perf_counter()
+    people = _in_frame(decode(maps), fit, frame, shift)
+    if seconds is not None:
+        seconds.update(network=middle - start, decoding=perf_counter() - middle)
+    return people
+
+
+def _in_frame(people: People, fit: Fit, frame: Frame, shift: float) -> People:
+    """People in cells to people in pixels, none of them outside the frame."""
+    height, width = frame.shape[:2]
+    xy = np.clip(fit.to_frame(people.keypoints[..., :2]) + shift, 0, [width - 1, height - 1])
+    missing = people.keypoints[..., 2:] == 0
+    keypoints = np.concatenate([np.where(missing, 0, xy), people.keypoints[..., 2:]], axis=-1)
+    return People(keypoints.astype(np.float32), people.scores, people.skeleton)
+
+
+def _sized(people: People, fit: Fit) -> People:
+    """The people ranked by size too: a network that is unsure of small people is the surer the larger they are."""
+    covered = people.boxes[:, 2] * people.boxes[:, 3] * fit.scale**2 / (fit.width * fit.height)
+    scores = (people.scores * covered**SIZE_EXPONENT).astype(np.float32)
+    order = np.argsort(-scores, kind="stable")
+    return People(people.keypoints[order], scores[order], people.skeleton)
+
+
+def _checked(frame: Frame) -> Frame:
+    """The frame, if it is one."""
+    if not isinstance(frame, np.ndarray) or frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
+        found = f"{frame.dtype} array of shape {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
+        raise InputError(f"a frame is a (height, width, 3) uint8 array in BGR order, not a {found}; cv2.imread gives None where it cannot read")
+    return frame

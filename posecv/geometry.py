@@ -1,0 +1,178 @@
+"""Geometry: from a frame to a network's input and from its maps back to the frame.
+
+    frame (pixels)  --Fit-->  network input (network pixels)  --network-->  maps (cells)
+
+`NetSize` says how large the input is, `Fit` where the frame lies in it. Nothing else converts coordinates. Pixel
+centres lie at whole numbers, and so do the centres of network pixels and of cells.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from posecv.errors import UsageError
+from posecv.models import Preprocessing
+
+__all__ = ["Fit", "NetSize", "square_box"]
+
+Frame = NDArray[np.uint8]
+Array = NDArray[np.float32]
+Box = tuple[float, float, float, float]
+
+STRIDE = 8  # network pixels a cell
+MULTIPLE = 16  # of which the sides of the input are multiples
+WIDEST = 16 / 9  # a free side is at most this times the given one, as OpenPose has it for pictures
+# A frame that shrinks to less than this share is averaged over blocks of pixels first. To average earlier loses small
+# people, never to average lets one pixel in a hundred decide; benchmarks/README.md has the measurement.
+SMALLEST_STEP = 0.35
+
+
+def _multiple(pixels: float) -> int:
+    """The multiple of 16 next to a length, at least 16."""
+    return max(MULTIPLE, MULTIPLE * int(pixels / MULTIPLE + 0.5))
+
+
+@dataclass(frozen=True)
+class NetSize:
+    """The size of a network's input, as the command line says it.
+
+    Attributes
+    ----------
+    width, height : int or None
+        Network pixels, multiples of 16; None is free and follows the frame's aspect ratio.
+    shorter : int or None
+        Instead of both, the length of the shorter side.
+
+    Examples
+    --------
+    >>> NetSize.parse("-1x368").of_frame(640, 480)
+    (496, 368)
+    >>> NetSize.parse("368").of_frame(480, 640)
+    (368, 496)
+    """
+
+    width: int | None = None
+    height: int | None = None
+    shorter: int | None = None
+
+    @classmethod
+    def parse(cls, size: str | int | tuple[int, int] | NetSize) -> NetSize:
+        """Read `-1x368`, `368x-1`, `656x368` or `368`; UsageError for anything else."""
+        if isinstance(size, NetSize):
+            return size
+        text = "x".join(map(str, size)) if isinstance(size, tuple) else str(size).strip().lower()
+        match = re.fullmatch(r"(-1|\d+)(?:x(-1|\d+))?", text)
+        sides = [int(side) for side in match.groups() if side] if match else []
+        given = [side for side in sides if side != -1]
+        if not given:
+            raise UsageError(f"--net-size {text} is no size; write -1x368, 368x-1, 656x368, or 368 for the shorter side")
+        for side in given:
+            if side % MULTIPLE or not side:
+                next_one = _multiple(side)
+                raise UsageError(f"--net-size {text}: {side} is not a multiple of {MULTIPLE}; the next one is {next_one}")
+        if len(sides) == 1:
+            return cls(shorter=given[0])
+        width, height = (side if side != -1 else None for side in sides)
+        return cls(width, height)
+
+    def of_frame(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of the network's input for a frame of `width` x `height` pixels."""
+        if self.shorter is not None:
+            if width < height:
+                tall, wide = NetSize(None, self.shorter).of_frame(height, width)
+                return wide, tall
+            return NetSize(None, self.shorter).of_frame(width, height)
+        if self.width is None and self.height is not None:
+            return _multiple(self.height * min(WIDEST, width / height)), self.height
+        if self.height is None and self.width is not None:
+            return self.width, _multiple(self.width * min(1 / WIDEST, height / width))
+        assert self.width is not None and self.height is not None
+        return self.width, self.height
+
+
+def square_box(box: Box) -> Box:
+    """The square round the centre of a box x, y, width, height that holds it."""
+    x, y, width, height = box
+    side = max(width, height)
+    return x + (width - side) / 2, y + (height - side) / 2, side, side
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Where a frame, or a part of it, lies in a network's input: top left, its aspect ratio kept.
+
+    Attributes
+    ----------
+    width, height : int
+        Network pixels of the input.
+    scale : float
+        Network pixels a pixel of the frame.
+    x, y : float
+        Pixel of the frame that is network pixel 0, 0.
+    mirrored : bool
+        Whether the input runs from the frame's right to its left.
+    """
+
+    width: int
+    height: int
+    scale: float
+    x: float = 0
+    y: float = 0
+    mirrored: bool = False
+
+    @classmethod
+    def of_frame(cls, frame: Frame, net_size: NetSize, *, mirrored: bool = False) -> Fit:
+        """Fit a whole frame: its corner pixels lie on corner pixels of the input, as far as the aspect ratio allows."""
+        height, width = frame.shape[:2]
+        net_width, net_height = net_size.of_frame(width, height)
+        scales = [(net - 1) / (side - 1) for net, side in ((net_width, width), (net_height, height)) if side > 1]
+        return cls(net_width, net_height, min(scales, default=1.0), width - 1 if mirrored else 0, 0, mirrored)
+
+    @classmethod
+    def of_box(cls, box: Box, net_size: NetSize, *, mirrored: bool = False) -> Fit:
+        """Fit a square box x, y, side, side of a frame."""
+        x, y, side, _ = box
+        width, height = net_size.of_frame(1, 1)
+        return cls(width, height, min(width, height) / side, x + side if mirrored else x, y, mirrored)
+
+    def blob(self, frame: Frame, preprocessing: Preprocessing) -> Array:
+        """The network's input, a (1, 3, height, width) float32 array.
+
+        What the frame does not cover has the value `preprocessing.padding`.
+        """
+        direction = -1 if self.mirrored else 1
+        matrix = np.array(
+            [[direction * self.scale, 0, -direction * self.scale * self.x], [0, self.scale, -self.scale * self.y]]
+        )
+        frame, to_frame = _reduced(frame, self.scale)
+        canvas = cv2.warpAffine(
+            frame,
+            matrix @ np.vstack([to_frame, [0, 0, 1]]),
+            (self.width, self.height),
+            flags=cv2.INTER_CUBIC if self.scale > 1 else cv2.INTER_LINEAR,
+            borderValue=(preprocessing.padding,) * 3,
+        )
+        return cv2.dnn.blobFromImage(canvas, preprocessing.scale, None, preprocessing.mean, preprocessing.swap_rb, False)
+
+    def to_frame(self, cells: Array) -> Array:
+        """(..., 2) positions x, y in cells of the maps to pixels of the frame."""
+        network = cells * STRIDE + (STRIDE - 1) / 2
+        direction = np.array([-1 if self.mirrored else 1, 1])
+        return (np.array([self.x, self.y]) + direction * network / self.scale).astype(np.float32)
+
+
+def _reduced(frame: Frame, scale: float) -> tuple[Frame, NDArray[np.float64]]:
+    """The frame averaged over blocks, if it shrinks much, and the (2, 3) matrix from its pixels to the frame's."""
+    height, width = frame.shape[:2]
+    block = math.ceil(SMALLEST_STEP / scale)
+    small_width, small_height = max(1, round(width / block)), max(1, round(height / block))
+    wide, tall = width / small_width, height / small_height
+    if block > 1:
+        frame = cv2.resize(frame, (small_width, small_height), interpolation=cv2.INTER_AREA)
+    return frame, np.array([[wide, 0, (wide - 1) / 2], [0, tall, (tall - 1) / 2]])

@@ -1,0 +1,403 @@
+"""Models by name: the rows of models/MANIFEST.tsv, and where the weights of each lie on this computer.
+
+What belongs to a model and not to the program stands in its row: how a picture is fed, the constants of decoding,
+the weights' file, its hashes, addresses and licence. A pair of files whose caffemodel is a known one, whatever its
+path, gets the same row.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import math
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from posecv.errors import ModelError
+from posecv.skeletons import BODY_25, COCO, FACE, HAND, MPI, MPI_4_STAGES, SKELETONS, Skeleton, Thresholds
+
+__all__ = ["Model", "Preprocessing", "Row", "find_model", "manifest", "model_of_pair", "skeleton_of_channels"]
+
+PERSON_SCORES = ("openpose", "sized")
+USES = ("any", "non-commercial", "research")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes the network's input: (v - mean) * scale, as in `cv2.dnn.blobFromImage`.
+
+    The default is OpenPose's v / 256 - 0.5 on blue, green, red with a black border.
+
+    Attributes
+    ----------
+    scale : float
+        Factor after the mean is taken off.
+    mean : tuple of three floats
+        Taken off each channel, in the network's order, in picture units (0 to 255).
+    swap_rb : bool
+        Whether the network wants red, green, blue.
+    padding : int
+        Value of the border, in picture units.
+    """
+
+    scale: float = 1 / 256
+    mean: tuple[float, float, float] = (128.0, 128.0, 128.0)
+    swap_rb: bool = False
+    padding: int = 0
+
+
+@dataclass(frozen=True)
+class Model:
+    """A pair of files and what is known about it.
+
+    Attributes
+    ----------
+    name : str
+        As in the manifest; of a pair that it does not know, the caffemodel's name without suffix.
+    skeleton : Skeleton or None
+        None until the network's number of channels has been seen (`skeleton_of_channels`).
+    preprocessing : Preprocessing
+    thresholds : Thresholds
+        The skeleton's own, where the model has none of its own.
+    person_score : str
+        How a person's score is computed; "openpose" is the sum of keypoints and limbs divided by P + L.
+    use, licence : str
+        "any", "non-commercial" or "research", and the licence's name; "unknown" for a pair that is not known.
+    prototxt, caffemodel : Path
+    """
+
+    name: str
+    prototxt: Path
+    caffemodel: Path
+    skeleton: Skeleton | None = None
+    preprocessing: Preprocessing = Preprocessing()
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    person_score: str = "openpose"
+    use: str = "unknown"
+    licence: str = "unknown"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the manifest; None where it says "-"."""
+
+    name: str
+    aliases: tuple[str, ...]
+    skeleton: Skeleton
+    preprocessing: Preprocessing
+    thresholds: Thresholds
+    person_score: str
+    weights: str
+    file: str | None
+    bytes: int | None
+    md5: str | None
+    sha256: str | None
+    use: str
+    licence: str
+    mirrors: tuple[str, ...]
+
+    def model(self, prototxt: Path, caffemodel: Path) -> Model:
+        """This row's model in these files."""
+        return Model(
+            name=self.name,
+            prototxt=prototxt,
+            caffemodel=caffemodel,
+            skeleton=self.skeleton,
+            preprocessing=self.preprocessing,
+            thresholds=self.thresholds,
+            person_score=self.person_score,
+            use=self.use,
+            licence=self.licence,
+        )
+
+
+# ---------------------------------------------------------------------------------------------- finding a model
+
+
+def find_model(name: str) -> Model:
+    """The model of that name or alias, whatever its case, with the files that are there.
+
+    Weights are looked for in the checkout's `models/` (in an installed package: `posecv/_models/`), in
+    `$POSECV_MODELS` and in the user's cache folder, as `NAME/pose.caffemodel` or under their original name, in
+    OpenPose's own tree of folders too.
+
+    Raises
+    ------
+    ModelError
+        Nobody knows the name, or its files are not there; the message says what to do.
+    """
+    row = _row_of(name)
+    caffemodel = _first_file(_weights(row))
+    if caffemodel is None:
+        raise ModelError(f"the weights of {row.name} are missing (looked in {_searched()}): {_remedy(row)}")
+    own = _models_folder() / row.name / "pose.prototxt"
+    prototxt = _first_file([own, caffemodel.with_name("pose.prototxt")])
+    if prototxt is None:
+        raise ModelError(f"the prototxt of {row.name} is missing: it should be {own} or stand beside {caffemodel}")
+    return row.model(prototxt, caffemodel)
+
+
+def model_of_pair(prototxt: Path, caffemodel: Path) -> Model:
+    """What is known about a pair of files given by their paths.
+
+    A caffemodel of a known size is hashed; if it is a known one, the model is that row's. Any other is taken for one
+    of OpenPose's kind, its skeleton to be recognised from the network's channels.
+
+    Raises
+    ------
+    ModelError
+        One of the files is not there.
+    """
+    for path in (prototxt, caffemodel):
+        if not path.is_file():
+            raise ModelError(f"{path}: {'a folder, not a file' if path.is_dir() else 'no such file'}")
+    size = caffemodel.stat().st_size
+    known = {row.sha256: row for row in manifest() if row.sha256 and row.bytes == size}
+    row = known.get(_sha256(caffemodel)) if known else None
+    return row.model(prototxt, caffemodel) if row else Model(caffemodel.stem, prototxt, caffemodel)
+
+
+def skeleton_of_channels(channels: int, prototxt_text: str) -> Skeleton | None:
+    """The skeleton of a network with that many output channels, or None where no known layout has as many.
+
+    The numbers of heatmaps alone (19, 16, 26) give the skeleton without part affinity fields. MPI's networks of six
+    and of four stages have equal channels and different thresholds: the prototxt's last stage tells them apart.
+    """
+    stages = {int(number) for number in re.findall(r"\bMconv7_stage(\d+)", prototxt_text)}
+    mpi = MPI_4_STAGES if stages and max(stages) == 4 else MPI
+    skeletons = (COCO, mpi, BODY_25, HAND, FACE)
+    whole = {skeleton.channels: skeleton for skeleton in skeletons}
+    bare = {skeleton.heatmaps: replace(skeleton, paf_channels=()) for skeleton in skeletons}
+    return whole.get(channels) or bare.get(channels)
+
+
+def _row_of(name: str) -> Row:
+    """The row of a name or alias; hyphen and underscore are the same."""
+    names = {_plain(known): row for row in manifest() for known in (row.name, *row.aliases)}
+    if _plain(name) in names:
+        return names[_plain(name)]
+    nearest = difflib.get_close_matches(_plain(name), names, n=2)
+    hint = f"; did you mean {' or '.join(dict.fromkeys(names[near].name for near in nearest))}?" if nearest else ""
+    if re.search(r"[./\\]", name):
+        hint = "; a caffemodel given by its path needs its prototxt too (-p)"
+    raise ModelError(f"no model is called {name!r}{hint} (known: {', '.join(row.name for row in manifest())})")
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace("-", "_")
+
+
+def _first_file(candidates: Iterable[Path]) -> Path | None:
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _weights(row: Row) -> Iterator[Path]:
+    """Everywhere that a row's caffemodel may lie, best first."""
+    names = ("pose.caffemodel", row.file) if row.file else ("pose.caffemodel",)
+    own = os.environ.get("POSECV_MODELS")
+    for folder in (_models_folder(), *([Path(own)] if own else []), _cache_folder()):
+        yield from (folder / row.weights / name for name in names)
+        if row.file:
+            yield from (folder / row.file, folder / "pose" / row.weights / row.file)
+
+
+def _models_folder() -> Path:
+    """The checkout's `models/`, or the copy inside an installed package."""
+    package = Path(__file__).resolve().parent
+    checkout = package.parent / "models"
+    return checkout if (checkout / "MANIFEST.tsv").is_file() else package / "_models"
+
+
+def _cache_folder() -> Path:
+    """Where this system's programs keep what they can fetch again."""
+    home = Path(os.path.expanduser("~"))
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return base / "posecv" / "models"
+
+
+def _searched() -> str:
+    own = os.environ.get("POSECV_MODELS")
+    return f"{_models_folder()}, $POSECV_MODELS{f' = {own}' if own else ' (not set)'}, {_cache_folder()}"
+
+
+def _remedy(row: Row) -> str:
+    """What to do about missing weights."""
+    checkout = _models_folder().name == "models"
+    target = (_models_folder() if checkout else _cache_folder()) / row.weights / "pose.caffemodel"
+    if not row.mirrors:
+        return f"no address is known that offers them; put them at {target}, with pose.prototxt beside"
+    if sys.platform != "win32" and shutil.which("bash") and (_models_folder().parent / "getModels.sh").is_file():
+        return f"run ./getModels.sh {row.weights}"
+    return f"fetch {row.mirrors[0]} (MD5 {row.md5 or 'not known'}) and save it as {target}"
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+# --------------------------------------------------------------------------------------------- reading the manifest
+
+
+def manifest() -> tuple[Row, ...]:
+    """The rows of the manifest that belongs to this package, read once."""
+    return _read_once(_models_folder() / "MANIFEST.tsv")
+
+
+@cache
+def _read_once(path: Path) -> tuple[Row, ...]:
+    return read_manifest(path)
+
+
+def read_manifest(path: Path) -> tuple[Row, ...]:
+    """Read a manifest: tab-separated, a header of column names, "-" for nothing, no field left empty.
+
+    Raises
+    ------
+    ModelError
+        A field that is not what its column holds, with its line and column.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
+    header = lines[0].split("\t") if lines else []
+    if sorted(header) != sorted(COLUMNS):
+        odd = sorted(set(header) ^ set(COLUMNS)) or ["a column twice"]
+        raise ModelError(f"{path}, line 1: missing or unknown: {', '.join(odd)}")
+    rows = tuple(_read_row(path, number, header, line) for number, line in enumerate(lines[1:], start=2))
+    names = [_plain(name) for row in rows for name in (row.name, *row.aliases)]
+    if len(set(names)) < len(names):
+        raise ModelError(f"{path}: {next(name for name in names if names.count(name) > 1)} stands there twice")
+    return rows
+
+
+def _read_row(path: Path, number: int, header: list[str], line: str) -> Row:
+    texts = line.split("\t")
+    if len(texts) != len(header):
+        raise ModelError(f"{path}, line {number}: {len(texts)} fields, not {len(header)}")
+    values: dict[str, Any] = {}
+    for column, text in zip(header, texts, strict=True):
+        try:
+            values[column] = COLUMNS[column](text)
+        except ValueError as error:
+            raise ModelError(f"{path}, line {number}, column {column}: {text!r} is {error}") from None
+    preprocessing = Preprocessing(**{column.name: values.pop(column.name) for column in fields(Preprocessing)})
+    constants = {column.name: values.pop(column.name) for column in fields(Thresholds)}
+    own = {name: value for name, value in constants.items() if value is not None}
+    thresholds = replace(values["skeleton"].thresholds, **own)
+    return Row(preprocessing=preprocessing, thresholds=thresholds, **values)
+
+
+def _text(text: str) -> str:
+    if not text.strip() or text == "-":
+        raise ValueError("empty")
+    return text
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[0-9]+", text):
+        raise ValueError("no whole number")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    """A number or a fraction such as 1/256."""
+    over, _, under = text.partition("/")
+    try:
+        value = float(over) / float(under or 1)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError("no number") from None
+    if not math.isfinite(value):
+        raise ValueError("no finite number")
+    return value
+
+
+def _byte(text: str) -> int:
+    if _count(text) > 255:
+        raise ValueError("more than 255")
+    return int(text)
+
+
+def _mean(text: str) -> tuple[float, float, float]:
+    """One number for all channels, or three with commas between."""
+    values = [_number(part) for part in text.split(",")]
+    if len(values) not in (1, 3):
+        raise ValueError("neither one number nor three")
+    first, second, third = values * (3 // len(values))
+    return first, second, third
+
+
+def _yes_no(text: str) -> bool:
+    return _one_of("yes", "no")(text) == "yes"
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"none of {', '.join(words)}")
+        return text
+
+    return parse
+
+
+def _skeleton(text: str) -> Skeleton:
+    return SKELETONS[_one_of(*SKELETONS)(text)]
+
+
+def _words(separator: str | None) -> Callable[[str], tuple[str, ...]]:
+    return lambda text: () if text == "-" else tuple(_text(text).split(separator))
+
+
+def _hex(digits: int) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not re.fullmatch(rf"[0-9a-f]{{{digits}}}", text):
+            raise ValueError(f"not {digits} hexadecimal digits")
+        return text
+
+    return parse
+
+
+def _optional(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    return lambda text: None if text == "-" else parse(text)
+
+
+COLUMNS: dict[str, Callable[[str], Any]] = {
+    "name": _text,
+    "aliases": _words(","),
+    "skeleton": _skeleton,
+    "scale": _number,
+    "mean": _mean,
+    "swap_rb": _yes_no,
+    "padding": _byte,
+    "nms_threshold": _optional(_number),
+    "inter_threshold": _optional(_number),
+    "inter_min_above": _optional(_number),
+    "min_subset_cnt": _optional(_count),
+    "min_subset_score": _optional(_number),
+    "peak_share": _optional(_number),
+    "person_score": _one_of(*PERSON_SCORES),
+    "weights": _text,
+    "file": _optional(_text),
+    "bytes": _optional(_count),
+    "md5": _optional(_hex(32)),
+    "sha256": _optional(_hex(64)),
+    "use": _one_of(*USES),
+    "licence": _text,
+    "mirrors": _words(None),
+}

@@ -1,0 +1,194 @@
+"""Networks: a Caffe pair, a device, and maps from a blob.
+
+`cv2.dnn` does the work. This room makes sure beforehand that it can: the pair fits together, the device is there, and
+the output is a layout that some skeleton explains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from posecv import caffe, opencv
+from posecv.errors import DeviceError, ModelError, UsageError
+from posecv.models import Model, Preprocessing, find_model, model_of_pair, skeleton_of_channels
+from posecv.skeletons import SKELETONS, Skeleton
+
+__all__ = ["DEVICES", "Network", "load_network"]
+
+Array = NDArray[np.float32]
+
+# Device: backend and target of cv2.dnn.
+DEVICES = {
+    "cpu": (cv2.dnn.DNN_BACKEND_OPENCV, cv2.dnn.DNN_TARGET_CPU),
+    "cuda": (cv2.dnn.DNN_BACKEND_CUDA, cv2.dnn.DNN_TARGET_CUDA),
+    "cuda-fp16": (cv2.dnn.DNN_BACKEND_CUDA, cv2.dnn.DNN_TARGET_CUDA_FP16),
+    "opencl": (cv2.dnn.DNN_BACKEND_OPENCV, cv2.dnn.DNN_TARGET_OPENCL),
+}
+PROBE = 32  # side of the empty picture that a network is tried on
+STRIDE = 8
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that is ready to run.
+
+    Attributes
+    ----------
+    model : Model
+        Its skeleton, preprocessing and constants.
+    device : str
+        Where it runs, one of `DEVICES`.
+    has_fields : bool
+        Whether the maps hold part affinity fields besides the heatmaps.
+    """
+
+    model: Model
+    device: str
+    net: cv2.dnn.Net
+    outputs: tuple[str, ...]
+    has_fields: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Network {self.model.name} on {self.device}>"
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """What the channels of the maps mean."""
+        assert self.model.skeleton is not None
+        return self.model.skeleton
+
+    def maps(self, blob: Array) -> Array:
+        """Run the network on a (1, 3, H, W) float32 blob; the maps are (C, H / 8, W / 8) float32."""
+        self.net.setInput(blob)
+        try:
+            outputs = self.net.forward(self.outputs)
+        except cv2.error as error:
+            raise ModelError(f"{self.model.prototxt}: OpenCV cannot run this network: {_first_line(error)}") from error
+        return np.concatenate([output[0] for output in outputs]) if len(outputs) > 1 else outputs[0][0]
+
+
+def load_network(
+    prototxt: str | Path,
+    caffemodel: str | Path | None = None,
+    *,
+    skeleton: Skeleton | str | None = None,
+    device: str = "auto",
+    scale: float | None = None,
+    mean: tuple[float, float, float] | None = None,
+    swap_rb: bool | None = None,
+) -> Network:
+    """Load a network by its pair of files, or by its name in the manifest.
+
+    Parameters
+    ----------
+    prototxt, caffemodel : path
+        The pair; or the name of a model alone.
+    skeleton : Skeleton or its name
+        What the channels mean, where their number does not say it.
+    device : {"auto", "cpu", "cuda", "cuda-fp16", "opencl"}
+        `auto` is CUDA where this OpenCV has it, else the CPU.
+    scale, mean, swap_rb
+        Preprocessing of a pair that the manifest does not know: the input is (v - mean) * scale, in BGR order unless
+        `swap_rb`.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, damaged, or not of this pair, or the output is no known layout.
+    DeviceError
+        If the device, or an OpenCV that can do this, is not there.
+
+    Examples
+    --------
+    >>> network = load_network("coco")                                        # doctest: +SKIP
+    >>> network = load_network("pose.prototxt", "pose.caffemodel", device="cuda")    # doctest: +SKIP
+    """
+    opencv.require_opencv()
+    device = choose_device(device)
+    if caffemodel is None:
+        model = find_model(str(prototxt))
+    else:
+        model = model_of_pair(Path(prototxt), Path(caffemodel))
+    model = replace(model, preprocessing=_preprocessing(model.preprocessing, scale, mean, swap_rb))
+    caffe.read_pair(model.prototxt, model.caffemodel)  # says what is wrong, where OpenCV would fail an assertion
+    try:
+        net = cv2.dnn.readNetFromCaffe(str(model.prototxt), str(model.caffemodel))
+    except cv2.error as error:
+        raise ModelError(f"{model.prototxt}: OpenCV cannot read this network: {_first_line(error)}") from error
+    backend, target = DEVICES[device]
+    net.setPreferableBackend(backend)
+    net.setPreferableTarget(target)
+    return _recognised(Network(model, device, net, tuple(net.getUnconnectedOutLayersNames())), skeleton)
+
+
+def choose_device(device: str) -> str:
+    """The device that `device` stands for, if this OpenCV has it; DeviceError if not."""
+    if device != "auto" and device not in DEVICES:
+        raise UsageError(f"--device {device} is unknown; there are auto, {', '.join(DEVICES)}")
+    if device == "auto":
+        return "cuda" if _available("cuda") else "cpu"
+    if not _available(device):
+        name, remedy = (
+            ("CUDA", "build OpenCV with WITH_CUDA=ON and OPENCV_DNN_CUDA=ON, since the wheels on PyPI have none")
+            if device.startswith("cuda")
+            else ("OpenCL", "install an OpenCL driver of your GPU's maker")
+        )
+        raise DeviceError(f"--device {device}: this OpenCV {cv2.__version__} has no {name} to run networks on; {remedy}, or use --device cpu")
+    return device
+
+
+def _available(device: str) -> bool:
+    """Whether cv2.dnn lists a device. (To ask it for one that is not there fails late or falls back in silence.)"""
+    backend, target = DEVICES[device]
+    return target in cv2.dnn.getAvailableTargets(backend)
+
+
+def _preprocessing(
+    known: Preprocessing, scale: float | None, mean: tuple[float, float, float] | None, swap_rb: bool | None
+) -> Preprocessing:
+    given = {"scale": scale, "mean": mean, "swap_rb": swap_rb}
+    return replace(known, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+def _recognised(network: Network, skeleton: Skeleton | str | None) -> Network:
+    """The network with its skeleton, its outputs in the skeleton's order."""
+    if isinstance(skeleton, str):
+        if skeleton.lower() not in SKELETONS:
+            raise UsageError(f"--skeleton {skeleton} is unknown; there are {', '.join(SKELETONS)}")
+        skeleton = SKELETONS[skeleton.lower()]
+    channels = {name: _channels(replace(network, outputs=(name,))) for name in network.outputs}
+    prototxt = network.model.prototxt
+    total = sum(channels.values())
+    found = skeleton or network.model.skeleton or skeleton_of_channels(total, prototxt.read_text(encoding="utf-8", errors="replace"))
+    said = f"{prototxt} gives {' + '.join(map(str, channels.values()))} channels"
+    if found is None:
+        raise ModelError(f"{said}; known are 57 (coco), 44 (mpi), 78 (body_25), 22 (hand), 71 (face): name yours with --skeleton")
+    if total not in (found.channels, found.heatmaps, len(found.keypoints)):
+        raise ModelError(f"{said}; {found.name} needs {found.channels}, or {found.heatmaps} heatmaps alone")
+    # Old conversions give the fields (L1) and the heatmaps (L2) apart, in either order.
+    outputs = tuple(sorted(channels, key=lambda name: channels[name] != found.heatmaps))
+    model = network.model
+    thresholds = model.thresholds if model.skeleton is found else found.thresholds
+    model = replace(model, skeleton=found, thresholds=thresholds)
+    return replace(network, model=model, outputs=outputs, has_fields=total > found.heatmaps)
+
+
+def _channels(network: Network) -> int:
+    """Number of channels of an output, found by a run on an empty picture."""
+    output = network.maps(np.zeros((1, 3, PROBE, PROBE), np.float32))
+    if output.ndim != 3 or output.shape[1:] != (PROBE // STRIDE, PROBE // STRIDE):
+        raise ModelError(
+            f"{network.model.prototxt} turns {PROBE} x {PROBE} pixels into an output of shape {output.shape}; "
+            f"maps with a stride of {STRIDE}, (channels, {PROBE // STRIDE}, {PROBE // STRIDE}), are needed"
+        )
+    return len(output)
+
+
+def _first_line(error: cv2.error) -> str:
+    """What OpenCV says, without its file names."""
+    return " ".join(str(getattr(error, "err", None) or error).split())

@@ -1,0 +1,309 @@
+"""The OpenCV that is here: whether it will do, and whether it can open a window.
+
+Everything that can be wrong with an installation is found out before the work starts and said in one line that
+names the command to run. Facts and judgement are apart: `complaint` and `window_complaint` are pure.
+
+>>> complaint(Facts(python=(3, 12), version="5.0.0", caffe=False))
+'OpenCV 5.0.0 has no Caffe importer any more: pip install "opencv-python>=4.8,<5"'
+>>> complaint(Facts(python=(3, 12), version="4.14.0")) is None
+True
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import importlib.metadata
+import importlib.util
+import io
+import os
+import re
+import sys
+from collections.abc import Mapping
+from contextlib import redirect_stderr
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from posecv.errors import DeviceError
+
+__all__ = ["Desktop", "Facts", "complaint", "require_opencv", "why_no_window", "window_complaint"]
+
+WHEELS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
+COMPANIONS = ("numpy", "imutils")
+OLDEST_PYTHON = (3, 10)
+# What the wheels with windows expect of the system, and Debian's packages that bring it.
+SYSTEM_LIBRARIES = ("libGL", "libgthread", "libglib")
+SYSTEM_PACKAGES = "libgl1 libglib2.0-0"
+
+
+# ------------------------------------------------------------------------------------------------- the installation
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What there is to know about an installation.
+
+    Attributes
+    ----------
+    python : (int, int)
+        Version.
+    missing : tuple of str
+        Packages besides OpenCV that are needed and not installed.
+    wheels : tuple of str
+        Name and version of the OpenCV wheels that lie in one folder: "opencv-python 4.14.0.94".
+    numpy : str
+        NumPy's version.
+    failure : str or None
+        Why `import cv2` failed.
+    version : str or None
+        cv2's version; None where what was imported has none.
+    origin : str or None
+        The file or folder that `import cv2` found.
+    dnn, caffe : bool
+        Whether it has the module dnn, and in it `readNetFromCaffe`.
+    """
+
+    python: tuple[int, int]
+    missing: tuple[str, ...] = ()
+    wheels: tuple[str, ...] = ()
+    numpy: str = ""
+    failure: str | None = None
+    version: str | None = None
+    origin: str | None = None
+    dnn: bool = True
+    caffe: bool = True
+
+
+def require_opencv() -> None:
+    """Make sure that Python, NumPy, imutils and OpenCV will do, before anything else imports them.
+
+    Raises
+    ------
+    DeviceError
+        They will not; the message says what to install.
+    """
+    found = _require_once()
+    if found:
+        raise DeviceError(found)
+
+
+@cache
+def _require_once() -> str | None:
+    return complaint(_facts())
+
+
+def complaint(facts: Facts) -> str | None:
+    """What is wrong with an installation and what to do about it in one line; None where nothing is."""
+    wheel = facts.wheels[0].split()[0] if facts.wheels else WHEELS[0]
+    install = f'pip install "{wheel}>=4.8,<5"'
+    if facts.python < OLDEST_PYTHON:
+        return f"Python {_dotted(facts.python)} is too old: posecv needs {_dotted(OLDEST_PYTHON)} or newer"
+    if facts.missing:
+        return f"not installed: {', '.join(facts.missing)}; pip install {' '.join(facts.missing)}"
+    if len(facts.wheels) > 1:
+        return _too_many_wheels(facts.wheels)
+    if facts.failure is not None:
+        return _import_complaint(facts, wheel, install)
+    if facts.version is None:
+        return _hollow_complaint(facts.origin, wheel, install)
+    if _numbers(facts.version) < (4, 8):
+        return f"OpenCV {facts.version} is too old: {install}"
+    if _numbers(facts.version) >= (5,):
+        return f"OpenCV {facts.version} has no Caffe importer any more: {install}"
+    if not facts.dnn:
+        return f"this OpenCV {facts.version} was built without its module dnn: {install}"
+    if not facts.caffe:
+        return f"this OpenCV {facts.version} was built without its Caffe importer: {install}"
+    return None
+
+
+def _too_many_wheels(wheels: tuple[str, ...]) -> str:
+    """Wheels of OpenCV overwrite each other's files: whichever came last works, if any."""
+    names = [wheel.split()[0] for wheel in wheels]
+    contrib = "-contrib" if any("-contrib-" in name for name in names) else ""
+    return (
+        f"several OpenCV wheels overwrite each other here ({', '.join(wheels)}): pip uninstall -y {' '.join(names)} "
+        f'and then one of them, pip install "opencv{contrib}-python>=4.8,<5" or, without windows, '
+        f'"opencv{contrib}-python-headless>=4.8,<5"'
+    )
+
+
+def _import_complaint(facts: Facts, wheel: str, install: str) -> str:
+    """Why `import cv2` failed, from the text of its error."""
+    failure = facts.failure or ""
+    last = next((line.strip() for line in reversed(failure.splitlines()) if line.strip()), "no reason given")
+    if failure == "No module named 'cv2'" and not facts.wheels:
+        return f'OpenCV is missing: {install} (on a server pip install "opencv-python-headless>=4.8,<5")'
+    if re.search(r"multiarray|_ARRAY_API|ABI version|NumPy 1\.x", failure):
+        found = facts.wheels[0] if facts.wheels else "this OpenCV"
+        upgrade = install.replace("install", "install --upgrade")
+        return f'{found} was built for another NumPy than {facts.numpy}: {upgrade}, or pip install "numpy<2"'
+    library = re.search(r"(lib[^\s/]+?)\.so[.\d]*(?=: cannot open shared object file)", failure)
+    if library:
+        headless = wheel if wheel.endswith("-headless") else f"{wheel}-headless"
+        swap = f'pip uninstall -y {wheel} and then pip install "{headless}>=4.8,<5"'
+        known = library[1].split("-")[0] in SYSTEM_LIBRARIES
+        system = f"apt-get install {SYSTEM_PACKAGES}" if known else "install what brings it"
+        return f"OpenCV needs {library[0]}, which this system lacks: {swap} (no windows), or {system}"
+    return f"OpenCV cannot be imported ({last}): {_reinstall(wheel, install)}"
+
+
+def _hollow_complaint(origin: str | None, wheel: str, install: str) -> str:
+    """`import cv2` worked and brought something that is not OpenCV."""
+    if origin and Path(origin).name == "cv2.py":
+        return f"{origin} hides OpenCV: give that file another name"
+    return f"what is left of OpenCV in {origin or 'this environment'} does not work: {_reinstall(wheel, install)}"
+
+
+def _reinstall(wheel: str, install: str) -> str:
+    return f"pip uninstall -y {wheel} and then {install}"
+
+
+def _facts() -> Facts:
+    """The facts of this process. Imports cv2; what that prints is held back where it fails."""
+    missing = tuple(name for name in COMPANIONS if importlib.util.find_spec(name) is None)
+    known = Facts(sys.version_info[:2], missing, _wheels(), _version_of("numpy") or "this one")
+    if missing or len(known.wheels) > 1:
+        return known  # importing cv2 would only print more about the same
+    printed = io.StringIO()
+    try:
+        with redirect_stderr(printed):
+            cv2 = importlib.import_module("cv2")
+    except Exception as error:  # a binary module of unknown making: anything can come
+        return replace(known, failure=str(error) or type(error).__name__)
+    sys.stderr.write(printed.getvalue())
+    dnn = getattr(cv2, "dnn", None)
+    return replace(
+        known,
+        version=getattr(cv2, "__version__", None),
+        origin=cv2.__file__ or next(iter(cv2.__path__), None),
+        dnn=dnn is not None,
+        caffe=hasattr(dnn, "readNetFromCaffe"),
+    )
+
+
+def _wheels() -> tuple[str, ...]:
+    """The OpenCV wheels of the first folder of `sys.path` that has any; those further on are hidden, not in the way."""
+    for folder in sys.path:
+        found = [f"{name} {version}" for name in WHEELS if (version := _version_of(name, folder))]
+        if found:
+            return tuple(found)
+    return ()
+
+
+def _version_of(name: str, folder: str | None = None) -> str | None:
+    """The version of an installed distribution, in one folder or anywhere.
+
+    Conda's do not count: its one OpenCV is entered under several wheels' names, for pip's sake.
+    """
+    path = sys.path if folder is None else [folder]
+    for distribution in importlib.metadata.distributions(name=name, path=path):
+        if (distribution.read_text("INSTALLER") or "").strip() != "conda":
+            return distribution.version
+    return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+# ----------------------------------------------------------------------------------------------------- the windows
+
+
+@dataclass(frozen=True)
+class Desktop:
+    """What decides whether a window can open.
+
+    Attributes
+    ----------
+    gui : str
+        OpenCV's own word for its windows: "QT5", "GTK3", "COCOA", "WIN32UI", "NONE".
+    system : str
+        As `sys.platform`.
+    environment : mapping of str to str
+        The process's variables.
+    qt_platforms : frozenset of str or None
+        The displays that a wheel's own Qt can speak to; None where OpenCV uses the system's libraries.
+    x_answers : bool
+        Whether the X server that DISPLAY names lets us in.
+    """
+
+    gui: str
+    system: str
+    environment: Mapping[str, str]
+    qt_platforms: frozenset[str] | None = None
+    x_answers: bool = True
+
+
+def why_no_window() -> str | None:
+    """Why `cv2.imshow` must not be called here, in a few words; None where it can be.
+
+    Without a display `imshow` does not raise: Qt ends the whole process. So this asks everybody but Qt.
+    """
+    cv2 = importlib.import_module("cv2")
+    gui = re.search(r"^\s*GUI:\s*(\S+)", cv2.getBuildInformation(), re.MULTILINE)
+    return window_complaint(
+        Desktop(
+            gui=gui[1].upper() if gui and hasattr(cv2, "imshow") else "NONE",
+            system=sys.platform,
+            environment=os.environ,
+            qt_platforms=_qt_platforms(cv2),
+            x_answers=_x_answers() if os.environ.get("DISPLAY") else False,
+        )
+    )
+
+
+def window_complaint(desktop: Desktop) -> str | None:
+    """Why no window can open on that desktop; None where one can.
+
+    >>> window_complaint(Desktop("QT5", "linux", {}))
+    'there is no display (DISPLAY is not set)'
+    """
+    environment = desktop.environment
+    if desktop.gui == "NONE":
+        return "this OpenCV was built without windows (opencv-python-headless)"
+    if desktop.system in ("win32", "cygwin", "darwin"):
+        remote = environment.get("SSH_CONNECTION") or environment.get("SSH_TTY")
+        return "a login over ssh has no display" if remote else None
+    platform = environment.get("QT_QPA_PLATFORM", "").split(";")[0].split(":")[0]
+    if desktop.gui.startswith("QT") and platform:
+        if platform in ("offscreen", "minimal"):
+            return f"QT_QPA_PLATFORM={platform} shows nothing"
+        if desktop.qt_platforms is not None and platform not in desktop.qt_platforms:
+            return f"this OpenCV cannot speak to QT_QPA_PLATFORM={platform}"
+    if environment.get("WAYLAND_DISPLAY") and (desktop.qt_platforms is None or "wayland" in desktop.qt_platforms):
+        return None
+    if not environment.get("DISPLAY"):
+        return "there is no display (DISPLAY is not set)"
+    if not desktop.x_answers:
+        return f"the display {environment['DISPLAY']} does not answer"
+    return None
+
+
+def _qt_platforms(cv2: ModuleType) -> frozenset[str] | None:
+    """The platform plugins beside a wheel's cv2: its Qt looks for others nowhere else."""
+    folder = Path(cv2.__file__ or "").parent / "qt" / "plugins" / "platforms"
+    if not folder.is_dir():
+        return None
+    return frozenset(path.stem.removeprefix("libq").split("-")[0] for path in folder.iterdir())
+
+
+def _x_answers() -> bool:
+    """Whether the X server lets us in: libxcb, on which Qt and GTK stand, says no where they end the process."""
+    try:
+        xcb = ctypes.CDLL("libxcb.so.1")
+    except OSError:
+        return False
+    xcb.xcb_connect.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
+    xcb.xcb_connect.restype = ctypes.c_void_p
+    xcb.xcb_connection_has_error.argtypes = xcb.xcb_disconnect.argtypes = [ctypes.c_void_p]
+    connection = xcb.xcb_connect(None, None)
+    refused = bool(xcb.xcb_connection_has_error(connection))
+    xcb.xcb_disconnect(connection)
+    return not refused

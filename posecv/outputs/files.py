@@ -1,0 +1,191 @@
+"""Files of results: how they are called, and that they appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from posecv.errors import OutputError, UsageError
+
+__all__ = ["Kind", "plan_files", "prepare_files", "result_names", "write_whole"]
+
+# Suffixes that make a name that of a file, whatever the option.
+FILE_SUFFIXES = frozenset({
+    ".avi", ".avif", ".bmp", ".csv", ".gif", ".jp2", ".jpeg", ".jpg", ".json", ".mkv", ".mov", ".mp4", ".pgm", ".png",
+    ".ppm", ".tif", ".tiff", ".webm", ".webp",
+})  # fmt: skip
+
+_unfinished = count()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of files.
+
+    Attributes
+    ----------
+    option : str
+        The option that asks for them, for messages.
+    ending : str
+        What follows a source's name in a folder, such as `_pose.png`.
+    suffixes : frozenset of str
+        Suffixes of the files that can be written.
+    """
+
+    option: str
+    ending: str
+    suffixes: frozenset[str]
+
+
+def result_names(sources: Sequence[Path]) -> list[str]:
+    """A name for what is made of each source: its stem, and as much more as keeps it from the others' names.
+
+    Case does not distinguish names, since it does not on every file system.
+
+    >>> result_names([Path("a.jpg"), Path("a.png"), Path("b.png")])
+    ['a.jpg', 'a.png', 'b']
+    >>> result_names([Path("mon/1.png"), Path("tue/1.png")])
+    ['mon_1.png', 'tue_1.png']
+    """
+    chosen = [_name(source, 0) for source in sources]
+    lengths = [0] * len(sources)
+    longest = 1 + max((len(_folders(source)) for source in sources), default=0)
+    while True:
+        often = Counter(name.casefold() for name in chosen)
+        shared = [i for i, name in enumerate(chosen) if often[name.casefold()] > 1 and lengths[i] < longest]
+        if not shared:
+            return chosen
+        shortest = min(lengths[i] for i in shared)  # a.jpg of a.jpg and a.png stays when a.jpg.png gives way
+        for i in shared:
+            if lengths[i] == shortest:
+                lengths[i] += 1
+                chosen[i] = _name(sources[i], lengths[i])
+
+
+def _name(source: Path, length: int) -> str:
+    """The stem of a source, its name, or its name after one, two, ... of its folders."""
+    if length == 0:
+        return source.stem
+    return "_".join([*_folders(source)[::-1][: length - 1][::-1], source.name])
+
+
+def _folders(source: Path) -> list[str]:
+    """The names of the folders that a source lies in, outermost first."""
+    return [part for part in Path(os.path.abspath(source)).parent.parts if part != os.path.sep]
+
+
+def plan_files(sources: Sequence[Path], where: str, kind: Kind) -> list[Path]:
+    """The file for each source, as the option of a kind asks for it.
+
+    Parameters
+    ----------
+    sources : sequence of Path
+        The inputs.
+    where : str
+        The option's value: a file where its suffix is a known one, otherwise a folder.
+    kind : Kind
+        What the option writes.
+
+    Raises
+    ------
+    UsageError
+        Where one file is to hold the results of several inputs, or its kind is not the option's.
+    """
+    path = Path(os.path.expanduser(where))
+    suffix = path.suffix.lower()
+    if os.path.isdir(path) or where.endswith(("/", os.path.sep)) or suffix not in FILE_SUFFIXES | kind.suffixes:
+        return [path / f"{name}{kind.ending}" for name in result_names(sources)]
+    if suffix not in kind.suffixes:
+        suffixes = ", ".join(sorted(kind.suffixes))
+        raise UsageError(f"{kind.option} {where}: {suffix} is not written by {kind.option}; it writes {suffixes}")
+    if len(sources) > 1:
+        raise UsageError(f"{kind.option} {where} is one file, and there are {len(sources)} inputs; name a folder")
+    return [path]
+
+
+def prepare_files(targets: Iterable[Path], sources: Iterable[Path]) -> None:
+    """Make sure, before any work, that all targets can be written; remove what a run that was killed left behind.
+
+    Raises
+    ------
+    UsageError
+        Where a target is one of the sources.
+    OutputError
+        Where a folder cannot be made or written to, or a file not be replaced.
+    """
+    targets = list(targets)
+    inputs = {_identity(source): source for source in sources if os.path.exists(source)}
+    for target in targets:
+        if os.path.exists(target) and (source := inputs.get(_identity(target))):
+            raise UsageError(f"{target} is an input ({source}) and would be overwritten; choose another folder or name")
+        if os.path.isdir(target):
+            raise OutputError(f"{target} cannot be written: a folder of this name is in the way")
+        if os.path.exists(target) and not os.access(target, os.W_OK):
+            raise OutputError(f"{target} cannot be written: permission denied")
+    for folder in dict.fromkeys(target.parent for target in targets):
+        _prepare_folder(folder)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """What all names of one file have in common."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _prepare_folder(folder: Path) -> None:
+    """Make a folder and find out by trying whether files can be made in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(".posecv-*.tmp"):
+            if not _in_use(leftover):
+                with contextlib.suppress(OSError):
+                    leftover.unlink()
+        trial = _unfinished_file(folder)
+        trial.write_bytes(b"")
+        trial.unlink()
+    except OSError as error:
+        reason = "a file of this name is in the way" if isinstance(error, FileExistsError) else _reason(error)
+        raise OutputError(f"{folder}: nothing can be written there ({reason})") from None
+
+
+def _in_use(unfinished: Path) -> bool:
+    """Whether the process that began a file still runs."""
+    if os.name != "posix":  # elsewhere a file that is open cannot be removed anyway, and there is no harmless signal
+        return False
+    process = unfinished.name.split("-")[1]
+    if not process.isdecimal() or int(process) == os.getpid():  # in containers every run may have the same number
+        return False
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _unfinished_file(folder: Path) -> Path:
+    """A name for a file until it is whole."""
+    return folder / f".posecv-{os.getpid()}-{next(_unfinished)}.tmp"
+
+
+def _reason(error: OSError) -> str:
+    """The system's own word for what went wrong, in lower case."""
+    return (error.strerror or str(error)).lower()
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that appears under its name only when it is complete; OutputError where that fails."""
+    unfinished = _unfinished_file(path.parent)
+    try:
+        unfinished.write_bytes(data)
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({_reason(error)})") from None
+    finally:
+        unfinished.unlink(missing_ok=True)

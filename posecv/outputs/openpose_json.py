@@ -1,0 +1,70 @@
+"""Records: OpenPose's JSON, version 1.3, one file a frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posecv.outputs.files import Kind, write_whole
+from posecv.people import Array, People
+
+__all__ = ["KIND", "OpenPoseJson", "format_record"]
+
+KIND = Kind("--json", ending="_keypoints.json", suffixes=frozenset({".json"}))
+FIELDS = (
+    "pose_keypoints_2d", "face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d",
+    "pose_keypoints_3d", "face_keypoints_3d", "hand_left_keypoints_3d", "hand_right_keypoints_3d",
+)  # fmt: skip
+
+
+def format_record(people: People, *, left: bool = False) -> str:
+    """The people of one frame as OpenPose writes them: compact, six significant digits, no newline at the end.
+
+    Parameters
+    ----------
+    people : People
+        Bodies, faces or hands, by their skeleton.
+    left : bool
+        Hands are left ones.
+
+    Examples
+    --------
+    >>> from posecv.skeletons import COCO
+    >>> format_record(People.empty(COCO))
+    '{"version":1.3,"people":[]}'
+    """
+    field = {"hand": f"hand_{'left' if left else 'right'}_keypoints_2d", "face": "face_keypoints_2d"}.get(
+        people.skeleton.name, "pose_keypoints_2d"
+    )
+    return f'{{"version":1.3,"people":[{",".join(_person(keypoints, field) for keypoints in people)}]}}'
+
+
+def _person(keypoints: Array, field: str) -> str:
+    """One element of `people`: (K, 3) keypoints under their field, the other fields empty."""
+    whole = np.isfinite(keypoints).all(axis=1, keepdims=True)  # JSON has no NaN; such a keypoint was not found
+    numbers = ",".join(_number(value) for value in np.where(whole, keypoints, 0).ravel())
+    fields = (f'"{name}":[{numbers if name == field else ""}]' for name in FIELDS)
+    return f'{{"person_id":[-1],{",".join(fields)}}}'
+
+
+def _number(value: float) -> str:
+    """Six significant digits without trailing zeros, as a C++ stream writes a float; no minus before 0."""
+    return f"{value + 0.0:g}"
+
+
+@dataclass(frozen=True)
+class OpenPoseJson:
+    """Writes the record of one frame into a file."""
+
+    path: Path
+    left: bool = False
+
+    def write(self, frame: NDArray[np.uint8], people: People) -> None:
+        """Write the file; OutputError where that fails."""
+        write_whole(self.path, format_record(people, left=self.left).encode())
+
+    def close(self) -> None:
+        """Nothing is left to do: the file is whole."""

@@ -1,0 +1,72 @@
+"""A window that shows frames; where there is one to be had, which `posecv.opencv.why_no_window` knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from posecv.drawing import ALPHA
+from posecv.outputs.pictures import drawn_copy
+from posecv.people import People
+
+__all__ = ["Window", "WindowClosed"]
+
+Frame = NDArray[np.uint8]
+
+LARGEST = 1280, 800  # a window that fits on most screens
+MILLISECONDS = 50  # between two looks at whether the window was closed
+ESCAPE = 27
+
+
+class WindowClosed(Exception):  # noqa: N818  # nothing went wrong
+    """Somebody has seen enough: q, Escape or the window's close button."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Shows one picture after the other, each until a key is pressed.
+
+    Attributes
+    ----------
+    title : str
+        The window's name.
+    threshold : float or None
+        Keypoints scoring this or less are not drawn; by default weak ones of hands and faces.
+    alpha : float
+        Opacity of what is drawn, 0 to 1.
+    """
+
+    title: str
+    threshold: float | None = None
+    alpha: float = ALPHA
+
+    def write(self, frame: Frame, people: People) -> None:
+        """Draw the people on a copy of the frame and show it until a key is pressed; WindowClosed at the end."""
+        self.show(drawn_copy(frame, people, threshold=self.threshold, alpha=self.alpha))
+        while not self.pressed(MILLISECONDS):
+            pass
+
+    def show(self, frame: Frame) -> None:
+        """Show a frame as it is, reduced where it does not fit on a screen."""
+        height, width = frame.shape[:2]
+        scale = min(1.0, LARGEST[0] / width, LARGEST[1] / height)
+        if scale < 1:
+            size = max(1, round(width * scale)), max(1, round(height * scale))
+            frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        cv2.imshow(self.title, frame)
+
+    def pressed(self, milliseconds: int) -> bool:
+        """Whether a key is pressed within some time; WindowClosed where it says to end, or the window is gone."""
+        key = cv2.waitKey(milliseconds)
+        if key != -1 and key & 0xFF in (ESCAPE, ord("q"), ord("Q")):
+            raise WindowClosed
+        if cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1:
+            raise WindowClosed
+        return key != -1
+
+    def close(self) -> None:
+        """Take the window away."""
+        cv2.destroyAllWindows()

@@ -1,0 +1,221 @@
+"""The layouts of keypoints that OpenPose's family of networks knows, and the constants that decode each.
+
+A `Skeleton` says what the channels of a network's maps mean: one heatmap a keypoint, one for the background, then a
+part affinity field (PAF, an x and a y channel) a limb. Sources: Cao et al., CVPR 2017 (COCO, MPI), and the tables of
+OpenPose 1.7 (BODY_25, hand, face, colours, thresholds).
+
+>>> COCO.keypoints[4], COCO.channels
+('right_wrist', 57)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+__all__ = ["BODY_25", "COCO", "FACE", "HAND", "MPI", "MPI_4_STAGES", "SKELETONS", "Skeleton", "Thresholds"]
+
+Color = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The constants of decoding, under the names that OpenPose gives them.
+
+    Attributes
+    ----------
+    nms_threshold : float
+        A maximum of a heatmap is a peak where it exceeds this.
+    inter_threshold : float
+        A sample of a PAF agrees with a limb where its component along the limb exceeds this.
+    inter_min_above : float
+        Two peaks can be joined where more than this share of the samples between them agrees.
+    min_subset_cnt : int
+        Fewest keypoints of a person.
+    min_subset_score : float
+        Lowest score of a person divided by its number of keypoints.
+    peak_share : float
+        Share of the two peaks' scores in a connection's rank, besides the PAF's; OpenPose has no name for it.
+    """
+
+    nms_threshold: float = 0.05
+    inter_threshold: float = 0.05
+    inter_min_above: float = 0.95
+    min_subset_cnt: int = 3
+    min_subset_score: float = 0.4
+    peak_share: float = 0.1
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """What the channels of a network's maps mean, and how to draw what they show.
+
+    Attributes
+    ----------
+    name : str
+        Lower case, as on the command line.
+    keypoints : tuple of str
+        A name a heatmap; left and right are the person's own.
+    limbs : tuple of (int, int)
+        Keypoint indices start, end of each limb; the PAF points from start to end.
+    paf_channels : tuple of int
+        Channel of each limb's x component in the maps; y is the next one. Empty without PAFs.
+    colors : tuple of (int, int, int)
+        Blue, green, red of each keypoint; a limb has the colour of its end.
+    hidden_limbs : frozenset of int
+        Limbs that serve grouping and are not drawn (ear to shoulder).
+    feet : frozenset of int
+        Keypoints that do not count for a person (OpenPose's foot rule, BODY_25).
+    thresholds : Thresholds
+        OpenPose's own for this layout.
+    """
+
+    name: str
+    keypoints: tuple[str, ...]
+    limbs: tuple[tuple[int, int], ...]
+    paf_channels: tuple[int, ...]
+    colors: tuple[Color, ...]
+    hidden_limbs: frozenset[int] = frozenset()
+    feet: frozenset[int] = frozenset()
+    thresholds: Thresholds = Thresholds()
+
+    def __repr__(self) -> str:
+        return f"<Skeleton {self.name}: {len(self.keypoints)} keypoints, {len(self.limbs)} limbs>"
+
+    @property
+    def heatmaps(self) -> int:
+        """Number of heatmaps, the background's included, which is the last of them."""
+        return len(self.keypoints) + 1
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of the whole maps."""
+        return self.heatmaps + 2 * len(self.paf_channels)
+
+    @cached_property
+    def drawn_limbs(self) -> tuple[tuple[int, int], ...]:
+        """The limbs without the hidden ones."""
+        return tuple(limb for index, limb in enumerate(self.limbs) if index not in self.hidden_limbs)
+
+    @cached_property
+    def mirrored(self) -> tuple[int, ...]:
+        """For each keypoint the index of its opposite: itself on the axis, the other side's elsewhere."""
+        swap = {"left": "right", "right": "left"}
+        names = ["_".join(swap.get(word, word) for word in name.split("_")) for name in self.keypoints]
+        return tuple(self.keypoints.index(name) if name in self.keypoints else at for at, name in enumerate(names))
+
+
+def _bgr(*rgb: int) -> Color:
+    """A colour from its usual notation, 0xRRGGBB given as three numbers."""
+    red, green, blue = rgb
+    return blue, green, red
+
+
+_ARMS = (
+    "nose", "neck",
+    "right_shoulder", "right_elbow", "right_wrist",
+    "left_shoulder", "left_elbow", "left_wrist",
+)  # fmt: skip
+_LEGS = ("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle")
+_FACE = ("right_eye", "left_eye", "right_ear", "left_ear")
+
+# The colour wheel of OpenPose from red over yellow, green, cyan and blue to magenta.
+_WHEEL = (
+    _bgr(255, 0, 85), _bgr(255, 0, 0), _bgr(255, 85, 0), _bgr(255, 170, 0), _bgr(255, 255, 0), _bgr(170, 255, 0),
+    _bgr(85, 255, 0), _bgr(0, 255, 0), _bgr(0, 255, 85), _bgr(0, 255, 170), _bgr(0, 255, 255), _bgr(0, 170, 255),
+    _bgr(0, 85, 255), _bgr(0, 0, 255), _bgr(255, 0, 170), _bgr(170, 0, 255), _bgr(255, 0, 255), _bgr(85, 0, 255),
+)  # fmt: skip
+
+COCO = Skeleton(
+    name="coco",
+    keypoints=_ARMS + _LEGS + _FACE,
+    limbs=(
+        (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13),
+        (1, 0), (0, 14), (14, 16), (0, 15), (15, 17), (2, 16), (5, 17),
+    ),
+    paf_channels=(31, 39, 33, 35, 41, 43, 19, 21, 23, 25, 27, 29, 47, 49, 53, 51, 55, 37, 45),
+    colors=_WHEEL,
+    hidden_limbs=frozenset({17, 18}),
+)  # fmt: skip
+
+MPI = Skeleton(
+    name="mpi",
+    keypoints=("head", *_ARMS[1:], *_LEGS, "chest"),
+    limbs=(
+        (0, 1), (1, 2), (2, 3), (3, 4), (1, 5), (5, 6), (6, 7), (1, 14), (14, 8), (8, 9), (9, 10), (14, 11),
+        (11, 12), (12, 13),
+    ),
+    paf_channels=tuple(range(16, 44, 2)),
+    colors=(*_WHEEL[:7], _bgr(43, 255, 0), _WHEEL[7], *_WHEEL[8:14]),
+    thresholds=Thresholds(nms_threshold=0.6, inter_threshold=0.01),
+)  # fmt: skip
+
+MPI_4_STAGES = replace(MPI, name="mpi_4_stages", thresholds=replace(MPI.thresholds, nms_threshold=0.3))
+
+BODY_25 = Skeleton(
+    name="body_25",
+    keypoints=(
+        *_ARMS, "mid_hip", *_LEGS, *_FACE,
+        "left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel",
+    ),
+    limbs=(
+        (1, 8), (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (8, 9), (9, 10), (10, 11), (8, 12), (12, 13),
+        (13, 14), (1, 0), (0, 15), (15, 17), (0, 16), (16, 18), (2, 17), (5, 18), (14, 19), (19, 20), (14, 21),
+        (11, 22), (22, 23), (11, 24),
+    ),
+    paf_channels=(
+        26, 40, 48, 42, 44, 50, 52, 32, 28, 30, 34, 36, 38, 56, 58, 62, 60, 64, 46, 54, 66, 68, 70, 72, 74, 76,
+    ),
+    colors=(*_WHEEL[:8], _bgr(255, 0, 0), *_WHEEL[8:], *[_bgr(0, 0, 255)] * 3, *[_bgr(0, 255, 255)] * 3),
+    hidden_limbs=frozenset({18, 19}),
+    feet=frozenset(range(19, 25)),
+)  # fmt: skip
+
+_FINGERS = ("thumb", "index", "middle", "ring", "little")
+
+HAND = Skeleton(
+    name="hand",
+    keypoints=("wrist", *(f"{finger}_{bone}" for finger in _FINGERS for bone in range(1, 5))),
+    limbs=tuple((tip - 1 if tip % 4 != 1 else 0, tip) for tip in range(1, 21)),
+    paf_channels=(),
+    colors=(
+        _bgr(100, 100, 100),
+        _bgr(100, 0, 0), _bgr(150, 0, 0), _bgr(200, 0, 0), _bgr(255, 0, 0),
+        _bgr(100, 100, 0), _bgr(150, 150, 0), _bgr(200, 200, 0), _bgr(255, 255, 0),
+        _bgr(0, 100, 50), _bgr(0, 150, 75), _bgr(0, 200, 100), _bgr(0, 255, 125),
+        _bgr(0, 50, 100), _bgr(0, 75, 150), _bgr(0, 100, 200), _bgr(0, 125, 255),
+        _bgr(100, 0, 100), _bgr(150, 0, 150), _bgr(200, 0, 200), _bgr(255, 0, 255),
+    ),
+)  # fmt: skip
+
+
+def _chain(first: int, last: int, closed: bool = False) -> tuple[tuple[int, int], ...]:
+    """Limbs from each keypoint to the next, and back to the first where the chain is closed."""
+    limbs = tuple((index, index + 1) for index in range(first, last))
+    return (*limbs, (last, first)) if closed else limbs
+
+
+FACE = Skeleton(
+    name="face",
+    keypoints=(
+        *(f"contour_{index}" for index in range(17)),
+        *(f"right_brow_{index}" for index in range(5)),
+        *(f"left_brow_{index}" for index in range(5)),
+        *(f"nose_{index}" for index in range(9)),
+        *(f"right_eye_{index}" for index in range(6)),
+        *(f"left_eye_{index}" for index in range(6)),
+        *(f"outer_lip_{index}" for index in range(12)),
+        *(f"inner_lip_{index}" for index in range(8)),
+        "right_pupil",
+        "left_pupil",
+    ),
+    limbs=(
+        *_chain(0, 16), *_chain(17, 21), *_chain(22, 26), *_chain(27, 30), *_chain(31, 35),
+        *_chain(36, 41, closed=True), *_chain(42, 47, closed=True),
+        *_chain(48, 59, closed=True), *_chain(60, 67, closed=True),
+    ),
+    paf_channels=(),
+    colors=((255, 255, 255),) * 70,
+)  # fmt: skip
+
+SKELETONS: dict[str, Skeleton] = {each.name: each for each in (COCO, MPI, MPI_4_STAGES, BODY_25, HAND, FACE)}

@@ -1,0 +1,200 @@
+"""Pictures: which files are meant, and the frame that each of them holds."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from posecv.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Frame = NDArray[np.uint8]
+
+__all__ = ["FILM_SUFFIXES", "PICTURE_SUFFIXES", "find_pictures", "natural_order", "quiet_stderr", "read_picture"]
+
+# What a folder's pictures are recognised by; a file that is named on its own may be called anything.
+PICTURE_SUFFIXES = frozenset({
+    ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pam", ".pbm", ".pgm", ".png",
+    ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp",
+})  # fmt: skip
+FILM_SUFFIXES = frozenset({
+    ".avi", ".flv", ".gifv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv",
+})  # fmt: skip
+
+# The first bytes of the formats above: what begins like this and cannot be decoded is damaged, not something else.
+_SIGNATURES = re.compile(
+    rb"\xff\xd8\xff|\x89PNG|BM|GIF8|RIFF....WEBP|II[*+]\0|MM\0[*+]|P[1-7fF]\s|\0\0\0\x0cjP  |"
+    rb"\x59\xa6\x6a\x95|....ftypavif",
+    re.DOTALL,
+)
+_NOT_PICTURES = (
+    (rb"version https://git-lfs", "a Git LFS pointer, not the picture itself: run `git lfs pull`"),
+    (rb"\s*<(?:!doctype|html|\?xml|svg)", "a web page or other markup, not a picture"),
+    (rb"%PDF", "a PDF document, not a picture"),
+    (rb"....ftyp(?:hei|mif1|msf1)", "a HEIC picture, which OpenCV does not read: save it as JPEG or PNG"),
+    (rb"....ftyp(?!avif)|\x1a\x45\xdf\xa3|RIFF....AVI ", "a film, and films are not read yet"),
+)
+# A marker that begins a segment or ends the picture: not a byte of it (FF 00), a restart, a start or filling.
+_JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
+
+
+def natural_order(name: str | Path) -> list[tuple[int, str]]:
+    """A key that sorts numbers by their value: img2 before img10.
+
+    >>> sorted(["img10.png", "img2.png"], key=natural_order)
+    ['img2.png', 'img10.png']
+    """
+    pieces = re.findall(r"\d+|\D+", str(name))
+    return [(int(piece), "") if piece.isdecimal() else (-1, piece.casefold()) for piece in pieces]
+
+
+def find_pictures(inputs: Iterable[str]) -> list[Path]:
+    """The files that the values of `--input` mean, each once.
+
+    A folder stands for the pictures that lie in it, a pattern for the files that match it, both in natural order.
+    What stands for nothing stays as it is: `read_picture` says what is wrong with it when its turn comes, and the
+    other inputs are done all the same.
+    """
+    # imutils.paths goes into subfolders, which would make `a/1.jpg` and `b/1.jpg` one name, and leaves WebP out.
+    paths: dict[str, Path] = {}
+    for text in map(os.path.expanduser, inputs):  # the shell leaves --input=~/a.jpg alone
+        for path in _expand(text) or [Path(text)]:
+            paths.setdefault(os.path.abspath(path), path)
+    return list(paths.values())
+
+
+def _expand(text: str) -> list[Path]:
+    """The pictures of a folder or a pattern; nothing for a file."""
+    # os.path answers no where Path raises: for names that are too long, in folders that may not be looked into.
+    if os.path.isdir(text):
+        with contextlib.suppress(OSError):
+            return sorted(filter(_looks_like_a_picture, Path(text).iterdir()), key=natural_order)
+        return []
+    if os.path.lexists(text) or not glob.has_magic(text):
+        return []
+    matches = [path for path in map(Path, glob.glob(text, recursive=True)) if os.path.isfile(path)]
+    return sorted(list(filter(_looks_like_a_picture, matches)) or matches, key=natural_order)
+
+
+def _looks_like_a_picture(path: Path) -> bool:
+    """By its name alone; names with a leading dot belong to the system and to unfinished files."""
+    return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".") and os.path.isfile(path)
+
+
+def read_picture(path: Path) -> Frame:
+    """The picture in a file, upright, as a (H, W, 3) uint8 BGR array.
+
+    Grey, palette, 16-bit and transparent pictures are turned into that; EXIF's rotation is applied.
+
+    Raises
+    ------
+    InputError
+        Where there is no file, no permission, no picture, or only a part of one.
+    """
+    data = _read_bytes(path)
+    if not data:
+        raise InputError(f"{path}: the file is empty")
+    # OpenCV 4.8 makes a half-grey picture of a JPEG that ends early.
+    if data.startswith(b"\xff\xd8\xff") and not _jpeg_is_whole(data):
+        raise InputError(f"{path}: the picture is cut short (its end marker is missing); copy or download it again")
+    frame, complaint = _decode(path, data)
+    if "remature end" in complaint:  # libjpeg fills what is missing with grey and says so on stderr alone
+        raise InputError(f"{path}: the picture is damaged (parts of it are missing); copy or download it again")
+    if frame is not None:
+        return frame
+    for pattern, meaning in _NOT_PICTURES:
+        if re.match(pattern, data, re.DOTALL | re.IGNORECASE):
+            raise InputError(f"{path}: this is {meaning}")
+    if _SIGNATURES.match(data):
+        raise InputError(f"{path}: the picture is damaged or cut short, or of a kind that this OpenCV does not read")
+    raise InputError(f"{path}: this is not a picture")
+
+
+def _read_bytes(path: Path) -> bytes:
+    """What a file holds."""
+    if path.suffix.lower() in FILM_SUFFIXES and os.path.exists(path):
+        raise InputError(f"{path}: films are not read yet; give pictures, a folder of them or a pattern")
+    if re.match(r"[a-z]{2,}://?", str(path)):
+        raise InputError(f"{path}: addresses are not read; download the picture first")
+    if os.path.isdir(path):
+        raise InputError(f"{path}: no pictures in this folder")
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        if glob.has_magic(str(path)):
+            raise InputError(f"{path}: no file matches this pattern") from None
+        hint = "; a camera is for webcam_pose.py" if str(path).isdecimal() else ""
+        raise InputError(f"{path}: no such file{hint}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({_reason(error)})") from None
+    except MemoryError:
+        raise InputError(f"{path}: the file does not fit into memory") from None
+
+
+def _reason(error: OSError) -> str:
+    """The system's own word for what went wrong, in lower case."""
+    return (error.strerror or str(error)).lower()
+
+
+def _decode(path: Path, data: bytes) -> tuple[Frame | None, str]:
+    """The picture in a file's bytes, None where there is none, and what the decoder wrote to stderr."""
+    import cv2
+    import numpy as np
+
+    # cv2.imread cannot open every name on Windows, so Python reads and OpenCV decodes.
+    with quiet_stderr() as noise:
+        try:
+            frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        except cv2.error as error:
+            if "pixels" in str(error).lower():
+                raise InputError(f"{path}: the picture is larger than OpenCV reads (2^30 pixels)") from None
+            frame = None
+    return (None if frame is None or not frame.size else frame.astype(np.uint8, copy=False)), "".join(noise)
+
+
+def _jpeg_is_whole(data: bytes) -> bool:
+    """Whether a JPEG reaches its end marker; what follows that does not matter.
+
+    The segments before the picture are stepped over by their length: a thumbnail in them has an end marker too.
+    """
+    position = 2
+    while marker := _JPEG_MARKER.search(data, position):
+        if marker[0] == b"\xff\xd9":
+            return True
+        length = int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+        position = marker.end() + length
+    return False
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[list[str]]:
+    """Keep what native code writes to stderr from the terminal.
+
+    OpenCV's decoders and camera backends talk there instead of raising. The yielded list holds what they said once
+    the block is left.
+    """
+    noise: list[str] = []
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # a program without a terminal has no stderr, a full disk no space
+            file = stack.enter_context(tempfile.TemporaryFile())
+            before = os.dup(2)
+            stack.callback(lambda: noise.append(_read_all(file)))
+            stack.callback(os.close, before)
+            stack.callback(os.dup2, before, 2)
+            os.dup2(file.fileno(), 2)
+        yield noise
+
+
+def _read_all(file: IO[bytes]) -> str:
+    """What a file holds, as text, whatever it is."""
+    file.seek(0)
+    return file.read().decode(errors="replace")

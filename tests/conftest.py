@@ -1,0 +1,85 @@
+"""What tests share: the repository, the scripts run as programs, and the evaluation data where there is some."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("POSECV_SHARED") or REPOSITORY.parent / "shared")
+
+# A test neither opens a window nor finds weights that happen to lie on this computer.
+HIDDEN = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM", "POSECV_MODELS", "XDG_CACHE_HOME", "PYTHONPATH")
+
+
+class RunScript(Protocol):
+    """Run one of the scripts as a user does; see the fixture `run_script`."""
+
+    def __call__(
+        self,
+        script: str,
+        *words: str | Path,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 120,
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of evaluation data, which POSECV_SHARED names."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no evaluation data in {SHARED} (POSECV_SHARED names another folder)")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def light_coco(shared: Path) -> tuple[Path, Path]:
+    """prototxt and caffemodel of a real network."""
+    folder = shared / "models" / "light-coco"
+    pair = folder / "pose.prototxt", folder / "pose.caffemodel"
+    if not all(path.is_file() for path in pair):
+        pytest.skip(f"no network in {folder}")
+    return pair
+
+
+@pytest.fixture
+def run_script(tmp_path: Path) -> RunScript:
+    """Run a script of the repository in another folder, without a display, a home or a terminal.
+
+    `env` adds variables to those of this process. The result has `returncode`, `stdout` and `stderr`.
+    """
+
+    def run(
+        script: str,
+        *words: str | Path,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 120,
+    ) -> subprocess.CompletedProcess[str]:
+        inherited = {name: value for name, value in os.environ.items() if name not in HIDDEN}
+        home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path), "LOCALAPPDATA": str(tmp_path)}
+        return subprocess.run(
+            [sys.executable, str(REPOSITORY / script), *map(str, words)],
+            cwd=cwd or tmp_path,
+            env={**inherited, **home, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=timeout,
+        )
+
+    return run

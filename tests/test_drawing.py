@@ -1,0 +1,289 @@
+"""Drawing: expectations follow from geometry and from the formula of alpha blending."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from posecv import drawing
+from posecv.drawing import ALPHA, draw_people
+from posecv.errors import InputError, UsageError
+from posecv.people import People
+from posecv.skeletons import COCO, FACE, HAND, MPI, SKELETONS, Skeleton
+
+Frame = NDArray[np.uint8]
+CERTAIN = 0.9
+GREY = (90, 100, 110)
+# Half a level for the colour, the background and the opacity each, when they become bytes.
+ROUNDING = 1.5
+
+
+def plain(width: int = 200, height: int = 160) -> Frame:
+    return np.full((height, width, 3), GREY, np.uint8)
+
+
+def people(*persons: Mapping[int, tuple[float, ...]], skeleton: Skeleton = COCO) -> People:
+    """People from dictionaries keypoint -> (x, y) or (x, y, score)."""
+    keypoints = np.zeros((len(persons), len(skeleton.keypoints), 3), np.float32)
+    for person, points in zip(keypoints, persons, strict=True):
+        for index, (x, y, *score) in points.items():
+            person[index] = x, y, score[0] if score else CERTAIN
+    return People(keypoints, keypoints[..., 2].sum(axis=1), skeleton)
+
+
+def somebody(skeleton: Skeleton, left: float, top: float, side: float) -> People:
+    """One person, all keypoints found, spread over a square."""
+    spread = np.random.default_rng(len(skeleton.keypoints)).uniform(0, side, (len(skeleton.keypoints), 2))
+    spread[0], spread[1] = (0, 0), (side, side)
+    return people({index: (left + x, top + y) for index, (x, y) in enumerate(spread)}, skeleton=skeleton)
+
+
+def blend(color: tuple[int, ...], background: tuple[int, ...], alpha: float) -> NDArray[np.float64]:
+    return alpha * np.array(color, float) + (1 - alpha) * np.array(background, float)
+
+
+def changed(frame: Frame) -> NDArray[np.bool_]:
+    different: NDArray[np.bool_] = np.any(frame != np.array(GREY, np.uint8), axis=2)
+    return different
+
+
+def covered(line: NDArray[np.uint8]) -> float:
+    """How many pixels of a line (L, 3) are covered, parts of pixels at smooth edges included."""
+    difference = np.abs(line.astype(float) - GREY).sum(axis=1)
+    return float(difference.sum() / difference.max())
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
+@pytest.mark.parametrize("alpha", [0.3, ALPHA, 1.0])
+def test_the_middle_of_a_limb_is_blended_with_the_colour_of_its_end(skeleton: Skeleton, alpha: float) -> None:
+    for start, end in skeleton.drawn_limbs:
+        frame = draw_people(plain(), people({start: (40, 30), end: (160, 110)}, skeleton=skeleton), alpha=alpha)
+        np.testing.assert_allclose(frame[70, 100], blend(skeleton.colors[end], GREY, alpha), atol=ROUNDING)
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
+def test_a_keypoint_is_a_disc_of_its_own_colour(skeleton: Skeleton) -> None:
+    for index, color in enumerate(skeleton.colors):
+        frame = draw_people(plain(), people({index: (100, 70)}, skeleton=skeleton))
+        np.testing.assert_allclose(frame[70, 100], blend(color, GREY, ALPHA), atol=ROUNDING)
+
+
+def test_a_hidden_limb_is_not_drawn() -> None:
+    hidden = [COCO.limbs[index] for index in COCO.hidden_limbs]
+    assert hidden
+    for start, end in hidden:
+        frame = draw_people(plain(), people({start: (40, 70), end: (160, 70)}))
+        assert changed(frame)[:, :60].any()
+        assert changed(frame)[:, 140:].any()
+        assert not changed(frame)[:, 60:140].any()
+
+
+def test_keypoints_that_no_limb_joins_stay_apart() -> None:
+    wrists = COCO.keypoints.index("right_wrist"), COCO.keypoints.index("left_wrist")
+    frame = draw_people(plain(), people({wrists[0]: (40, 70), wrists[1]: (160, 70)}))
+    assert not changed(frame)[:, 60:140].any()
+
+
+def test_a_keypoint_at_the_threshold_is_not_drawn() -> None:
+    somebody_faint = people({2: (40, 70, 0.25), 3: (160, 70, 0.25)})
+    assert not changed(draw_people(plain(), somebody_faint, threshold=0.25)).any()
+    assert changed(draw_people(plain(), somebody_faint, threshold=0.24)).any()
+
+
+def test_a_limb_needs_both_ends_above_the_threshold() -> None:
+    frame = draw_people(plain(), people({2: (40, 70, 0.9), 3: (160, 70, 0.2)}), threshold=0.2)
+    assert changed(frame)[:, :60].any()
+    assert not changed(frame)[:, 60:].any()
+
+
+@pytest.mark.parametrize("threshold", [-1.0, 0.0])
+def test_missing_keypoints_are_never_drawn(threshold: float) -> None:
+    assert not changed(draw_people(plain(), people({}), threshold=threshold)).any()
+
+
+def test_nothing_is_drawn_beyond_a_persons_surroundings() -> None:
+    for skeleton in (COCO, MPI, HAND, FACE):
+        person = somebody(skeleton, 50, 40, 80)
+        y, x = np.nonzero(changed(draw_people(plain(), person)))
+        share = drawing.HALF_WIDTHS.get(skeleton.name, drawing.BODY_HALF_WIDTH)
+        margin = drawing.DISC * max(80 * share, drawing.THINNEST) + 2
+        assert x.min() >= 50 - margin
+        assert y.min() >= 40 - margin
+        assert x.max() <= 130 + margin
+        assert y.max() <= 120 + margin
+
+
+@pytest.mark.parametrize("length", [100, 200, 400, 800])
+@pytest.mark.parametrize("shift", [0.0, 0.3, 0.5])
+def test_a_limb_is_as_thick_as_its_share_of_the_person(length: int, shift: float) -> None:
+    frame = draw_people(plain(1000, 200), people({2: (100, 100 + shift), 3: (100 + length, 100 + shift)}))
+    middle = 100 + length // 2
+    expected = 2 * max(length * drawing.BODY_HALF_WIDTH, drawing.THINNEST)
+    assert covered(frame[:, middle]) == pytest.approx(expected, abs=0.75)
+
+
+@pytest.mark.parametrize("length", [100, 200, 400, 800])
+def test_a_keypoint_is_a_little_wider_than_its_limb(length: int) -> None:
+    frame = draw_people(plain(1000, 200), people({2: (100, 100), 3: (100 + length, 100)}))
+    radius = drawing.DISC * max(length * drawing.BODY_HALF_WIDTH, drawing.THINNEST)
+    assert covered(frame[:, 100]) == pytest.approx(2 * radius, abs=0.75)
+
+
+def test_short_limbs_are_slim() -> None:
+    """The face of a big person: from nose to eye it is a small part of the whole."""
+    points = {0: (100, 100), 14: (130, 100), 1: (100, 900)}
+    frame = draw_people(plain(300, 1000), people(points, skeleton=replace(COCO, hidden_limbs=frozenset({12}))))
+    assert covered(frame[:500, 115]) == pytest.approx(2 * 30 * drawing.SLIMNESS, abs=0.75)
+
+
+def test_the_same_person_is_as_thick_on_a_larger_frame() -> None:
+    person = somebody(COCO, 50, 40, 80)
+    np.testing.assert_array_equal(draw_people(plain(), person), draw_people(plain(400, 300), person)[:160, :200])
+
+
+def test_a_hands_limbs_are_thicker_than_a_bodys_and_a_faces_are_thinner() -> None:
+    areas = []
+    for skeleton in (HAND, COCO, FACE):
+        start, end = skeleton.drawn_limbs[0]
+        frame = draw_people(plain(1000, 200), people({start: (100, 100), end: (900, 100)}, skeleton=skeleton))
+        areas.append(int(changed(frame).sum()))
+    assert areas == sorted(areas, reverse=True)
+
+
+def test_a_lower_score_is_fainter() -> None:
+    levels = []
+    for score in (0.05, 0.2, 0.35, 0.5):
+        frame = draw_people(plain(), people({2: (40, 30, 0.9), 3: (160, 110, score)}))
+        levels.append(np.abs(frame[70, 100].astype(float) - GREY).sum())
+    assert levels == sorted(set(levels))
+    assert levels[0] > 0
+
+
+def test_crossing_limbs_of_a_person_do_not_mix_into_a_third_colour() -> None:
+    frame = draw_people(plain(), people({2: (40, 30), 3: (160, 110), 5: (160, 30), 6: (40, 110)}))
+    np.testing.assert_allclose(frame[70, 100], blend(COCO.colors[6], GREY, ALPHA), atol=ROUNDING)
+
+
+def test_the_best_person_lies_on_top() -> None:
+    frame = draw_people(plain(), people({2: (40, 30), 3: (160, 110)}, {5: (160, 30), 6: (40, 110)}))
+    below = blend(COCO.colors[6], GREY, ALPHA)
+    np.testing.assert_allclose(frame[70, 100], blend(COCO.colors[3], tuple(below), ALPHA), atol=2 * ROUNDING)
+
+
+def test_edges_are_smooth_and_follow_parts_of_a_pixel() -> None:
+    centres = []
+    for shift in (0.0, 0.25, 0.5, 0.75, 1.0):
+        frame = draw_people(plain(), people({2: (40, 70 + shift), 3: (160, 70 + shift)}))
+        column = np.abs(frame[:, 100].astype(float) - GREY).sum(axis=1)
+        centres.append(np.average(np.arange(len(column)), weights=column))
+    np.testing.assert_allclose(centres, [70, 70.25, 70.5, 70.75, 71], atol=0.15)
+
+
+def test_the_frame_itself_is_drawn_on_and_returned() -> None:
+    frame = plain()
+    person = somebody(COCO, 50, 40, 80)
+    before = person.keypoints.copy()
+    assert draw_people(frame, person) is frame
+    assert changed(frame).any()
+    np.testing.assert_array_equal(person.keypoints, before)
+
+
+def test_alpha_zero_and_nobody_leave_the_frame_as_it_was() -> None:
+    assert not changed(draw_people(plain(), somebody(COCO, 50, 40, 80), alpha=0)).any()
+    assert not changed(draw_people(plain(), People.empty(COCO))).any()
+
+
+@pytest.mark.parametrize("alpha", [-0.1, 1.1, float("nan")])
+def test_alpha_is_a_share(alpha: float) -> None:
+    with pytest.raises(UsageError, match="between 0"):
+        draw_people(plain(), People.empty(COCO), alpha=alpha)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        np.zeros((40, 60), np.uint8),
+        np.zeros((40, 60, 1), np.uint8),
+        np.zeros((40, 60, 4), np.uint8),
+        np.zeros((40, 60, 3), np.float32),
+        np.zeros((40, 60, 3), np.uint16),
+        [[[0, 0, 0]]],
+        None,
+    ],
+    ids=["grey", "one channel", "four channels", "float", "16 bit", "list", "nothing"],
+)
+def test_what_is_no_frame_is_refused(frame: Frame) -> None:
+    with pytest.raises(InputError, match=r"must be a \(H, W, 3\) uint8 array"):
+        draw_people(frame, People.empty(COCO))
+
+
+def test_a_read_only_frame_is_refused() -> None:
+    frame = plain()
+    frame.flags.writeable = False
+    with pytest.raises(InputError, match="copy"):
+        draw_people(frame, somebody(COCO, 50, 40, 80))
+
+
+@pytest.mark.parametrize("nonsense", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_a_keypoint_that_is_not_finite_counts_as_missing(nonsense: float, part: int) -> None:
+    whole = people({2: (40, 70), 3: (160, 70), 4: (160, 140)})
+    whole.keypoints[0, 4, part] = nonsense
+    missing = people({2: (40, 70), 3: (160, 70)})
+    np.testing.assert_array_equal(draw_people(plain(), whole), draw_people(plain(), missing))
+
+
+def test_a_person_partly_outside_is_cut_by_the_border() -> None:
+    for x, y in [(-40, 30), (140, 30), (60, -50), (60, 120), (-30, -30)]:
+        inside = draw_people(plain(600, 560), somebody(COCO, 200 + x, 200 + y, 80))
+        cut = draw_people(plain(), somebody(COCO, x, y, 80)).astype(int)
+        assert np.abs(cut - inside[200:360, 200:400]).max() <= 8  # OpenCV clips its smooth lines to a part of a pixel
+
+
+@pytest.mark.parametrize("far", [300.0, 1e5, 1e20, -1e20])
+def test_a_person_wholly_outside_leaves_the_frame_as_it_was(far: float) -> None:
+    assert not changed(draw_people(plain(), people({2: (far, far), 3: (far + 50, far)}))).any()
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 50), (50, 1), (0, 10), (3, 2)])
+def test_tiny_frames_can_be_drawn_on(height: int, width: int) -> None:
+    for skeleton in SKELETONS.values():
+        frame = draw_people(plain(width, height), somebody(skeleton, -5, -5, 10))
+        assert frame.shape == (height, width, 3)
+
+
+def test_views_are_drawn_on_in_place() -> None:
+    person = somebody(COCO, 50, 40, 80)
+    expected = draw_people(plain(), person)
+    mirrored = np.ascontiguousarray(plain()[:, ::-1])
+    draw_people(mirrored[:, ::-1], person)
+    np.testing.assert_array_equal(mirrored[:, ::-1], expected)
+    twice = np.repeat(np.repeat(plain(), 2, axis=0), 2, axis=1)
+    draw_people(twice[::2, ::2], person)
+    np.testing.assert_array_equal(twice[::2, ::2], expected)
+    assert not changed(twice[1::2]).any()
+
+
+def test_tiles_leave_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
+    for skeleton in (COCO, HAND, FACE):
+        person = somebody(skeleton, 20, 10, 140)
+        whole = draw_people(plain(), person).astype(int)
+        with monkeypatch.context() as patch:
+            patch.setattr(drawing, "TILE", 16)
+            tiled = draw_people(plain(), person)
+        assert np.abs(whole - tiled).max() <= 8
+
+
+def test_a_person_on_a_huge_frame_needs_little_memory() -> None:
+    frame = plain(4000, 3000)
+    person = somebody(COCO, 200, 200, 2600)
+    tracemalloc.start()
+    draw_people(frame, person)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < frame.nbytes / 4

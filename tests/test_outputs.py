@@ -1,0 +1,324 @@
+"""Outputs: names, files that are whole or not there, OpenPose's JSON, drawn pictures, the window."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from posecv import drawing
+from posecv.errors import OutputError, UsageError
+from posecv.outputs import openpose_json, pictures
+from posecv.outputs.files import plan_files, prepare_files, result_names, write_whole
+from posecv.outputs.openpose_json import OpenPoseJson, format_record
+from posecv.outputs.pictures import DrawnPicture
+from posecv.outputs.window import Window, WindowClosed
+from posecv.people import People
+from posecv.skeletons import BODY_25, COCO, FACE, HAND, SKELETONS, Skeleton
+from posecv.sources.pictures import read_picture
+
+Frame = NDArray[np.uint8]
+
+
+def someone(skeleton: Skeleton = COCO, score: float = 0.5, number: int = 1) -> People:
+    keypoints = np.zeros((number, len(skeleton.keypoints), 3), np.float32)
+    keypoints[..., 0] = np.arange(len(skeleton.keypoints)) * 3 + 10
+    keypoints[..., 1] = np.arange(len(skeleton.keypoints)) % 7 * 8 + 20
+    keypoints[..., 2] = score
+    return People(keypoints, np.full(number, score, np.float32), skeleton)
+
+
+def black(width: int = 120, height: int = 100) -> Frame:
+    return np.zeros((height, width, 3), np.uint8)
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sources", "names"),
+    [
+        (["a.jpg", "b.jpg"], ["a", "b"]),
+        (["a.jpg", "a.png", "b.png"], ["a.jpg", "a.png", "b"]),
+        (["a.jpg", "A.png"], ["a.jpg", "A.png"]),
+        (["x/a.jpg", "y/a.jpg"], ["x_a.jpg", "y_a.jpg"]),
+        (["1/x/a.jpg", "2/x/a.jpg"], ["1_x_a.jpg", "2_x_a.jpg"]),
+        (["a.jpg", "a.png", "a.jpg.png"], ["a.jpg", "a.png", "a.jpg.png"]),
+        (["two.dots.jpg"], ["two.dots"]),
+        ([], []),
+    ],
+)
+def test_names_are_stems_and_as_much_more_as_tells_them_apart(sources: list[str], names: list[str]) -> None:
+    assert result_names([Path(source) for source in sources]) == names
+
+
+def test_no_two_of_many_sources_share_a_name() -> None:
+    stems, suffixes, folders = ("a", "a.jpg", "b_a"), (".jpg", ".png"), ("", "b", "c/b", "d/b")
+    sources = [Path(folder, stem + suffix) for folder in folders for stem in stems for suffix in suffixes]
+    assert len(set(result_names(sources))) == len(sources)
+
+
+@pytest.mark.parametrize("where", ["out.png", "deep/out.JPG", "out.webp"])
+def test_a_known_suffix_names_a_file(where: str) -> None:
+    assert plan_files([Path("a.jpg")], where, pictures.KIND) == [Path(where)]
+
+
+@pytest.mark.parametrize("where", ["out", "out.v2", "out/", "out.png/", "."])
+def test_anything_else_names_a_folder_also_for_one_picture(where: str) -> None:
+    assert plan_files([Path("x/a.jpg")], where, pictures.KIND) == [Path(where) / "a_pose.png"]
+    assert plan_files([Path("x/a.jpg")], where, openpose_json.KIND) == [Path(where) / "a_keypoints.json"]
+
+
+def test_a_folder_that_is_there_is_one_whatever_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "out.png"
+    folder.mkdir()
+    assert plan_files([Path("a.jpg")], str(folder), pictures.KIND) == [folder / "a_pose.png"]
+
+
+def test_one_file_for_several_inputs_is_a_mistake() -> None:
+    with pytest.raises(UsageError, match=r"out\.png is one file, and there are 2 inputs"):
+        plan_files([Path("a.jpg"), Path("b.jpg")], "out.png", pictures.KIND)
+
+
+@pytest.mark.parametrize("where", ["out.json", "out.mp4", "out.csv"])
+def test_a_file_of_another_kind_is_a_mistake(where: str) -> None:
+    with pytest.raises(UsageError, match="is not written by --output"):
+        plan_files([Path("a.jpg")], where, pictures.KIND)
+
+
+# --- before the work ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("link", ["", "symbolic", "hard"])
+def test_an_input_is_never_a_target(tmp_path: Path, link: str) -> None:
+    source = tmp_path / "a.png"
+    source.write_bytes(b"picture")
+    target = tmp_path / "b.png" if link else source
+    if link == "symbolic":
+        target.symlink_to(source)
+    elif link == "hard":
+        os.link(source, target)
+    with pytest.raises(UsageError, match="would be overwritten"):
+        prepare_files([target], [source])
+    assert source.read_bytes() == b"picture"
+
+
+def test_folders_are_made_and_left_empty(tmp_path: Path) -> None:
+    prepare_files([tmp_path / "new" / "deep" / "a.png"], [])
+    assert list((tmp_path / "new" / "deep").iterdir()) == []
+
+
+def test_a_file_in_the_way_of_a_folder_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(OutputError, match="a file of this name is in the way"):
+        prepare_files([tmp_path / "out" / "a.png"], [])
+
+
+def test_a_folder_in_the_way_of_a_file_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "a_pose.png").mkdir()
+    with pytest.raises(OutputError, match="a folder of this name is in the way"):
+        prepare_files([tmp_path / "a_pose.png"], [])
+
+
+def test_a_folder_that_cannot_be_written_to_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, _data: bytes) -> int:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)  # root could write anywhere
+    with pytest.raises(OutputError, match=r"nothing can be written there \(permission denied\)"):
+        prepare_files([tmp_path / "a.png"], [])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="leftovers of other processes are told by signals")
+def test_what_a_killed_run_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    living, left = tmp_path / f".posecv-{os.getppid()}-0.tmp", tmp_path / f".posecv-{ended.pid}-0.tmp"
+    own, other = tmp_path / f".posecv-{os.getpid()}-99.tmp", tmp_path / ".other.tmp"
+    for path in (living, left, own, other):
+        path.write_bytes(b"half")
+    prepare_files([tmp_path / "a.png"], [])
+    assert sorted(tmp_path.iterdir()) == sorted([living, other])
+
+
+# --- whole or not at all --------------------------------------------------------------------------------------------
+
+
+def test_a_file_appears_whole_and_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(b"before")
+    write_whole(path, b"after")
+    assert path.read_bytes() == b"after"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_cannot_be_finished_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(b"before")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OutputError, match=r"a\.json cannot be written \(no space left on device\)"):
+        write_whole(path, b"after")
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == b"before"
+
+
+# --- OpenPose's JSON ------------------------------------------------------------------------------------------------
+
+KEYS = [
+    "person_id", "pose_keypoints_2d", "face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d",
+    "pose_keypoints_3d", "face_keypoints_3d", "hand_left_keypoints_3d", "hand_right_keypoints_3d",
+]  # fmt: skip
+
+
+def test_nobody_is_an_empty_list() -> None:
+    assert format_record(People.empty(COCO)) == '{"version":1.3,"people":[]}'
+
+
+def test_a_record_has_openpose_s_keys_in_their_order_and_no_space() -> None:
+    text = format_record(someone(number=2))
+    record = json.loads(text)
+    assert list(record) == ["version", "people"]
+    assert [list(person) for person in record["people"]] == [KEYS, KEYS]
+    assert record["people"][0]["person_id"] == [-1]
+    assert not any(character.isspace() for character in text)
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "left", "field"),
+    [
+        (COCO, False, "pose_keypoints_2d"),
+        (BODY_25, False, "pose_keypoints_2d"),
+        (FACE, False, "face_keypoints_2d"),
+        (HAND, False, "hand_right_keypoints_2d"),
+        (HAND, True, "hand_left_keypoints_2d"),
+    ],
+)
+def test_keypoints_stand_in_the_field_of_their_skeleton_alone(skeleton: Skeleton, left: bool, field: str) -> None:
+    people = someone(skeleton)
+    (person,) = json.loads(format_record(people, left=left))["people"]
+    assert person[field] == pytest.approx(people.keypoints.ravel().tolist(), rel=1e-5)
+    assert all(person[key] == [] for key in KEYS[1:] if key != field)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (412.5, "412.5"), (408.1171, "408.117"), (0.9120349, "0.912035"), (0.0, "0"), (-0.0, "0"), (1.0, "1"),
+        (1e-5, "1e-05"), (1234567.0, "1.23457e+06"), (100000.0, "100000"),
+    ],
+)  # fmt: skip
+def test_numbers_have_six_significant_digits_as_c_streams_write_them(value: float, text: str) -> None:
+    people = someone()
+    people.keypoints[0, 0, 0] = value
+    assert f'"pose_keypoints_2d":[{text},' in format_record(people)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_keypoint_that_is_no_number_is_a_missing_one(value: float) -> None:
+    people = someone()
+    people.keypoints[0, 1, 1] = value
+    (person,) = json.loads(format_record(people), parse_constant=pytest.fail)["people"]
+    assert person["pose_keypoints_2d"][3:6] == [0, 0, 0]
+
+
+def test_the_file_of_a_record_has_no_newline_at_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "a_keypoints.json"
+    OpenPoseJson(path).write(black(), someone())
+    assert path.read_text() == format_record(someone())
+    assert path.read_bytes().endswith(b"]}]}")
+
+
+# --- drawn pictures -------------------------------------------------------------------------------------------------
+
+
+def test_a_drawn_picture_is_what_draw_people_draws_and_the_frame_stays(tmp_path: Path) -> None:
+    frame, path = black(), tmp_path / "a_pose.png"
+    DrawnPicture(path, alpha=0.3).write(frame, someone())
+    assert not frame.any()
+    np.testing.assert_array_equal(read_picture(path), drawing.draw_people(black(), someone(), alpha=0.3))
+
+
+@pytest.mark.parametrize(("skeleton", "drawn_above"), [(HAND, 0.2), (FACE, 0.4), (COCO, 0.0)])
+def test_weak_keypoints_of_hands_and_faces_are_not_drawn(
+    tmp_path: Path, skeleton: Skeleton, drawn_above: float
+) -> None:
+    path = tmp_path / "a.png"
+    for score, seen in ((drawn_above, False), (drawn_above + 0.01, True)):
+        DrawnPicture(path).write(black(300), someone(skeleton, score))
+        assert read_picture(path).any() == seen
+    DrawnPicture(path, threshold=0.001).write(black(300), someone(skeleton, 0.01))
+    assert read_picture(path).any()
+
+
+@pytest.mark.parametrize("suffix", sorted(pictures.KIND.suffixes))
+def test_each_suffix_that_is_offered_can_be_written(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    DrawnPicture(path).write(black(), someone())
+    assert read_picture(path).shape == (100, 120, 3)
+
+
+def test_a_picture_that_a_format_cannot_hold_says_so(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"OpenCV cannot write 17000 x 1 pixels as \.webp"):
+        DrawnPicture(tmp_path / "a.webp").write(black(17000, 1), People.empty(COCO))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_skeleton_has_a_record_and_a_picture(tmp_path: Path) -> None:
+    for name, skeleton in SKELETONS.items():
+        DrawnPicture(tmp_path / f"{name}.png").write(black(400), someone(skeleton))
+        OpenPoseJson(tmp_path / f"{name}.json").write(black(), someone(skeleton))
+    assert len(list(tmp_path.iterdir())) == 2 * len(SKELETONS)
+
+
+# --- the window -----------------------------------------------------------------------------------------------------
+
+
+class Screen:
+    """Stands for OpenCV's windows: keys to come, and whether the window is still there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, keys: list[int], visible: float = 1.0) -> None:
+        self.keys, self.visible, self.shown, self.open = iter(keys), visible, list[Frame](), True
+        monkeypatch.setattr(cv2, "imshow", lambda _title, frame: self.shown.append(frame), raising=False)
+        monkeypatch.setattr(cv2, "waitKey", lambda _milliseconds: next(self.keys, -1), raising=False)
+        monkeypatch.setattr(cv2, "getWindowProperty", lambda _title, _property: self.visible, raising=False)
+        monkeypatch.setattr(cv2, "destroyAllWindows", lambda: setattr(self, "open", False), raising=False)
+
+
+def test_a_window_shows_the_drawn_picture_until_a_key_is_pressed(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen(monkeypatch, [-1, -1, ord(" ")])
+    window = Window("posecv")
+    window.write(black(), someone())
+    window.close()
+    np.testing.assert_array_equal(screen.shown[0], drawing.draw_people(black(), someone()))
+    assert not screen.open
+
+
+@pytest.mark.parametrize("key", [ord("q"), ord("Q"), 27, 0x100000 + 27])
+def test_q_and_escape_end_a_window(monkeypatch: pytest.MonkeyPatch, key: int) -> None:
+    Screen(monkeypatch, [-1, key])
+    with pytest.raises(WindowClosed):
+        Window("posecv").write(black(), someone())
+
+
+@pytest.mark.parametrize("visible", [0.0, -1.0])
+def test_a_window_that_was_closed_ends(monkeypatch: pytest.MonkeyPatch, visible: float) -> None:
+    Screen(monkeypatch, [], visible)
+    with pytest.raises(WindowClosed):
+        Window("posecv").write(black(), someone())
+
+
+def test_a_large_picture_is_shown_reduced(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen(monkeypatch, [])
+    Window("posecv").show(black(8000, 6000))
+    assert screen.shown[0].shape == (800, 1067, 3)

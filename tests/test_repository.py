@@ -1,0 +1,248 @@
+"""Facts about the repository as a whole: what is in it, and that its pages say what is true."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numpy as np
+import pytest
+
+import posecv
+from conftest import REPOSITORY, RunScript
+from networks import paint_person, painted_network, standing_person
+from posecv.errors import ModelError
+from posecv.models import Row, manifest
+from posecv.skeletons import COCO
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+SCRIPTS = ("run_pose.py", "run_multi_pose.py", "run_hand.py", "webcam_pose.py")
+MEGABYTE = 1_000_000
+
+# Our own networks, whose weights are committed; all other caffemodels are somebody else's.
+OWN_WEIGHTS: tuple[str, ...] = ()
+
+
+def tracked() -> list[Path]:
+    """The files that git keeps."""
+    if shutil.which("git") is None or not (REPOSITORY / ".git").exists():
+        pytest.skip("this is no git checkout")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    files = [REPOSITORY / name for name in listed.stdout.split("\0") if name]
+    if not files:
+        pytest.skip("git keeps nothing yet")
+    return [path for path in files if path.is_file()]
+
+
+def pages() -> list[Path]:
+    """The Markdown pages of the repository, models' cards included."""
+    return [
+        path
+        for path in sorted(REPOSITORY.rglob("*.md"))
+        if not any(part.startswith(".") or part == "node_modules" for part in path.relative_to(REPOSITORY).parts)
+    ]
+
+
+def links(page: Path) -> set[str]:
+    """The local files that a page links to, as it writes them."""
+    targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    return {target.partition("#")[0] for target in targets if not re.match(r"[a-z]+:|#", target)}
+
+
+def code_block(name: str) -> str:
+    """The code block of the README that stands under the comment `<!-- tested: NAME -->`."""
+    found = re.search(rf"<!-- tested: {name} -->\n```\w+\n(.*?)```", README, re.DOTALL)
+    assert found, f"the README marks no block {name}"
+    return found[1]
+
+
+# -------------------------------------------------------------------------------------------------- what is tracked
+
+
+def test_no_tracked_file_is_over_16_megabytes() -> None:
+    assert [path for path in tracked() if path.stat().st_size > 16 * MEGABYTE] == []
+
+
+def test_the_models_folder_stays_under_48_megabytes() -> None:
+    assert sum(path.stat().st_size for path in tracked() if "models" in path.parts) < 48 * MEGABYTE
+
+
+def test_only_our_own_weights_are_tracked() -> None:
+    weights = {path.relative_to(REPOSITORY).as_posix() for path in tracked() if path.suffix == ".caffemodel"}
+    assert weights == set(OWN_WEIGHTS)
+
+
+def test_nothing_that_git_ignores_is_tracked() -> None:
+    tracked()
+    command = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert listed.stdout == ""
+
+
+def test_no_tracked_text_names_a_machine() -> None:
+    machine = re.compile(rb"/(?:home|Users|work|tmp/venv)/\w|/root/")
+    offenders = [
+        path
+        for path in tracked()
+        if path != Path(__file__).resolve()
+        and b"\0" not in (data := path.read_bytes())[:8000]
+        and machine.search(data)
+    ]
+    assert offenders == []
+
+
+def test_only_those_who_work_on_the_repository_read_of_the_shared_data() -> None:
+    allowed = {"CONTRIBUTING.md", "tests", "benchmarks", "training"}
+    offenders = [
+        path
+        for path in tracked()
+        if path.relative_to(REPOSITORY).parts[0] not in allowed
+        and b"\0" not in (data := path.read_bytes())[:8000]
+        and re.search(rb"POSECV_SHARED|\.\./shared", data)
+    ]
+    assert offenders == []
+
+
+def test_scripts_that_are_run_by_name_are_executable() -> None:
+    if os.name == "nt":
+        pytest.skip("Windows has no such bit")
+    assert all(os.access(REPOSITORY / name, os.X_OK) for name in ("getModels.sh", ".ci/run"))
+
+
+# --------------------------------------------------------------------------------------------- what the pages say
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(REPOSITORY).as_posix())
+def test_what_a_page_links_to_is_there(page: Path) -> None:
+    assert [target for target in sorted(links(page)) if not (page.parent / target).exists()] == []
+
+
+def test_the_readme_leads_to_every_page_of_docs() -> None:
+    there = {f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md")}
+    assert there <= links(REPOSITORY / "README.md")
+
+
+def test_the_readme_names_every_option_and_no_other(run_script: RunScript) -> None:
+    section = README[README.index("\n## Options") :].split("\n## ")[1]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    named = {option for row in rows for option in re.findall(r"(--[a-z-]+)", row.split(" | ")[0])}
+    assert named == set().union(*(options(run_script, script) for script in SCRIPTS))
+
+
+def options(run_script: RunScript, script: str) -> set[str]:
+    """The options that a script's help lists, without other programs' spellings of them."""
+    lines = run_script(script, "--help", env={"COLUMNS": "100"}).stdout.splitlines()
+    return {option for line in lines if line.startswith("  -") for option in re.findall(r"--[a-z-]+", line[:40])}
+
+
+def test_the_readme_has_every_model() -> None:
+    assert all(f"| `{row.name}`" in README for row in manifest() if row.mirrors)
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    citation = re.search(r"^version: (\S+)$", (REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    newest = re.search(r"^## (\d\S+)", (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert citation
+    assert newest
+    assert citation[1] == newest[1] == posecv.__version__
+
+
+def test_the_citation_has_what_its_format_asks_for() -> None:
+    text = (REPOSITORY / "CITATION.cff").read_text(encoding="utf-8")
+    keys = re.findall(r"^([a-z-]+):", text, re.MULTILINE)
+    assert {"cff-version", "message", "title", "authors"} <= set(keys)
+    assert len(keys) == len(set(keys))
+
+
+def test_the_readmes_library_lines_find_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    painted_network(tmp_path, COCO)
+    (tmp_path / "samples").mkdir()
+    frame = np.zeros((368, 656, 3), np.uint8)
+    for x in (180, 460):
+        paint_person(frame, standing_person(COCO, x, 44), COCO)
+    _, png = cv2.imencode(".png", frame)  # under the photograph's name: JPEG would change the dots' colours
+    (tmp_path / "samples" / "team.jpg").write_bytes(png.tobytes())
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(compile(code_block("library"), "README.md", "exec"), names)
+    people = names["people"]
+    assert isinstance(people, posecv.People)
+    assert len(people) == 2
+    assert (tmp_path / "team_pose.jpg").stat().st_size > 0
+
+
+# ------------------------------------------------------------------------------------------------------- make demo
+
+
+@pytest.fixture
+def demo(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """tools/demo.py, which is a program and no module of a package."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    spec = importlib.util.spec_from_file_location("demo", REPOSITORY / "tools" / "demo.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_without_weights_the_demo_says_where_they_come_from(
+    demo: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nothing(name: str) -> None:
+        raise ModelError(name)
+
+    monkeypatch.setattr(demo, "find_model", nothing)
+    assert demo.main() == 0
+    said = capsys.readouterr().out
+    assert "./getModels.sh coco" in said
+    assert "./getModels.sh hand" not in said
+
+
+def test_the_demo_prefers_models_for_any_use(demo: ModuleType) -> None:
+    uses = [row.use == "any" for row in demo.body_rows(manifest())]
+    assert uses == sorted(uses, reverse=True)
+
+
+def test_the_demo_runs_with_the_first_model_that_it_finds(
+    demo: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With a painted network under light-coco's name, found through POSECV_MODELS, on the real photographs."""
+    row: Row = next(row for row in manifest() if row.use == "any")
+    (tmp_path / row.weights).mkdir()
+    painted_network(tmp_path / row.weights, COCO)
+    monkeypatch.setenv("POSECV_MODELS", str(tmp_path))
+    monkeypatch.setattr(demo, "OUTPUT", str(tmp_path / "out"))
+    assert demo.main() == 0
+    drawn = sorted((tmp_path / "out").glob("*_pose.png"))
+    assert drawn
+    for path in drawn:
+        record = path.with_name(path.name.replace("_pose.png", "_keypoints.json"))
+        assert json.loads(record.read_text(encoding="utf-8"))["version"] == pytest.approx(1.3)
+
+
+def test_the_readmes_command_lines_are_understood(run_script: RunScript, tmp_path: Path) -> None:
+    """Each is run on files that are not there: it may miss them, never one of its own options."""
+    lines = [line for line in README.splitlines() if re.match(r"python run_\w+\.py|run_\w+ ", line)]
+    assert lines
+    for line in lines:
+        script, *words = command_words(line)
+        result = run_script(script, *words)
+        assert result.returncode in (0, 1, 2)
+        assert "unknown option" not in result.stderr
+        assert "--help" not in result.stderr, (line, result.stderr)
+
+
+def command_words(line: str) -> Sequence[str]:
+    """The script and its words of a command line that may begin with python and end with a comment."""
+    words = line.partition("  #")[0].split()
+    return words[1:] if words[0] == "python" else [f"{words[0]}.py", *words[1:]]

@@ -1,0 +1,285 @@
+"""Sources: which files are meant, what each of them holds, and what is said of those that hold nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from posecv.errors import InputError
+from posecv.sources import cameras
+from posecv.sources.pictures import find_pictures, quiet_stderr, read_picture
+
+Frame = NDArray[np.uint8]
+
+
+def quadrants() -> Frame:
+    """40 x 24 pixels: red, green above blue, white; flat, so that lossy formats keep it."""
+    frame = np.zeros((24, 40, 3), np.uint8)
+    frame[:12, :20], frame[:12, 20:] = (0, 0, 255), (0, 255, 0)
+    frame[12:, :20], frame[12:, 20:] = (255, 0, 0), (255, 255, 255)
+    return frame
+
+
+def noise(width: int = 200, height: int = 150) -> Frame:
+    return np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def encoded(suffix: str, frame: NDArray[Any], *options: int) -> bytes:
+    return cv2.imencode(suffix, frame, options)[1].tobytes()
+
+
+def file(folder: Path, name: str, content: bytes) -> Path:
+    (folder / name).write_bytes(content)
+    return folder / name
+
+
+def with_exif(jpeg: bytes, orientation: int, thumbnail: bytes = b"") -> bytes:
+    """A JPEG with an EXIF segment that holds its orientation and, behind it, a thumbnail."""
+    entry = struct.pack("<HHII", 0x0112, 3, 1, orientation)
+    content = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<I", 0) + thumbnail
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content + jpeg[2:]
+
+
+def palette_png(indices: NDArray[np.uint8], palette_rgb: bytes) -> bytes:
+    """A PNG of 8-bit palette indices, chunk by chunk."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    height, width = indices.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in indices)
+    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"PLTE", palette_rgb), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+# --- which files ----------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_stands_for_its_pictures_in_natural_order(tmp_path: Path) -> None:
+    for name in ("img10.png", "img2.JPG", "img1.webp", "notes.txt", ".hidden.png", "film.mp4"):
+        file(tmp_path, name, b"")
+    (tmp_path / "deeper.png").mkdir()
+    assert [path.name for path in find_pictures([str(tmp_path)])] == ["img1.webp", "img2.JPG", "img10.png"]
+
+
+def test_a_pattern_stands_for_the_pictures_that_match_it(tmp_path: Path) -> None:
+    for name in ("b12.png", "b3.png", "a1.png", "b.txt"):
+        file(tmp_path, name, b"")
+    assert [path.name for path in find_pictures([str(tmp_path / "b*")])] == ["b3.png", "b12.png"]
+
+
+def test_files_keep_their_order_and_come_once(tmp_path: Path) -> None:
+    second, first = file(tmp_path, "2.png", b""), file(tmp_path, "1.png", b"")
+    assert find_pictures([str(second), str(tmp_path), str(second)]) == [second, first]
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> None:
+    odd = file(tmp_path, "[1].png", b"")
+    file(tmp_path, "1.png", b"")
+    assert find_pictures([str(odd)]) == [odd]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("none.png", "no such file"),
+        ("n" * 300, "name too long"),
+        ("none*.png", "no file matches"),
+        ("", "no pictures in this folder"),
+        ("7", "webcam"),
+    ],
+)
+def test_what_stands_for_nothing_says_so_when_it_is_read(tmp_path: Path, name: str, words: str) -> None:
+    given = str(tmp_path / name)
+    (path,) = find_pictures([given if name != "7" else name])
+    with pytest.raises(InputError, match=words):
+        read_picture(path)
+
+
+# --- what they hold -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".ppm", ".tiff", ".webp"])
+def test_lossless_pictures_are_read_as_they_are(tmp_path: Path, suffix: str) -> None:
+    options = (cv2.IMWRITE_WEBP_QUALITY, 101) if suffix == ".webp" else ()
+    path = file(tmp_path, f"a{suffix}", encoded(suffix, quadrants(), *options))
+    np.testing.assert_array_equal(read_picture(path), quadrants())
+
+
+def test_a_name_in_another_script_is_read(tmp_path: Path) -> None:
+    path = file(tmp_path, "Läufer 走る.png", encoded(".png", quadrants()))
+    np.testing.assert_array_equal(read_picture(path), quadrants())
+
+
+def test_16_bit_grey_and_transparent_pictures_become_8_bit_colour(tmp_path: Path) -> None:
+    frame = quadrants()
+    deep = read_picture(file(tmp_path, "deep.png", encoded(".png", frame.astype(np.uint16) * 257)))
+    clear = np.dstack([frame, np.full(frame.shape[:2], 128, np.uint8)])
+    np.testing.assert_array_equal(deep, frame)
+    np.testing.assert_array_equal(read_picture(file(tmp_path, "clear.png", encoded(".png", clear))), frame)
+    grey = frame[..., 1]
+    expected = np.repeat(grey[..., None], 3, axis=2)
+    np.testing.assert_array_equal(read_picture(file(tmp_path, "grey.png", encoded(".png", grey))), expected)
+    deep_grey = encoded(".png", grey.astype(np.uint16) * 257)
+    np.testing.assert_array_equal(read_picture(file(tmp_path, "deep_grey.png", deep_grey)), expected)
+
+
+def test_a_palette_is_resolved(tmp_path: Path) -> None:
+    indices = np.array([[0, 1], [2, 1]], np.uint8)
+    path = file(tmp_path, "a.png", palette_png(indices, b"\xff\0\0\0\xff\0\0\0\xff"))
+    np.testing.assert_array_equal(read_picture(path), [[[0, 0, 255], [0, 255, 0]], [[255, 0, 0], [0, 255, 0]]])
+
+
+def test_exif_rotation_is_applied(tmp_path: Path) -> None:
+    jpeg = encoded(".jpg", quadrants(), cv2.IMWRITE_JPEG_QUALITY, 100)
+    frame = read_picture(file(tmp_path, "a.jpg", with_exif(jpeg, orientation=6)))  # 6: turn clockwise
+    assert frame.shape == (40, 24, 3)
+    np.testing.assert_allclose(frame[5, 5].astype(int), (255, 0, 0), atol=8)  # what was below on the left
+
+
+def test_one_pixel_is_a_picture(tmp_path: Path) -> None:
+    assert read_picture(file(tmp_path, "a.png", encoded(".png", noise(1, 1)))).shape == (1, 1, 3)
+
+
+# --- what is damaged ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".ppm", ".tiff", ".jp2"])
+def test_a_picture_that_ends_early_is_an_error_and_nothing_else_is_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], suffix: str, share: float
+) -> None:
+    whole = encoded(suffix, noise())
+    path = file(tmp_path, f"a{suffix}", whole[: max(12, int(share * len(whole)))])
+    with pytest.raises(InputError, match=r"a\.\w+: the picture is"):
+        read_picture(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_jpeg_that_ends_early_is_an_error_although_its_thumbnail_is_whole(tmp_path: Path) -> None:
+    whole = with_exif(encoded(".jpg", noise()), 1, thumbnail=encoded(".jpg", noise(8, 8)))
+    read_picture(file(tmp_path, "whole.jpg", whole))
+    with pytest.raises(InputError, match="cut short"):
+        read_picture(file(tmp_path, "cut.jpg", whole[:-2]))
+
+
+def test_a_progressive_jpeg_that_ends_early_is_an_error(tmp_path: Path) -> None:
+    whole = encoded(".jpg", noise(), cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    read_picture(file(tmp_path, "whole.jpg", whole))
+    with pytest.raises(InputError, match="cut short"):
+        read_picture(file(tmp_path, "cut.jpg", whole[: len(whole) // 2]))
+
+
+def test_a_jpeg_with_a_hole_is_an_error(tmp_path: Path) -> None:
+    whole = encoded(".jpg", noise())
+    with pytest.raises(InputError, match="damaged"):
+        read_picture(file(tmp_path, "a.jpg", whole[: len(whole) // 2] + b"\xff\xd9"))
+
+
+def test_bytes_after_the_end_of_a_jpeg_do_not_matter(tmp_path: Path) -> None:
+    jpeg = encoded(".jpg", noise())
+    plain, longer = file(tmp_path, "a.jpg", jpeg), file(tmp_path, "b.jpg", jpeg + b"motion photo" * 99)
+    np.testing.assert_array_equal(read_picture(plain), read_picture(longer))
+
+
+def test_no_mutated_jpeg_hangs_or_crashes_the_reader(tmp_path: Path) -> None:
+    whole, random = encoded(".jpg", noise(40, 30)), np.random.default_rng(2)
+    for _ in range(100):
+        data = np.frombuffer(whole, np.uint8).copy()
+        data[random.integers(2, len(data), 8)] = random.integers(0, 256, 8)
+        with contextlib.suppress(InputError):
+            assert read_picture(file(tmp_path, "a.jpg", data.tobytes())).ndim == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"just some words", "not a picture"),
+        (b"<!DOCTYPE html><html>404</html>", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+        (b"%PDF-1.7", "PDF"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isommp41", "film"),
+        (b"\0" * 500, "not a picture"),
+    ],
+)
+def test_what_is_no_picture_is_called_what_it_is(tmp_path: Path, content: bytes, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        read_picture(file(tmp_path, "a.jpg", content))
+
+
+def test_a_film_is_not_read_yet(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="films are not read yet"):
+        read_picture(file(tmp_path, "a.mp4", b"film"))
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_says_so(tmp_path: Path) -> None:
+    path = file(tmp_path, "a.png", encoded(".png", quadrants()))
+    path.chmod(0)
+    with pytest.raises(InputError, match="permission denied"):
+        read_picture(path)
+
+
+def test_what_native_code_says_is_kept_and_stderr_comes_back(capfd: pytest.CaptureFixture[str]) -> None:
+    with quiet_stderr() as said:
+        os.write(2, b"libpng warning")
+    os.write(2, b"after")
+    assert "".join(said) == "libpng warning"
+    assert capfd.readouterr().err == "after"
+
+
+# --- cameras --------------------------------------------------------------------------------------------------------
+
+
+class FakeCamera:
+    """Gives frames, or fails to, as a list says."""
+
+    def __init__(self, reads: list[Frame | None], opened: bool = True) -> None:
+        self.reads, self.opened, self.released = iter(reads), opened, False
+
+    def isOpened(self) -> bool:  # noqa: N802  # OpenCV's name
+        return self.opened
+
+    def set(self, _name: int, _value: float) -> bool:
+        return False
+
+    def read(self) -> tuple[bool, Frame | None]:
+        frame = next(self.reads, None)
+        return frame is not None, frame
+
+    def release(self) -> None:
+        self.released = True
+
+
+def plug_in(monkeypatch: pytest.MonkeyPatch, camera: FakeCamera) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", lambda _index: camera)
+
+
+def test_a_camera_that_wakes_up_slowly_gives_its_frames_and_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = FakeCamera([None, None, quadrants(), None, noise()])
+    plug_in(monkeypatch, camera)
+    with cameras.open_camera(0) as frames:
+        np.testing.assert_array_equal(next(frames), quadrants())
+        np.testing.assert_array_equal(next(frames), noise())
+        assert not camera.released
+        with pytest.raises(InputError, match="camera 0 gives no frames"):
+            next(frames)
+    assert camera.released
+
+
+def test_no_camera_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    plug_in(monkeypatch, FakeCamera([], opened=False))
+    with pytest.raises(InputError, match="no camera 3"), cameras.open_camera(3):
+        pass
