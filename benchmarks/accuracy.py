@@ -25,7 +25,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -43,14 +42,14 @@ COCO_17 = (
 )  # fmt: skip
 
 
-def evaluation_set() -> tuple[dict[str, Any], Iterator[tuple[int, NDArray[np.uint8]]]]:
+def evaluation_set() -> tuple[dict[str, Any], Iterator[tuple[int, Any]]]:
     """The truth and the pictures of `data/coco`."""
     folder = SHARED / "data" / "coco"
     truth = json.loads((folder / "person_keypoints.json").read_text())
     return truth, ((row["id"], cv2.imread(str(folder / "images" / row["file_name"]))) for row in truth["images"])
 
 
-def tuning_set() -> tuple[dict[str, Any], Iterator[tuple[int, NDArray[np.uint8]]]]:
+def tuning_set() -> tuple[dict[str, Any], Iterator[tuple[int, Any]]]:
     """The truth and the pictures of a part of `training/coco`."""
     folder = SHARED / "training" / "coco"
     with gzip.open(folder / "person_keypoints.json.gz", "rt") as file:
@@ -61,7 +60,7 @@ def tuning_set() -> tuple[dict[str, Any], Iterator[tuple[int, NDArray[np.uint8]]
     return truth, _of_shards(sorted(folder.glob("images-*.tar")), ids)
 
 
-def _of_shards(shards: list[Path], ids: dict[str, int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+def _of_shards(shards: list[Path], ids: dict[str, int]) -> Iterator[tuple[int, Any]]:
     for shard in shards:
         with tarfile.open(shard) as tar:
             for member in tar:

@@ -1,11 +1,9 @@
 """posecv: people's keypoints with OpenCV alone.
 
-    import cv2, posecv
-
-    network = posecv.load_network("pose.prototxt", "pose.caffemodel")
-    frame = cv2.imread("samples/team.jpg")
-    people = posecv.estimate_people(network, frame)   # .keypoints (N, 18, 3), .scores (N,), .boxes (N, 4)
-    posecv.draw_people(frame, people)
+>>> network = posecv.load_network("pose.prototxt", "pose.caffemodel")    # doctest: +SKIP
+>>> frame = cv2.imread("samples/team.jpg")                               # doctest: +SKIP
+>>> people = posecv.estimate_people(network, frame)                      # doctest: +SKIP
+>>> posecv.draw_people(frame, people)                                    # doctest: +SKIP
 """
 
 from __future__ import annotations

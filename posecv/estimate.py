@@ -68,7 +68,10 @@ def estimate_people(
         If the network has no part affinity fields.
     """
     if not network.has_fields:
-        raise ModelError(f"{network.model.name} gives heatmaps alone, which cannot tell people apart; use run_pose.py or estimate_person")
+        raise ModelError(
+            f"{network.model.name} has no part affinity fields to tell people apart by; "
+            "use run_pose.py or estimate_person"
+        )
     fit = Fit.of_frame(_checked(frame), NetSize.parse(net_size))
     limits = vars(network.model.thresholds) | thresholds
 
@@ -140,9 +143,10 @@ def estimate_hand(
     if box is None:
         fit = Fit.of_frame(frame, NetSize.parse(net_size or NET_SIZE), mirrored=left)
     else:
-        x, y, side_x, side_y = box
-        if min(side_x, side_y) <= 0 or x >= width or y >= height or x + side_x <= 0 or y + side_y <= 0:
-            raise InputError(f"box {x:g},{y:g},{side_x:g},{side_y:g} (x, y, width, height) has no part in a picture of {width} x {height}")
+        x, y, wide, tall = box
+        if min(wide, tall) <= 0 or x >= width or y >= height or x + wide <= 0 or y + tall <= 0:
+            said = f"box {x:g},{y:g},{wide:g},{tall:g} (x, y, width, height)"
+            raise InputError(f"{said} has no part in a picture of {width} x {height}")
         fit = Fit.of_box(square_box(box), NetSize.parse(net_size or HAND_SIZE), mirrored=left)
 
     def decode(maps: Array) -> People:
@@ -181,9 +185,11 @@ def _sized(people: People, fit: Fit) -> People:
     return People(people.keypoints[order], scores[order], people.skeleton)
 
 
-def _checked(frame: Frame) -> Frame:
+def _checked(frame: object) -> Frame:
     """The frame, if it is one."""
-    if not isinstance(frame, np.ndarray) or frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
-        found = f"{frame.dtype} array of shape {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
-        raise InputError(f"a frame is a (height, width, 3) uint8 array in BGR order, not a {found}; cv2.imread gives None where it cannot read")
+    if not isinstance(frame, np.ndarray):
+        found = type(frame).__name__
+        raise InputError(f"a frame is an array, not a {found}; cv2.imread gives None for what it cannot read")
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
+        raise InputError(f"a frame is a (height, width, 3) uint8 array in BGR order, not {frame.shape} {frame.dtype}")
     return frame

@@ -26,6 +26,7 @@ Array = NDArray[np.float32]
 Box = tuple[float, float, float, float]
 
 STRIDE = 8  # network pixels a cell
+FREE = -1
 MULTIPLE = 16  # of which the sides of the input are multiples
 WIDEST = 16 / 9  # a free side is at most this times the given one, as OpenPose has it for pictures
 # A frame that shrinks to less than this share is averaged over blocks of pixels first. To average earlier loses small
@@ -44,9 +45,9 @@ class NetSize:
 
     Attributes
     ----------
-    width, height : int or None
-        Network pixels, multiples of 16; None is free and follows the frame's aspect ratio.
-    shorter : int or None
+    width, height : int
+        Network pixels, multiples of 16; -1 is free and follows the frame's aspect ratio.
+    shorter : int
         Instead of both, the length of the shorter side.
 
     Examples
@@ -57,9 +58,9 @@ class NetSize:
     (368, 496)
     """
 
-    width: int | None = None
-    height: int | None = None
-    shorter: int | None = None
+    width: int = FREE
+    height: int = FREE
+    shorter: int = FREE
 
     @classmethod
     def parse(cls, size: str | int | tuple[int, int] | NetSize) -> NetSize:
@@ -69,30 +70,25 @@ class NetSize:
         text = "x".join(map(str, size)) if isinstance(size, tuple) else str(size).strip().lower()
         match = re.fullmatch(r"(-1|\d+)(?:x(-1|\d+))?", text)
         sides = [int(side) for side in match.groups() if side] if match else []
-        given = [side for side in sides if side != -1]
-        if not given:
-            raise UsageError(f"--net-size {text} is no size; write -1x368, 368x-1, 656x368, or 368 for the shorter side")
-        for side in given:
-            if side % MULTIPLE or not side:
-                next_one = _multiple(side)
-                raise UsageError(f"--net-size {text}: {side} is not a multiple of {MULTIPLE}; the next one is {next_one}")
-        if len(sides) == 1:
-            return cls(shorter=given[0])
-        width, height = (side if side != -1 else None for side in sides)
-        return cls(width, height)
+        said = f"--net-size {text}"
+        if not any(side != FREE for side in sides):
+            raise UsageError(f"{said} is no size; write -1x368, 368x-1, 656x368, or 368 for the shorter side")
+        for side in sides:
+            if side != FREE and (side % MULTIPLE or not side):
+                raise UsageError(f"{said}: {side} is not a multiple of {MULTIPLE}; the next one is {_multiple(side)}")
+        return cls(*sides) if len(sides) == 2 else cls(shorter=sides[0])
 
     def of_frame(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of the network's input for a frame of `width` x `height` pixels."""
-        if self.shorter is not None:
+        if self.shorter != FREE:
             if width < height:
-                tall, wide = NetSize(None, self.shorter).of_frame(height, width)
+                tall, wide = self.of_frame(height, width)
                 return wide, tall
-            return NetSize(None, self.shorter).of_frame(width, height)
-        if self.width is None and self.height is not None:
+            return NetSize(height=self.shorter).of_frame(width, height)
+        if self.width == FREE:
             return _multiple(self.height * min(WIDEST, width / height)), self.height
-        if self.height is None and self.width is not None:
+        if self.height == FREE:
             return self.width, _multiple(self.width * min(1 / WIDEST, height / width))
-        assert self.width is not None and self.height is not None
         return self.width, self.height
 
 
@@ -158,7 +154,8 @@ class Fit:
             flags=cv2.INTER_CUBIC if self.scale > 1 else cv2.INTER_LINEAR,
             borderValue=(preprocessing.padding,) * 3,
         )
-        return cv2.dnn.blobFromImage(canvas, preprocessing.scale, None, preprocessing.mean, preprocessing.swap_rb, False)
+        scale, mean, swap_rb = preprocessing.scale, preprocessing.mean, preprocessing.swap_rb
+        return cv2.dnn.blobFromImage(canvas, scale, None, mean, swap_rb, False)
 
     def to_frame(self, cells: Array) -> Array:
         """(..., 2) positions x, y in cells of the maps to pixels of the frame."""

@@ -29,6 +29,10 @@ DEVICES = {
     "cuda-fp16": (cv2.dnn.DNN_BACKEND_CUDA, cv2.dnn.DNN_TARGET_CUDA_FP16),
     "opencl": (cv2.dnn.DNN_BACKEND_OPENCV, cv2.dnn.DNN_TARGET_OPENCL),
 }
+REMEDIES = {
+    "CUDA": "build it from source with WITH_CUDA=ON and OPENCV_DNN_CUDA=ON, which the wheels on PyPI are not",
+    "OpenCL": "install the OpenCL driver of your GPU's maker",
+}
 PROBE = 32  # side of the empty picture that a network is tried on
 STRIDE = 8
 
@@ -110,12 +114,9 @@ def load_network(
     """
     opencv.require_opencv()
     device = choose_device(device)
-    if caffemodel is None:
-        model = find_model(str(prototxt))
-    else:
-        model = model_of_pair(Path(prototxt), Path(caffemodel))
+    model = model_of_pair(Path(prototxt), Path(caffemodel)) if caffemodel else find_model(str(prototxt))
     model = replace(model, preprocessing=_preprocessing(model.preprocessing, scale, mean, swap_rb))
-    caffe.read_pair(model.prototxt, model.caffemodel)  # says what is wrong, where OpenCV would fail an assertion
+    caffe.read_pair(model.prototxt, model.caffemodel)  # says what is wrong where OpenCV would fail an assertion
     try:
         net = cv2.dnn.readNetFromCaffe(str(model.prototxt), str(model.caffemodel))
     except cv2.error as error:
@@ -133,12 +134,11 @@ def choose_device(device: str) -> str:
     if device == "auto":
         return "cuda" if _available("cuda") else "cpu"
     if not _available(device):
-        name, remedy = (
-            ("CUDA", "build OpenCV with WITH_CUDA=ON and OPENCV_DNN_CUDA=ON, since the wheels on PyPI have none")
-            if device.startswith("cuda")
-            else ("OpenCL", "install an OpenCL driver of your GPU's maker")
+        missing = "CUDA" if device.startswith("cuda") else "OpenCL"
+        raise DeviceError(
+            f"--device {device}: this OpenCV {cv2.__version__} has no {missing} for networks; {REMEDIES[missing]}, "
+            "or use --device cpu"
         )
-        raise DeviceError(f"--device {device}: this OpenCV {cv2.__version__} has no {name} to run networks on; {remedy}, or use --device cpu")
     return device
 
 
@@ -155,27 +155,39 @@ def _preprocessing(
     return replace(known, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
-def _recognised(network: Network, skeleton: Skeleton | str | None) -> Network:
+def _recognised(network: Network, asked: Skeleton | str | None) -> Network:
     """The network with its skeleton, its outputs in the skeleton's order."""
-    if isinstance(skeleton, str):
-        if skeleton.lower() not in SKELETONS:
-            raise UsageError(f"--skeleton {skeleton} is unknown; there are {', '.join(SKELETONS)}")
-        skeleton = SKELETONS[skeleton.lower()]
-    channels = {name: _channels(replace(network, outputs=(name,))) for name in network.outputs}
-    prototxt = network.model.prototxt
-    total = sum(channels.values())
-    found = skeleton or network.model.skeleton or skeleton_of_channels(total, prototxt.read_text(encoding="utf-8", errors="replace"))
-    said = f"{prototxt} gives {' + '.join(map(str, channels.values()))} channels"
-    if found is None:
-        raise ModelError(f"{said}; known are 57 (coco), 44 (mpi), 78 (body_25), 22 (hand), 71 (face): name yours with --skeleton")
-    if total not in (found.channels, found.heatmaps, len(found.keypoints)):
-        raise ModelError(f"{said}; {found.name} needs {found.channels}, or {found.heatmaps} heatmaps alone")
-    # Old conversions give the fields (L1) and the heatmaps (L2) apart, in either order.
-    outputs = tuple(sorted(channels, key=lambda name: channels[name] != found.heatmaps))
     model = network.model
-    thresholds = model.thresholds if model.skeleton is found else found.thresholds
-    model = replace(model, skeleton=found, thresholds=thresholds)
-    return replace(network, model=model, outputs=outputs, has_fields=total > found.heatmaps)
+    channels = {name: _channels(replace(network, outputs=(name,))) for name in network.outputs}
+    total = sum(channels.values())
+    text = model.prototxt.read_text(encoding="utf-8", errors="replace")
+    skeleton = _skeleton(asked) or model.skeleton or skeleton_of_channels(total, text)
+    said = f"{model.prototxt} gives {' + '.join(map(str, channels.values()))} channels"
+    if skeleton is None:
+        known = ", ".join(f"{each.channels} ({each.name})" for each in SKELETONS.values())
+        raise ModelError(f"{said}; known are {known}: name yours with --skeleton")
+    if total not in (skeleton.channels, skeleton.heatmaps, len(skeleton.keypoints)):
+        raise ModelError(
+            f"{said}; {skeleton.name} needs {skeleton.channels}, or {skeleton.heatmaps} of heatmaps alone"
+        )
+    thresholds = model.thresholds if skeleton is model.skeleton else skeleton.thresholds
+    return replace(
+        network,
+        model=replace(model, skeleton=skeleton, thresholds=thresholds),
+        # Old conversions give the fields (L1) and the heatmaps (L2) apart, in either order.
+        outputs=tuple(sorted(channels, key=lambda name: channels[name] != skeleton.heatmaps)),
+        has_fields=total > skeleton.heatmaps,
+    )
+
+
+def _skeleton(asked: Skeleton | str | None) -> Skeleton | None:
+    """The skeleton that was asked for, by itself or by its name."""
+    if not isinstance(asked, str):
+        return asked
+    name = asked.lower().replace("-", "_").replace("4_layers", "4_stages")  # OpenPose says MPI_4_layers
+    if name not in SKELETONS:
+        raise UsageError(f"--skeleton {asked} is unknown; there are {', '.join(SKELETONS)}")
+    return SKELETONS[name]
 
 
 def _channels(network: Network) -> int:

@@ -51,9 +51,9 @@ def decode_people(maps: ArrayLike, skeleton: Skeleton, **thresholds: float) -> P
     -----
     OpenPose's algorithm (Cao et al., CVPR 2017) in its CUDA build's form.
     """
-    maps = _checked(maps, skeleton.channels, skeleton)
     if not skeleton.paf_channels:
-        raise InputError(f"{skeleton.name} has no part affinity fields, so its people cannot be told apart; use decode_person")
+        raise InputError(f"{skeleton.name} has no part affinity fields to tell people apart by; use decode_person")
+    maps = _checked(maps, skeleton.channels, skeleton)
     limits = replace(skeleton.thresholds, **thresholds)  # type: ignore[arg-type]
     peaks = find_peaks(maps[: len(skeleton.keypoints)], limits.nms_threshold)
     members, scores = group(connect(maps, skeleton, peaks, limits), peaks, skeleton, limits)
@@ -100,7 +100,7 @@ def _checked(maps: ArrayLike, channels: int, skeleton: Skeleton) -> Array:
     if array.ndim == 4 and len(array) == 1:
         array = array[0]
     if array.ndim != 3 or len(array) < channels or not array.size:
-        raise InputError(f"maps of shape {np.shape(maps)} are not ({channels}, height, width), which {skeleton.name} needs")
+        raise InputError(f"maps of shape {np.shape(maps)}: {skeleton.name} needs ({channels}, height, width)")
     if not np.isfinite(array.sum()):
         raise InputError("maps hold values that are not finite: the network's weights or its precision are broken")
     return array

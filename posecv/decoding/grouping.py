@@ -64,9 +64,8 @@ def _join(connections: Connections, peaks: Peaks, skeleton: Skeleton, peak_share
             owner[a] = owner[b] = new
             groups.append(new)
         elif one is None or other is None:
-            grown = one or other
-            keypoint, peak = (start_keypoint, a) if one is None else (end_keypoint, b)
-            if keypoint not in grown.peaks:
+            (keypoint, peak), grown = ((start_keypoint, a), other) if one is None else ((end_keypoint, b), one)
+            if grown and keypoint not in grown.peaks:
                 grown.peaks[keypoint] = peak
                 grown.count += 1
                 grown.score += peak_scores[peak] + field

@@ -2,25 +2,26 @@
 
 The score of a pair of peaks is the line integral of Cao et al., CVPR 2017, equations 10 and 11, with OpenPose's rules
 for the samples. OpenPose reads it from fields enlarged eight times; here only the samples are interpolated, and only
-for the few pairs that three coarse looks between the peaks do not rule out.
+for the few pairs that a few coarse looks between the peaks do not rule out.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from posecv.decoding.peaks import BORDER, STRIDE, Array, Index, Peaks, pad
+from posecv.decoding.peaks import BORDER, STRIDE, Array, Index, Peaks, pad, to_cells
 from posecv.skeletons import Skeleton, Thresholds
 
 FEWEST, MOST = 5, 25  # samples on a limb
-LOOKS = np.array([[1 / 4], [1 / 2], [3 / 4]], np.float32)  # so far apart that a gap in a limb hides one of them at most
+LOOKS = np.array([[0.2], [0.4], [0.6], [0.8]], np.float32)  # where between the peaks, as a share of the way
+BLOCK = 16384  # pairs looked at together; `cv2.remap` takes arrays with sides below 32768
 SMALLEST_SCORE = 1e-6
+HALF = np.float32(0.5)
 CLOSE = 1 / 150  # of the network's side: peaks so close may join without a field
-BLOCK = 16384  # pairs looked at together: what they need stays in the processor's cache
-ROW = 256  # samples a row of the arrays that `cv2.remap` takes, which limits their sides
 
 
 class Connections(NamedTuple):
@@ -53,70 +54,75 @@ def connect(maps: Array, skeleton: Skeleton, peaks: Peaks, thresholds: Threshold
         Those with a score above `SMALLEST_SCORE`, by limb.
     """
     close = np.float32(np.sqrt(maps.shape[1] * maps.shape[2]) * STRIDE * CLOSE)
-    fields = _fields(maps, skeleton)
-    found = [
-        _score(fields, peaks, _plausible_pairs(fields, peaks, starts, close), close, thresholds)
-        for starts in _starts(skeleton, peaks)
-    ]
+    fields = pad(maps[skeleton.heatmaps :])
+    tops = (np.array(skeleton.paf_channels, np.float32) - skeleton.heatmaps) * fields.shape[1]  # rows in a tall picture
+    # A gap in a limb, as long as the share of agreeing samples allows, hides so many looks.
+    hidden = math.ceil((1 - thresholds.inter_min_above) / (LOOKS[1, 0] - LOOKS[0, 0]))
+    found = []
+    for starts in _starts(skeleton, peaks):
+        pairs = _plausible_pairs(fields, tops, peaks, starts, len(LOOKS) - hidden, close)
+        found.append(_score(fields, tops, peaks, pairs, close, thresholds))
     return Connections(*(np.concatenate(values) for values in zip(*found, strict=True)))
 
 
-def _fields(maps: Array, skeleton: Skeleton) -> Array:
-    """(L, h', w', 2) x and y components of each limb's field, with a border, as one picture of two channels."""
-    x = np.array(skeleton.paf_channels)
-    components = [pad(maps[channels]) for channels in (x, x + 1)]
-    width = components[0].shape[2]
-    return cv2.merge([field.reshape(-1, width) for field in components]).reshape(*components[0].shape, 2)
-
-
 def _starts(skeleton: Skeleton, peaks: Peaks) -> list[Index]:
-    """Blocks of (4, R): limb, start peak, first and last + 1 end peak; each block has about `BLOCK` pairs."""
-    first = peaks.first.tolist()
-    rows = [
-        (limb, peak, first[end], first[end + 1])
-        for limb, (start, end) in enumerate(skeleton.limbs)
-        for peak in range(first[start], first[start + 1])
-    ]
-    starts = np.array(rows, np.intp).reshape(-1, 4).T
-    pairs = np.cumsum(starts[3] - starts[2])
-    blocks = int(pairs[-1]) // BLOCK + 1 if len(rows) else 1
+    """Blocks of (4, R): limb, start peak, first end peak and number of them; each block has about `BLOCK` pairs."""
+    first, counts = peaks.first, np.diff(peaks.first)
+    start_of, end_of = np.array(skeleton.limbs).T
+    rows = np.where(counts[end_of] > 0, counts[start_of], 0)
+    limb = np.repeat(np.arange(len(rows)), rows)
+    end = end_of[limb]
+    starts = np.stack([limb, _ranges(first[start_of], rows), first[end], counts[end]])
+    pairs = np.cumsum(starts[3])
+    blocks = int(pairs[-1]) // BLOCK + 1 if len(pairs) else 1
     return np.split(starts, np.searchsorted(pairs, np.arange(1, blocks) * BLOCK), axis=1)
 
 
-def _plausible_pairs(fields: Array, peaks: Peaks, starts: Index, close: np.float32) -> tuple[Index, Index, Index]:
+def _ranges(first: Index, counts: Index) -> Index:
+    """first[0], first[0] + 1, ..., as many as counts[0] says, then those from first[1] on, and so on."""
+    return np.arange(counts.sum()) + np.repeat(first - np.cumsum(counts) + counts, counts)
+
+
+def _plausible_pairs(
+    fields: Array, tops: Array, peaks: Peaks, starts: Index, needed: int, close: np.float32
+) -> tuple[Index, ...]:
     """Limb, start and end of the pairs of peaks between which the field points the right way.
 
-    A look is at the four cells round a point. Two of three looks must agree, or the peaks be close to each other.
+    A look is at the four cells round a point. The needed number of looks must agree, or the peaks be close together.
     """
-    limb, start, low, high = starts
-    ends = high - low
-    row = np.repeat(np.arange(len(ends)), ends)                                   # from here on an entry a pair
-    end = np.arange(len(row)) + (low - np.cumsum(ends) + ends)[row]
-    x, y = (peaks.xy.T + 0.5) / STRIDE - 0.5 + BORDER                             # cells of the bordered fields
-    top = limb.astype(np.float32) * fields.shape[1]                               # row of the limb's field in the picture
-    x0, y0, top = x[start][row], y[start][row], top[row]
+    limb, start, first, counts = starts
+    row, end = np.repeat(np.arange(len(counts)), counts), _ranges(first, counts)  # from here on an entry a pair
+    x, y = to_cells(peaks.xy.T)
+    x0, y0 = x[start][row], y[start][row]
     dx, dy = x[end] - x0, y[end] - y0
-    seen = _read(fields, x0 + LOOKS * dx, top + y0 + LOOKS * dy, cv2.INTER_LINEAR)      # (3, pairs, 2)
-    agreeing = (seen[..., 0] * dx + seen[..., 1] * dy > 0).sum(axis=0)
-    pair = np.flatnonzero((agreeing > 1) | (np.maximum(abs(dx), abs(dy)) * STRIDE < close))
+    field_x, field_y = _read(fields, tops[limb][row], x0 + LOOKS * dx, y0 + LOOKS * dy, cv2.INTER_LINEAR)
+    agreeing = np.count_nonzero(field_x * dx + field_y * dy > 0, axis=0)
+    pair = np.flatnonzero((agreeing >= needed) | (np.maximum(abs(dx), abs(dy)) * STRIDE < close))
     return limb[row[pair]], start[row[pair]], end[pair]
 
 
 def _score(
-    fields: Array, peaks: Peaks, pairs: tuple[Index, Index, Index], close: np.float32, thresholds: Thresholds
+    fields: Array, tops: Array, peaks: Peaks, pairs: tuple[Index, ...], close: np.float32, thresholds: Thresholds
 ) -> Connections:
     """Score pairs of peaks and keep those that are limbs."""
     limb, start, end = pairs
-    if not len(limb):
-        return Connections(limb, start, end, np.zeros(0, np.float32))
-    vectors = peaks.xy[end] - peaks.xy[start]                                     # (P, 2)
+    starts = peaks.xy[start]
+    vectors = peaks.xy[end] - starts                                              # (P, 2)
     norms = np.maximum(np.sqrt((vectors**2).sum(axis=1)), SMALLEST_SCORE)
-    counts = np.clip(np.sqrt(5 * np.abs(vectors).max(axis=1)) + 0.5, FEWEST, MOST).astype(np.intp)
-    along = _samples(fields, limb, peaks.xy[start], vectors, norms, counts)       # (S,) all samples of all pairs
-    begins = np.cumsum(counts) - counts
-    agrees = along > thresholds.inter_threshold
-    agreeing = np.add.reduceat(agrees, begins, dtype=np.float32)
-    mean = np.add.reduceat(np.where(agrees, along, 0), begins) / np.maximum(agreeing, 1)
+    counts = np.clip(np.sqrt(5 * np.abs(vectors).max(axis=1, initial=0)) + 0.5, FEWEST, MOST).astype(np.intp)
+    # The samples lie on whole fine pixels, from the start on; the end itself is not one of them.
+    sample = np.arange(MOST, dtype=np.float32)
+    steps = vectors / counts[:, None].astype(np.float32)
+    last = [(cells - 2 * BORDER) * STRIDE - 1 for cells in fields.shape[:0:-1]]
+    x, y = (
+        np.clip(np.trunc(starts[:, k, None] + sample * steps[:, k, None] + HALF), 0, last[k]) for k in range(2)
+    )                                                                             # (P, MOST)
+    field_x, field_y = _read(fields, tops[limb][:, None], to_cells(x), to_cells(y), cv2.INTER_CUBIC)
+    unit_x, unit_y = (vectors / norms[:, None]).T[:, :, None]
+    along = field_x * unit_x + field_y * unit_y
+    agrees = (along > thresholds.inter_threshold) & (sample < counts[:, None])
+    agreeing = np.count_nonzero(agrees, axis=1).astype(np.float32)
+    mean = np.where(agrees, along, 0).sum(axis=1) / np.maximum(agreeing, 1)
     enough = agreeing / counts.astype(np.float32) > np.float32(thresholds.inter_min_above)
     without_field = np.where(norms < close, np.float32(thresholds.nms_threshold + SMALLEST_SCORE), 0)
     scores = np.where(enough, mean, without_field).astype(np.float32)
@@ -124,36 +130,12 @@ def _score(
     return Connections(limb[kept], start[kept], end[kept], scores[kept])
 
 
-def _samples(fields: Array, limb: Index, starts: Array, vectors: Array, norms: Array, counts: Index) -> Array:
-    """The field's component along each pair at its samples, one pair's after the other.
-
-    The samples lie on whole fine pixels, from the start on; the end itself is not one of them.
-    """
-    _, height, width, _ = fields.shape
-    pair = np.repeat(np.arange(len(counts)), counts)
-    sample = (np.arange(len(pair)) - (np.cumsum(counts) - counts)[pair]).astype(np.float32)
-    steps = vectors / counts[:, None].astype(np.float32)
-    columns, rows = (
-        _whole_pixel_cells(starts[:, axis][pair] + sample * steps[:, axis][pair], size)
-        for axis, size in enumerate((width, height))
-    )
-    top = limb.astype(np.float32) * height
-    field = _read(fields, columns, rows + top[pair], cv2.INTER_CUBIC)
-    unit_x, unit_y = (vectors / norms[:, None]).T
-    return field[:, 0] * unit_x[pair] + field[:, 1] * unit_y[pair]
-
-
-def _whole_pixel_cells(pixels: Array, size: int) -> Array:
-    """Cells of the bordered fields, `size` of them, for fine pixels rounded to whole ones within the map."""
-    whole = np.trunc(pixels + np.float32(0.5))
-    return (np.clip(whole, 0, (size - 2 * BORDER) * STRIDE - 1) + 0.5) / STRIDE + (BORDER - 0.5)
-
-
-def _read(fields: Array, x: Array, y: Array, interpolation: int) -> Array:
-    """(..., 2) values of the picture of fields at columns x and rows y."""
-    size = (x.size // ROW + 1) * ROW                                              # never empty, which remap refuses
-    where = np.zeros((2, size), np.float32)
-    where[0, : x.size], where[1, : x.size] = x.ravel(), y.ravel()
-    columns, rows = where.reshape(2, -1, ROW)
-    picture = fields.reshape(-1, *fields.shape[2:])
-    return cv2.remap(picture, columns, rows, interpolation).reshape(-1, 2)[: x.size].reshape(*x.shape, 2)
+def _read(fields: Array, tops: Array, x: Array, y: Array, interpolation: int) -> tuple[Array, Array]:
+    """The x and y components at the cells x, y of the limbs whose fields begin at the rows `tops`."""
+    if not x.size:
+        return x, y
+    height, width = fields.shape[1:]
+    picture = fields.reshape(-1, width)                                           # all fields, one below the other
+    columns, rows = x + BORDER, y + (tops + BORDER)
+    field_x = cv2.remap(picture, columns, rows, interpolation)
+    return field_x, cv2.remap(picture, columns, rows + height, interpolation)

@@ -26,6 +26,7 @@ PATCH = 2 * STRIDE  # fine pixels evaluated for a cell: its own eight and four o
 MARGIN = (PATCH - STRIDE) // 2
 SHARE_OF_NEIGHBOURS = 0.6  # a maximum's cell reaches this share of the highest cell round it
 OVERSHOOT = 1.5  # bicubic interpolation exceeds the cells round it by less than this factor
+FEW = 32  # patches enlarged by one product
 MAX_PEAKS = 127  # a keypoint, as in OpenPose
 
 
@@ -79,7 +80,7 @@ def pad(maps: Array) -> Array:
 
 def to_cells(pixels: Array) -> Array:
     """Fine pixels to cells; the centre of the first cell is 0."""
-    return ((pixels + 0.5) / STRIDE - 0.5).astype(np.float32)
+    return (pixels + np.float32(0.5)) / np.float32(STRIDE) - np.float32(0.5)
 
 
 def find_peaks(heatmaps: Array, threshold: float | Array) -> Peaks:
@@ -94,9 +95,9 @@ def find_peaks(heatmaps: Array, threshold: float | Array) -> Peaks:
     Returns
     -------
     Peaks
-        At most `MAX_PEAKS` a keypoint, the first ones in reading order. A peak is strictly higher than its eight
-        neighbours on the enlarged map and not on that map's edge; its position is the centre of mass of the positive
-        values within `RADIUS`, its score the value at the maximum.
+        At most `MAX_PEAKS` a keypoint, the first ones in reading order. A peak is higher than its eight neighbours on
+        the enlarged map and not on that map's edge; its position is the centre of mass of the positive values within
+        `RADIUS`, its score the value at the maximum.
 
     Notes
     -----
@@ -104,34 +105,31 @@ def find_peaks(heatmaps: Array, threshold: float | Array) -> Peaks:
 
     Examples
     --------
-    A bump between the columns 3 and 4 of row 5:
+    A bump between the cells:
 
-    >>> heatmap = np.zeros((1, 12, 12), np.float32)
-    >>> heatmap[0, 5, 3:5] = 1
-    >>> to_cells(find_peaks(heatmap, 0.1).xy)
-    array([[3.5, 5. ]], dtype=float32)
+    >>> y, x = np.mgrid[:12, :12]
+    >>> heatmap = np.exp(-((x - 3.3) ** 2 + (y - 5.2) ** 2) / 2).astype(np.float32)
+    >>> to_cells(find_peaks(heatmap[None], 0.1).xy).round(1)
+    array([[3.3, 5.2]], dtype=float32)
     """
     limits = np.broadcast_to(np.asarray(threshold, np.float32), len(heatmaps))
     keypoint, row, column, patches = _candidates(heatmaps, limits)
     if not len(keypoint):
-        return Peaks(keypoint, np.zeros((0, 2), np.float32), np.zeros(0, np.float32), np.zeros(len(heatmaps) + 1, np.intp))
-    # Not `@`: NumPy's BLAS waits for a thread that a busy machine may not give it, milliseconds at a time.
-    fine = cv2.gemm(ENLARGEMENT, patches, 1, None, 0).reshape(PATCH, PATCH, -1)   # (PATCH, PATCH, S)
-    x0, y0 = column * STRIDE - MARGIN, row * STRIDE - MARGIN                      # fine pixel of each patch's corner
-    i, j, patch = np.nonzero(_maxima(fine, limits[keypoint]))
-    i, j = i + MARGIN, j + MARGIN
+        nothing = np.zeros(0, np.float32)
+        return Peaks(keypoint, nothing.reshape(0, 2), nothing, np.zeros(len(heatmaps) + 1, np.intp))
+    fine = _enlarged(patches)                                                     # (PATCH, PATCH, S)
+    i, j, patch = _maxima(fine, limits[keypoint])
     height, width = (side * STRIDE for side in heatmaps.shape[1:])
-    y, x, k = y0[patch] + i, x0[patch] + j, keypoint[patch]
-    inside = (x > 0) & (x < width - 1) & (y > 0) & (y < height - 1)
-    order = np.argsort(((k * height + y) * width + x)[inside])
-    i, j, patch, k = (values[inside][order] for values in (i, j, patch, k))
-    first = np.searchsorted(k, np.arange(len(heatmaps) + 1))
-    early = np.arange(len(k)) - first[k] < MAX_PEAKS
-    if not early.all():
-        i, j, patch, k = (values[early] for values in (i, j, patch, k))
-        first = np.searchsorted(k, np.arange(len(heatmaps) + 1))
-    xy = _centres(fine, i, j, patch, x0[patch], y0[patch], (width, height))
-    return Peaks(k, xy, fine[i, j, patch], first)
+    top, left = row[patch] * STRIDE - MARGIN, column[patch] * STRIDE - MARGIN     # fine pixel of each patch's corner
+    y, x, k = top + i, left + j, keypoint[patch]
+    place = (k * height + y) * width + x
+    order = np.argsort(place)
+    order = order[((x > 0) & (x < width - 1) & (y > 0) & (y < height - 1))[order]]
+    rank = np.arange(len(order)) - np.searchsorted(k[order], k[order])            # among the keypoint's own
+    order = order[rank < MAX_PEAKS]
+    i, j, patch, k = i[order], j[order], patch[order], k[order]
+    xy = _centres(fine, i, j, patch, left[order], top[order], (width, height))
+    return Peaks(k, xy, fine[i, j, patch], np.searchsorted(k, np.arange(len(heatmaps) + 1)))
 
 
 def _candidates(heatmaps: Array, limits: Array) -> tuple[Index, Index, Index, Array]:
@@ -139,7 +137,8 @@ def _candidates(heatmaps: Array, limits: Array) -> tuple[Index, Index, Index, Ar
     padded = pad(heatmaps)
     _, height, width = padded.shape
     highest = cv2.dilate(padded.reshape(-1, width), np.ones((3, 3), np.uint8)).reshape(padded.shape)
-    possible = (padded > limits[:, None, None] / OVERSHOOT) & (padded >= SHARE_OF_NEIGHBOURS * highest)
+    highest *= SHARE_OF_NEIGHBOURS
+    possible = (padded > limits[:, None, None] / OVERSHOOT) & (padded >= highest)
     possible[:, :BORDER] = possible[:, -BORDER:] = possible[:, :, :BORDER] = possible[:, :, -BORDER:] = False
     cell = np.flatnonzero(possible)
     window = (np.arange(-2, 3)[:, None] * width + np.arange(-2, 3)).reshape(25, 1)
@@ -148,24 +147,43 @@ def _candidates(heatmaps: Array, limits: Array) -> tuple[Index, Index, Index, Ar
     return keypoint, row - BORDER, column - BORDER, padded.reshape(-1)[cell + window]
 
 
-def _maxima(fine: Array, limits: Array) -> NDArray[np.bool_]:
-    """(STRIDE, STRIDE, S) bool array: which of each cell's own fine pixels exceed the limit and all neighbours."""
-    own = fine[MARGIN : MARGIN + STRIDE, MARGIN : MARGIN + STRIDE]
+def _enlarged(patches: Array) -> Array:
+    """(PATCH, PATCH, S) fine pixels of (25, S) surroundings.
+
+    A few at a time: for larger products NumPy's BLAS waits for a second thread, which a busy machine may not give it
+    for milliseconds.
+    """
+    fine = np.empty((PATCH * PATCH, patches.shape[1]), np.float32)
+    for first in range(0, patches.shape[1], FEW):
+        some = slice(first, first + FEW)
+        np.matmul(ENLARGEMENT, patches[:, some], out=fine[:, some])
+    return fine.reshape(PATCH, PATCH, -1)
+
+
+def _maxima(fine: Array, limits: Array) -> tuple[Index, Index, Index]:
+    """Row, column and patch of the cells' own fine pixels that exceed the limit and all their neighbours.
+
+    A bump right on a cell is equally high on the fine pixels to either side of its centre. OpenPose finds no peak
+    then; here the first of equals in reading order is the peak.
+    """
+    own = fine[MARGIN:-MARGIN, MARGIN:-MARGIN]
     maxima = own > limits
-    for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, -1), (1, -1), (-1, 1)):
-        top, left = MARGIN + dy, MARGIN + dx
-        maxima &= own > fine[top : top + STRIDE, left : left + STRIDE]
-    return maxima
+    for dy, dx in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)):
+        neighbour = fine[MARGIN + dy : PATCH - MARGIN + dy, MARGIN + dx : PATCH - MARGIN + dx]
+        maxima &= own > neighbour if (dy, dx) < (0, 0) else own >= neighbour
+    pixel, patch = np.divmod(np.flatnonzero(maxima), fine.shape[2])
+    i, j = np.divmod(pixel, STRIDE)
+    return i + MARGIN, j + MARGIN, patch
 
 
-def _centres(fine: Array, i: Index, j: Index, patch: Index, x0: Index, y0: Index, size: tuple[int, int]) -> Array:
+def _centres(fine: Array, i: Index, j: Index, patch: Index, left: Index, top: Index, size: tuple[int, int]) -> Array:
     """(M, 2) centres of mass round the maxima i, j of the patches, in fine pixels of a map of `size`."""
-    near = np.arange(-RADIUS, RADIUS + 1)
-    rows, columns = i[:, None] + near, j[:, None] + near                          # (M, 7)
-    mass = np.maximum(fine[rows[:, :, None], columns[:, None, :], patch[:, None, None]], 0)   # (M, 7, 7)
-    x, y = x0[:, None] + columns, y0[:, None] + rows
-    inside_x, inside_y = (x >= 0) & (x < size[0]), (y >= 0) & (y < size[1])
-    mass *= inside_y[:, :, None] & inside_x[:, None, :]
-    total = mass.sum(axis=(1, 2))
-    centres = np.stack([(mass.sum(axis=1) * x).sum(axis=1), (mass.sum(axis=2) * y).sum(axis=1)], axis=1) / total[:, None]
-    return centres.astype(np.float32)
+    near = np.arange(-RADIUS, RADIUS + 1)[:, None]
+    rows, columns = i + near, j + near                                            # (7, M)
+    x, y = left + columns, top + rows
+    index = (rows[:, None] * PATCH + columns) * fine.shape[2] + patch             # (7, 7, M)
+    mass = np.maximum(fine.reshape(-1).take(index), 0)
+    mass *= ((y >= 0) & (y < size[1]))[:, None] & ((x >= 0) & (x < size[0]))
+    total = mass.sum(axis=(0, 1))
+    centres = [(mass.sum(axis=0) * x).sum(axis=0) / total, (mass.sum(axis=1) * y).sum(axis=0) / total]
+    return np.stack(centres, axis=1).astype(np.float32)
