@@ -2,7 +2,7 @@
 
     python benchmarks/accuracy.py --model light-coco              evaluation set
     python benchmarks/accuracy.py --model light-coco --tune       part of the training set, to choose constants on
-    python benchmarks/accuracy.py --model light-coco --tune --set inter_min_above=0.8 --net-size -1x256
+    python benchmarks/accuracy.py --model light-coco --tune --set inter_min_above=0.8 --net-size=-1x256
 
 Needs pycocotools and the shared data (`POSECV_SHARED`, default ../shared). Constants are never chosen on the
 evaluation set.
@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import posecv  # noqa: E402
+from posecv import geometry  # noqa: E402
 from posecv.network import Network  # noqa: E402
 
 SHARED = Path(os.environ.get("POSECV_SHARED", ROOT.parent / "shared"))
@@ -121,7 +122,10 @@ def main() -> int:
     parser.add_argument("--tune", action="store_true", help="use a part of the training set")
     parser.add_argument("--net-size", default="-1x368")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a constant of the decoder")
+    parser.add_argument("--step", type=float, help="geometry.SMALLEST_STEP: 0 never averages a frame that shrinks")
     options = parser.parse_args()
+    if options.step is not None:
+        geometry.SMALLEST_STEP = options.step
     os.environ.setdefault("POSECV_MODELS", str(SHARED / "models"))
     network = posecv.load_network(options.model)
     thresholds = {name: float(value) for name, value in (pair.split("=") for pair in options.set)}

@@ -167,7 +167,7 @@ class Fit:
 def _reduced(frame: Frame, scale: float) -> tuple[Frame, NDArray[np.float64]]:
     """The frame averaged over blocks, if it shrinks much, and the (2, 3) matrix from its pixels to the frame's."""
     height, width = frame.shape[:2]
-    block = math.ceil(SMALLEST_STEP / scale)
+    block = max(1, math.ceil(SMALLEST_STEP / scale))
     small_width, small_height = max(1, round(width / block)), max(1, round(height / block))
     wide, tall = width / small_width, height / small_height
     if block > 1:

@@ -70,7 +70,7 @@ def run(jobs: Sequence[Job], estimate: Estimate, *, bar: bool = False) -> int:
         try:
             for job in remaining:
                 try:
-                    say(_do(job, estimate))
+                    _do(job, estimate, say)
                     done += 1
                 except (InputError, OutputError, MemoryError, cv2.error) as error:
                     failures.append(error)
@@ -90,16 +90,19 @@ def run(jobs: Sequence[Job], estimate: Estimate, *, bar: bool = False) -> int:
     return 1 if done or any(isinstance(error, OutputError) for error in failures) else 2
 
 
-def _do(job: Job, estimate: Estimate) -> str:
-    """Read, estimate and write one picture; what there is to say about it."""
+def _do(job: Job, estimate: Estimate, say: Say) -> None:
+    """Read, estimate and write one picture, and say what was found: of files when they are there, else at once."""
     frame = read_picture(job.source)
     seconds: dict[str, float] = {}
     people = estimate(frame, seconds)
+    times = ", ".join(f"{step} {1000 * seconds[step]:.1f} ms" for step in ("network", "decoding") if step in seconds)
+    line = f"{job.source}: {describe(people)} ({times})"
+    if not job.files:
+        say(line)  # a window stays for as long as somebody looks at it
     for output in job.outputs:
         output.write(frame, people)
-    times = ", ".join(f"{step} {1000 * seconds[step]:.1f} ms" for step in ("network", "decoding") if step in seconds)
-    files = f" -> {', '.join(map(str, job.files))}" if job.files else ""
-    return f"{job.source}: {describe(people)} ({times}){files}"
+    if job.files:
+        say(f"{line} -> {', '.join(map(str, job.files))}")
 
 
 def describe(people: People) -> str:
@@ -120,7 +123,7 @@ def describe(people: People) -> str:
 
 def _failure(job: Job, error: Exception) -> str:
     """One line about a picture that failed, with its name."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or getattr(error, "code", None) == cv2.Error.StsNoMem:
         return f"{job.source}: there is not enough memory for it"
     text = " ".join(str(getattr(error, "err", None) or error).split())
     named = any(text.startswith(str(path)) for path in (job.source, *job.files))

@@ -139,6 +139,6 @@ def test_the_tool_makes_the_photographs_that_are_there(tmp_path: Path, monkeypat
             pytest.skip(f"{package} is not installed")
     if not (SHARED / "training" / "coco").is_dir():
         pytest.skip("the COCO training pictures are not here (POSECV_SHARED)")
-    tool("make_samples", monkeypatch).main(["--output", str(tmp_path)])
+    tool("make_samples", monkeypatch).main([str(SHARED / "training" / "coco"), "--output", str(tmp_path)])
     for name in PICTURES:
         assert difference(picture_of(tmp_path / name), picture_of(SAMPLES / name)) < 1

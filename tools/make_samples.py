@@ -1,9 +1,9 @@
 """Make the photographs of `samples/` from where they come from.
 
-    python tools/make_samples.py
+    python tools/make_samples.py COCO
 
-It needs scikit-image and matplotlib, which bring three of them, and the COCO training pictures in `$POSECV_SHARED`
-(default `../shared`) for the others. `samples/README.md` says who made them and what is done to them here.
+It needs scikit-image and matplotlib, which bring three of them, and a folder of COCO pictures for the others: shards
+`images-*.tar` with `person_keypoints.json.gz`. `samples/README.md` says who made them and what is done to them here.
 `tools/make_clip.py` makes the clip.
 """
 
@@ -13,7 +13,6 @@ import argparse
 import gzip
 import importlib.util
 import json
-import os
 import sys
 import tarfile
 from pathlib import Path
@@ -52,7 +51,7 @@ def packaged(package: str, path: str) -> Path:
 def coco_pictures(folder: Path, numbers: set[int]) -> dict[int, NDArray[np.uint8]]:
     """Read the pictures of these numbers, all of which must be CC BY 2.0."""
     if not folder.is_dir():
-        raise SystemExit(f"{folder} is missing; set POSECV_SHARED to the folder that has training/coco")
+        raise SystemExit(f"{folder} is missing; name the folder of the COCO pictures")
     with gzip.open(folder / "person_keypoints.json.gz") as file:
         records: list[dict[str, Any]] = json.load(file)["images"]
     names = {}
@@ -79,7 +78,7 @@ def save(path: Path, picture: NDArray[Any]) -> None:
     print(f"{path.name}: {picture.shape[1]} x {picture.shape[0]}, {path.stat().st_size:,} bytes")
 
 
-def make_samples(output: Path, shared: Path) -> None:
+def make_samples(output: Path, coco: Path) -> None:
     """Write all photographs into a folder."""
     output.mkdir(parents=True, exist_ok=True)
     for name, (package, path) in PACKAGED.items():
@@ -88,7 +87,7 @@ def make_samples(output: Path, shared: Path) -> None:
             (output / name).write_bytes(source.read_bytes())
         else:
             save(output / name, np.asarray(cv2.imread(str(source), cv2.IMREAD_UNCHANGED)))
-    pictures = coco_pictures(shared / "training" / "coco", {number for number, _ in FROM_COCO.values()})
+    pictures = coco_pictures(coco, {number for number, _ in FROM_COCO.values()})
     for name, (number, box) in FROM_COCO.items():
         picture = pictures[number]
         left, top, right, bottom = box or (0, 0, picture.shape[1], picture.shape[0])
@@ -98,9 +97,10 @@ def make_samples(output: Path, shared: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Read the command line and make the photographs."""
     parser = argparse.ArgumentParser(description="Make the photographs of samples/.")
+    parser.add_argument("coco", type=Path, metavar="COCO", help="folder of the COCO pictures")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "samples", help="folder (default: samples/)")
     options = parser.parse_args(arguments)
-    make_samples(options.output, Path(os.environ.get("POSECV_SHARED", ROOT.parent / "shared")))
+    make_samples(options.output, options.coco)
     return 0
 
 

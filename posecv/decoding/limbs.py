@@ -14,11 +14,13 @@ import cv2
 import numpy as np
 
 from posecv.decoding.peaks import BORDER, STRIDE, Array, Index, Peaks, pad, to_cells
+from posecv.errors import InputError
 from posecv.skeletons import Skeleton, Thresholds
 
 FEWEST, MOST = 5, 25  # samples on a limb
 LOOKS = np.array([[0.2], [0.4], [0.6], [0.8]], np.float32)  # where between the peaks, as a share of the way
-BLOCK = 16384  # pairs looked at together; `cv2.remap` takes arrays with sides below 32768
+LONGEST_SIDE = 32767  # of the arrays that `cv2.remap` takes
+BLOCK = 16384  # pairs looked at together
 SMALLEST_SCORE = 1e-6
 HALF = np.float32(0.5)
 CLOSE = 1 / 150  # of the network's side: peaks so close may join without a field
@@ -52,9 +54,16 @@ def connect(maps: Array, skeleton: Skeleton, peaks: Peaks, thresholds: Threshold
     -------
     Connections
         Those with a score above `SMALLEST_SCORE`, by limb.
+
+    Raises
+    ------
+    InputError
+        If the maps are too large, some 5,000 network pixels or more.
     """
     close = np.float32(np.sqrt(maps.shape[1] * maps.shape[2]) * STRIDE * CLOSE)
     fields = pad(maps[skeleton.heatmaps :])
+    if max(len(fields) * fields.shape[1], fields.shape[2]) >= LONGEST_SIDE:
+        raise InputError(f"maps of {maps.shape[2]} x {maps.shape[1]} cells are too large; use a smaller network input")
     tops = (np.array(skeleton.paf_channels, np.float32) - skeleton.heatmaps) * fields.shape[1]  # rows in a tall picture
     # A gap in a limb, as long as the share of agreeing samples allows, hides so many looks.
     hidden = math.ceil((1 - thresholds.inter_min_above) / (LOOKS[1, 0] - LOOKS[0, 0]))

@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 from posecv.errors import OutputError, UsageError
@@ -51,20 +51,33 @@ def result_names(sources: Sequence[Path]) -> list[str]:
     ['a.jpg', 'a.png', 'b']
     >>> result_names([Path("mon/1.png"), Path("tue/1.png")])
     ['mon_1.png', 'tue_1.png']
+    >>> result_names([Path("a.jpg"), Path("A.jpg")])
+    ['a', 'A-2']
     """
+    paths = [os.path.abspath(source).casefold() for source in sources]
     chosen = [_name(source, 0) for source in sources]
     lengths = [0] * len(sources)
     longest = 1 + max((len(_folders(source)) for source in sources), default=0)
     while True:
-        often = Counter(name.casefold() for name in chosen)
+        often = Counter(name for name, _ in {(chosen[i].casefold(), path) for i, path in enumerate(paths)})
         shared = [i for i, name in enumerate(chosen) if often[name.casefold()] > 1 and lengths[i] < longest]
         if not shared:
-            return chosen
+            return _numbered(chosen)
         shortest = min(lengths[i] for i in shared)  # a.jpg of a.jpg and a.png stays when a.jpg.png gives way
         for i in shared:
             if lengths[i] == shortest:
                 lengths[i] += 1
                 chosen[i] = _name(sources[i], lengths[i])
+
+
+def _numbered(names: Iterable[str]) -> list[str]:
+    """The names, with a number where an earlier one is the same but for its case."""
+    numbered: dict[str, str] = {}
+    for name in names:
+        candidates = chain([name], (f"{name}-{number}" for number in count(2)))
+        unique = next(candidate for candidate in candidates if candidate.casefold() not in numbered)
+        numbered[unique.casefold()] = unique
+    return list(numbered.values())
 
 
 def _name(source: Path, length: int) -> str:
@@ -76,7 +89,8 @@ def _name(source: Path, length: int) -> str:
 
 def _folders(source: Path) -> list[str]:
     """The names of the folders that a source lies in, outermost first."""
-    return [part for part in Path(os.path.abspath(source)).parent.parts if part != os.path.sep]
+    folder = Path(os.path.abspath(source)).parent
+    return list(folder.relative_to(folder.anchor).parts)
 
 
 def plan_files(sources: Sequence[Path], where: str, kind: Kind) -> list[Path]:
@@ -94,8 +108,10 @@ def plan_files(sources: Sequence[Path], where: str, kind: Kind) -> list[Path]:
     Raises
     ------
     UsageError
-        Where one file is to hold the results of several inputs, or its kind is not the option's.
+        Where one file is to hold the results of several inputs, its kind is not the option's, or it has no name.
     """
+    if not where:
+        raise UsageError(f"{kind.option} is given an empty name")
     path = Path(os.path.expanduser(where))
     suffix = path.suffix.lower()
     if os.path.isdir(path) or where.endswith(("/", os.path.sep)) or suffix not in FILE_SUFFIXES | kind.suffixes:
@@ -111,6 +127,8 @@ def plan_files(sources: Sequence[Path], where: str, kind: Kind) -> list[Path]:
 def prepare_files(targets: Iterable[Path], sources: Iterable[Path]) -> None:
     """Make sure, before any work, that all targets can be written; remove what a run that was killed left behind.
 
+    Nothing is made yet: where all inputs fail, no empty folder tells of it.
+
     Raises
     ------
     UsageError
@@ -122,13 +140,15 @@ def prepare_files(targets: Iterable[Path], sources: Iterable[Path]) -> None:
     inputs = {_identity(source): source for source in sources if os.path.exists(source)}
     for target in targets:
         if os.path.exists(target) and (source := inputs.get(_identity(target))):
-            raise UsageError(f"{target} is an input ({source}) and would be overwritten; choose another folder or name")
+            also = "" if source == target else f" ({source})"
+            raise UsageError(f"{target} is an input{also} and would be overwritten; choose another folder or name")
         if os.path.isdir(target):
             raise OutputError(f"{target} cannot be written: a folder of this name is in the way")
         if os.path.exists(target) and not os.access(target, os.W_OK):
             raise OutputError(f"{target} cannot be written: permission denied")
     for folder in dict.fromkeys(target.parent for target in targets):
-        _prepare_folder(folder)
+        _check_folder(folder)
+        _clear(folder)
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -137,20 +157,24 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _prepare_folder(folder: Path) -> None:
-    """Make a folder and find out by trying whether files can be made in it."""
+def _check_folder(folder: Path) -> None:
+    """Find out by trying whether files can be made in a folder, or in the one that it is to be made in."""
+    nearest = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
+    trial = _unfinished_file(nearest)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(".posecv-*.tmp"):
-            if not _in_use(leftover):
-                with contextlib.suppress(OSError):
-                    leftover.unlink()
-        trial = _unfinished_file(folder)
         trial.write_bytes(b"")
         trial.unlink()
     except OSError as error:
-        reason = "a file of this name is in the way" if isinstance(error, FileExistsError) else _reason(error)
+        reason = f"{nearest} is a file" if isinstance(error, NotADirectoryError) else _reason(error)
         raise OutputError(f"{folder}: nothing can be written there ({reason})") from None
+
+
+def _clear(folder: Path) -> None:
+    """Remove unfinished files that nobody will finish."""
+    with contextlib.suppress(OSError):
+        for leftover in folder.glob(".posecv-*.tmp"):
+            if not _in_use(leftover):
+                leftover.unlink()
 
 
 def _in_use(unfinished: Path) -> bool:
@@ -180,12 +204,17 @@ def _reason(error: OSError) -> str:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that appears under its name only when it is complete; OutputError where that fails."""
+    """Write a file, and the folder that it lies in; OutputError where that fails.
+
+    It appears under its name only when it is complete.
+    """
     unfinished = _unfinished_file(path.parent)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         unfinished.write_bytes(data)
         os.replace(unfinished, path)
     except OSError as error:
         raise OutputError(f"{path} cannot be written ({_reason(error)})") from None
     finally:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            unfinished.unlink()

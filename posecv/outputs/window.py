@@ -63,9 +63,15 @@ class Window:
         key = cv2.waitKey(milliseconds)
         if key != -1 and key & 0xFF in (ESCAPE, ord("q"), ord("Q")):
             raise WindowClosed
-        if cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1:
+        if not self._is_open():
             raise WindowClosed
         return key != -1
+
+    def _is_open(self) -> bool:
+        try:
+            return cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) >= 1
+        except cv2.error:  # Qt's way to say that its last window is closed
+            return False
 
     def close(self) -> None:
         """Take the window away."""

@@ -123,10 +123,12 @@ def _read_bytes(path: Path) -> bytes:
     """What a file holds."""
     if path.suffix.lower() in FILM_SUFFIXES and os.path.exists(path):
         raise InputError(f"{path}: films are not read yet; give pictures, a folder of them or a pattern")
-    if re.match(r"[a-z]{2,}://?", str(path)):
+    if str(path) == "-":
+        raise InputError("-: standard input is not read; give pictures, a folder of them or a pattern")
+    if re.match(r"[a-z]{2,}:/", path.as_posix()):
         raise InputError(f"{path}: addresses are not read; download the picture first")
     if os.path.isdir(path):
-        raise InputError(f"{path}: no pictures in this folder")
+        raise InputError(f"{path}: {'no pictures in' if os.access(path, os.R_OK | os.X_OK) else 'not allowed into'} this folder")
     try:
         return path.read_bytes()
     except FileNotFoundError:
