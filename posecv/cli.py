@@ -9,14 +9,13 @@ from __future__ import annotations
 import argparse
 import difflib
 import functools
-import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from posecv import opencv
+from posecv import models, opencv
 from posecv.errors import PoseError, UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     Frame = NDArray[np.uint8]
     Estimate = Callable[[Frame, dict[str, float]], People]
     Method = Callable[[Network, argparse.Namespace], Estimate]
+
+T = TypeVar("T")
 
 __all__ = ["run_hand", "run_multi_pose", "run_pose", "webcam_pose"]
 
@@ -64,6 +65,10 @@ ELSEWHERE = {
     "--camera": "webcam_pose.py shows a camera: -i N",
     "--resize": "it would stretch the picture; --net-size WxH keeps its aspect ratio",
     "--hand": "run_hand.py finds hands",
+    "--face": "faces are not found along with bodies yet",
+    "--render-pose": "what is drawn goes where -o says, and without -o to a window",
+    "--model-folder": "POSECV_MODELS names the folder of models",
+    **dict.fromkeys(("--scale-number", "--scale-gap"), "one scale is looked at; a larger --net-size finds more"),
     **dict.fromkeys(("-o", "--output", "--json"), "a camera is shown and not recorded yet"),
 }
 
@@ -73,7 +78,7 @@ ELSEWHERE = {
 
 def run_pose(argv: Sequence[str] | None = None) -> int:
     """One person in each picture, by the strongest peak of each heatmap."""
-    parser = _picture_parser("Find the keypoints of one person in each picture.")
+    parser = _picture_parser("Find the keypoints of one person in each picture.", threshold=f"{SINGLE_THRESHOLD}")
     return _guarded(parser, argv, lambda options: _pictures(options, _one_person))
 
 
@@ -85,7 +90,11 @@ def run_multi_pose(argv: Sequence[str] | None = None) -> int:
 
 def run_hand(argv: Sequence[str] | None = None) -> int:
     """One hand in each picture, or in a box of it."""
-    parser = _picture_parser("Find the 21 keypoints of one hand in each picture.")
+    parser = _picture_parser(
+        "Find the 21 keypoints of one hand in each picture.",
+        net_size="-1x368, for a --box 368x368",
+        threshold="all are written, those above 0.2 drawn",
+    )
     hand = parser.add_argument_group("hand")
     hand.add_argument("--box", type=_box, metavar="X,Y,W,H", help="where the hand is, in pixels (default: anywhere)")
     hand.add_argument("--left", action="store_true", help="it is a left hand")
@@ -95,12 +104,14 @@ def run_hand(argv: Sequence[str] | None = None) -> int:
 
 def webcam_pose(argv: Sequence[str] | None = None) -> int:
     """The people before a camera, in a window."""
-    parser = _parser("Show the people before a camera. q, Escape, the window's close button or Ctrl-C ends it.")
+    description = "Show the people before a camera. q, Escape, the window's close button or Ctrl-C ends it."
+    parser = _Parser(description=description, allow_abbrev=False)
     parser.add_argument("-i", "--input", type=_camera, default=0, metavar="N", help="number of the camera (default 0)")
     people = parser.add_mutually_exclusive_group()
     people.add_argument("--multi", action="store_true", help="everybody (default where the network can)")
     people.add_argument("--single", action="store_true", help="one person, which is faster")
-    _add_shared(parser, no_show="no window: tell the frame rate each second")
+    no_show = "no window: tell the frame rate each second"
+    _add_shared(parser, no_show=no_show, net_size="-1x368", threshold="the model's own")
     return _guarded(parser, argv, _webcam)
 
 
@@ -114,19 +125,9 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(re.sub(r"^argument ", "", message))
 
 
-def _parser(description: str) -> _Parser:
-    return _Parser(
-        description=description,
-        allow_abbrev=False,
-        epilog="Underscores serve as well as dashes. Also understood: "
-        + ", ".join(f"{alias} ({option})" for alias, option in ALIASES.items())
-        + ".",
-    )
-
-
-def _picture_parser(description: str) -> _Parser:
-    """The options of the scripts that read pictures."""
-    parser = _parser(description)
+def _picture_parser(description: str, *, net_size: str = "-1x368", threshold: str = "the model's own") -> _Parser:
+    """The options of the scripts that read pictures; the defaults are told in words."""
+    parser = _Parser(description=description, allow_abbrev=False)
     parser.add_argument(
         "-i", "--input", nargs="+", action="extend", metavar="PICTURE", help="pictures, folders or quoted patterns"
     )
@@ -136,11 +137,12 @@ def _picture_parser(description: str) -> _Parser:
     parser.add_argument(
         "--json", metavar="PATH", help="OpenPose's JSON: a .json file, or a folder for NAME_keypoints.json"
     )
-    _add_shared(parser, no_show="no window: save NAME_pose.png in this folder if there is no -o or --json")
+    no_show = "no window: save NAME_pose.png in this folder if there is no -o or --json"
+    _add_shared(parser, no_show=no_show, net_size=net_size, threshold=threshold)
     return parser
 
 
-def _add_shared(parser: argparse.ArgumentParser, *, no_show: str) -> None:
+def _add_shared(parser: _Parser, *, no_show: str, net_size: str, threshold: str) -> None:
     """The options that all four scripts have."""
     network = parser.add_argument_group("network")
     network.add_argument("-p", "--prototxt", metavar="FILE", help="the network")
@@ -155,13 +157,18 @@ def _add_shared(parser: argparse.ArgumentParser, *, no_show: str) -> None:
         "--device", type=_device, default="auto", metavar="DEVICE", help=f"{', '.join(DEVICES)} (gpu: cuda)"
     )
     network.add_argument(
-        "--net-size", metavar="SIZE", help="of its input: -1x368 (default), 368x-1, WxH, or N for the shorter side"
+        "--net-size",
+        metavar="SIZE",
+        help=f"of its input: 368x-1, WxH, or N for the shorter side (default: {net_size})",
     )
     network.add_argument("--width", type=int, help=argparse.SUPPRESS)  # --net-size in the words of OpenCV's sample
     network.add_argument("--height", type=int, help=argparse.SUPPRESS)
     result = parser.add_argument_group("result")
     result.add_argument(
-        "--threshold", type=_number, metavar="T", help="leave out keypoints scoring T or less (default: the model's)"
+        "--threshold",
+        type=_number,
+        metavar="T",
+        help=f"leave out keypoints scoring T or less (default: {threshold})",
     )
     result.add_argument("--alpha", type=_share, metavar="A", help="opacity of what is drawn, 0 to 1 (default 0.8)")
     result.add_argument("--no-show", action="store_true", help=no_show)
@@ -169,18 +176,26 @@ def _add_shared(parser: argparse.ArgumentParser, *, no_show: str) -> None:
     parser.add_argument("-v", "--verbose", action="store_true", help="tell which network runs on which device")
     parser.set_defaults(usual_model="coco")
     parser.add_argument("--version", action="store_true", help="tell the versions and end")
+    known = [f"{alias} ({option})" for alias, option in ALIASES.items() if option in parser._option_string_actions]
+    parser.epilog = (
+        "Exit codes: 0 all done, 1 some inputs failed, 2 nothing could be done as asked, 130 Ctrl-C. "
+        f"Underscores serve as well as dashes. Also understood: {', '.join(known)}."
+    )
 
 
-def _number(text: str) -> float:
-    """A finite number, or a fraction such as 1/256."""
-    over, _, under = text.partition("/")
+def _option(parse: Callable[[str], T], text: str) -> T:
+    """The value of an option, as a column of the manifest reads it."""
     try:
-        value = float(over) / float(under or 1)
-    except (ValueError, ZeroDivisionError):
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
-    return value
+        return parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is {error}") from None
+
+
+_number = functools.partial(_option, models.read_number)
+
+
+def _mean(text: str) -> tuple[float, float, float]:
+    return _option(models.read_mean, text.strip("()[] "))
 
 
 def _share(text: str) -> float:
@@ -190,20 +205,8 @@ def _share(text: str) -> float:
     return value
 
 
-def _numbers(text: str) -> list[float]:
-    return [_number(part) for part in text.strip("()[] ").split(",")]
-
-
-def _mean(text: str) -> tuple[float, float, float]:
-    values = _numbers(text)
-    if len(values) not in (1, 3):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither one number nor three with commas between them")
-    first, second, third = values * (3 // len(values))
-    return first, second, third
-
-
 def _box(text: str) -> tuple[float, float, float, float]:
-    values = _numbers(text)
+    values = [_number(part) for part in text.strip("()[] ").split(",")]
     if len(values) != 4 or min(values[2:]) <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not x,y,width,height in pixels, such as 100,80,200,200")
     x, y, width, height = values
@@ -245,12 +248,12 @@ def _parse(parser: _Parser, argv: Sequence[str] | None) -> argparse.Namespace:
     options, unknown = parser.parse_known_args(_normalised(sys.argv[1:] if argv is None else argv))
     for word in unknown:
         name = word.partition("=")[0]
-        if not word.startswith("-"):
+        if not word.startswith("-") or word == "--":
             raise UsageError(f"{word!r} belongs to no option; pictures are given with -i")
         if name in ELSEWHERE:
             raise UsageError(f"{name} is not an option here: {ELSEWHERE[name]}")
         known = [*parser._option_string_actions, *ALIASES]
-        nearest = difflib.get_close_matches(name, known, n=2)
+        nearest = difflib.get_close_matches(name, known, n=2, cutoff=0.7)
         raise UsageError(f"unknown option {name}" + (f"; did you mean {' or '.join(nearest)}?" if nearest else ""))
     options.no_show |= options.display == 0
     options.net_size = _net_size(options)
@@ -308,7 +311,7 @@ def _pictures(options: argparse.Namespace, method: Method) -> int:
     from posecv import pipeline
     from posecv.sources.pictures import find_pictures
 
-    if not options.input:
+    if not options.input or not all(options.input):
         raise UsageError("no input: name pictures, a folder or a quoted pattern with -i")
     _check_network(options)
     no_window = None

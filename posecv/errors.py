@@ -32,3 +32,8 @@ class OutputError(PoseError):
     """A result that could not be written."""
 
     exit_code = 1
+
+
+def reason(error: OSError) -> str:
+    """The system's own words for what went wrong, in lower case."""
+    return (error.strerror or str(error)).lower()

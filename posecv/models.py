@@ -20,10 +20,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from posecv.errors import ModelError
+from posecv.errors import ModelError, reason
 from posecv.skeletons import BODY_25, COCO, FACE, HAND, MPI, MPI_4_STAGES, SKELETONS, Skeleton, Thresholds
 
-__all__ = ["Model", "Preprocessing", "Row", "find_model", "manifest", "model_of_pair", "skeleton_of_channels"]
+__all__ = [
+    "Model",
+    "Preprocessing",
+    "Row",
+    "find_model",
+    "manifest",
+    "model_of_pair",
+    "read_mean",
+    "read_number",
+    "skeleton_of_channels",
+]
 
 PERSON_SCORES = ("openpose", "sized")
 USES = ("any", "non-commercial", "research")
@@ -153,12 +163,17 @@ def model_of_pair(prototxt: Path, caffemodel: Path) -> Model:
     Raises
     ------
     ModelError
-        One of the files is not there.
+        One of the files is not there or cannot be read.
     """
     for path in (prototxt, caffemodel):
-        if not path.is_file():
-            raise ModelError(f"{path}: {'a folder, not a file' if path.is_dir() else 'no such file'}")
-    size = caffemodel.stat().st_size
+        try:
+            size = path.stat().st_size  # in the end the caffemodel's
+        except OSError as error:
+            raise ModelError(f"{path}: {reason(error)}") from None
+        if not os.path.isfile(path):
+            raise ModelError(f"{path}: {'a folder' if os.path.isdir(path) else 'a device'}, not a file")
+        if not os.access(path, os.R_OK):
+            raise ModelError(f"{path}: permission denied")
     known = {row.sha256: row for row in manifest() if row.sha256 and row.bytes == size}
     row = known.get(_sha256(caffemodel)) if known else None
     return row.model(prototxt, caffemodel) if row else Model(caffemodel.stem, prototxt, caffemodel)
@@ -195,7 +210,7 @@ def _plain(name: str) -> str:
 
 
 def _first_file(candidates: Iterable[Path]) -> Path | None:
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if os.path.isfile(path)), None)  # Path's raises in folders of others
 
 
 def _weights(row: Row) -> Iterator[Path]:
@@ -316,7 +331,7 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _number(text: str) -> float:
+def read_number(text: str) -> float:
     """A number or a fraction such as 1/256."""
     over, _, under = text.partition("/")
     try:
@@ -334,9 +349,9 @@ def _byte(text: str) -> int:
     return int(text)
 
 
-def _mean(text: str) -> tuple[float, float, float]:
+def read_mean(text: str) -> tuple[float, float, float]:
     """One number for all channels, or three with commas between."""
-    values = [_number(part) for part in text.split(",")]
+    values = [read_number(part) for part in text.split(",")]
     if len(values) not in (1, 3):
         raise ValueError("neither one number nor three")
     first, second, third = values * (3 // len(values))
@@ -381,16 +396,16 @@ COLUMNS: dict[str, Callable[[str], Any]] = {
     "name": _text,
     "aliases": _words(","),
     "skeleton": _skeleton,
-    "scale": _number,
-    "mean": _mean,
+    "scale": read_number,
+    "mean": read_mean,
     "swap_rb": _yes_no,
     "padding": _byte,
-    "nms_threshold": _optional(_number),
-    "inter_threshold": _optional(_number),
-    "inter_min_above": _optional(_number),
+    "nms_threshold": _optional(read_number),
+    "inter_threshold": _optional(read_number),
+    "inter_min_above": _optional(read_number),
     "min_subset_cnt": _optional(_count),
-    "min_subset_score": _optional(_number),
-    "peak_share": _optional(_number),
+    "min_subset_score": _optional(read_number),
+    "peak_share": _optional(read_number),
     "person_score": _one_of(*PERSON_SCORES),
     "weights": _text,
     "file": _optional(_text),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 
-from posecv.errors import OutputError, UsageError
+from posecv.errors import OutputError, UsageError, reason
 
 __all__ = ["Kind", "plan_files", "prepare_files", "result_names", "write_whole"]
 
@@ -165,8 +165,8 @@ def _check_folder(folder: Path) -> None:
         trial.write_bytes(b"")
         trial.unlink()
     except OSError as error:
-        reason = f"{nearest} is a file" if isinstance(error, NotADirectoryError) else _reason(error)
-        raise OutputError(f"{folder}: nothing can be written there ({reason})") from None
+        why = f"{nearest} is a file" if isinstance(error, NotADirectoryError) else reason(error)
+        raise OutputError(f"{folder}: nothing can be written there ({why})") from None
 
 
 def _clear(folder: Path) -> None:
@@ -198,11 +198,6 @@ def _unfinished_file(folder: Path) -> Path:
     return folder / f".posecv-{os.getpid()}-{next(_unfinished)}.tmp"
 
 
-def _reason(error: OSError) -> str:
-    """The system's own word for what went wrong, in lower case."""
-    return (error.strerror or str(error)).lower()
-
-
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file, and the folder that it lies in; OutputError where that fails.
 
@@ -214,7 +209,7 @@ def write_whole(path: Path, data: bytes) -> None:
         unfinished.write_bytes(data)
         os.replace(unfinished, path)
     except OSError as error:
-        raise OutputError(f"{path} cannot be written ({_reason(error)})") from None
+        raise OutputError(f"{path} cannot be written ({reason(error)})") from None
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink()

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from posecv.errors import InputError
+from posecv.errors import InputError, reason
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,7 +128,8 @@ def _read_bytes(path: Path) -> bytes:
     if re.match(r"[a-z]{2,}:/", path.as_posix()):
         raise InputError(f"{path}: addresses are not read; download the picture first")
     if os.path.isdir(path):
-        raise InputError(f"{path}: {'no pictures in' if os.access(path, os.R_OK | os.X_OK) else 'not allowed into'} this folder")
+        closed = not os.access(path, os.R_OK | os.X_OK)
+        raise InputError(f"{path}: {'no permission to look into' if closed else 'no pictures in'} this folder")
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -137,14 +138,9 @@ def _read_bytes(path: Path) -> bytes:
         hint = "; a camera is for webcam_pose.py" if str(path).isdecimal() else ""
         raise InputError(f"{path}: no such file{hint}") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({_reason(error)})") from None
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from None
     except MemoryError:
         raise InputError(f"{path}: the file does not fit into memory") from None
-
-
-def _reason(error: OSError) -> str:
-    """The system's own word for what went wrong, in lower case."""
-    return (error.strerror or str(error)).lower()
 
 
 def _decode(path: Path, data: bytes) -> tuple[Frame | None, str]:

@@ -1,0 +1,290 @@
+"""Loading networks: what is recognised, what is refused and how."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from networks import Layers, Pair, broken_pairs, pack_maps, packed_network, paint_person, painted_network, standing_person
+from posecv.errors import DeviceError, ModelError, PoseError, UsageError
+from posecv.estimate import estimate_people, estimate_person
+from posecv.models import Preprocessing, manifest
+from posecv.network import DEVICES, choose_device, load_network
+from posecv.skeletons import BODY_25, COCO, FACE, HAND, MPI, MPI_4_STAGES, SKELETONS, Skeleton
+from scenes import scene
+
+Array = NDArray[np.float32]
+FAULTS = (
+    "prototxt missing", "prototxt empty", "prototxt folder", "prototxt binary", "prototxt page", "prototxt pointer",
+    "prototxt cut short", "prototxt not a network", "caffemodel missing", "caffemodel empty", "caffemodel folder",
+    "caffemodel text", "caffemodel page", "caffemodel pointer", "caffemodel archive", "caffemodel cut short", "swapped",
+    "other shapes", "other names",
+)  # fmt: skip
+
+
+def plain_network(folder: Path, *channels: int, stride: int = 8) -> Pair:
+    """A pair with as many outputs, each a convolution of an 8 x 8 picture block; output i is i + 1 everywhere."""
+    network = Layers()
+    network.add("image", "Input", [], input_param={"shape": [{"dim": [1, 3, 368, 368]}]})
+    del network.layers[0]["bottom"]
+    for index, count in enumerate(channels):
+        kernel = np.zeros((count, 3, stride, stride))
+        network.convolution(f"out{index}", "image", kernel, np.full(count, index + 1.0), stride=stride)
+    return network.write(folder)
+
+
+def blob(height: int = 32, width: int = 48) -> Array:
+    return np.zeros((1, 3, height, width), np.float32)
+
+
+def one_line(error: PoseError) -> str:
+    """The message, which a person must be able to read: no trace of OpenCV's sources."""
+    text = str(error)
+    assert text
+    assert "\n" not in text
+    assert ".cpp" not in text
+    return text
+
+
+# ------------------------------------------------------------------------------------------------- what is recognised
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
+def test_a_skeleton_is_recognised_by_its_channels_and_its_last_stage(tmp_path: Path, skeleton: Skeleton) -> None:
+    network = load_network(*painted_network(tmp_path, skeleton), device="cpu")
+    assert network.skeleton is skeleton
+    assert network.model.thresholds == skeleton.thresholds
+    assert network.has_fields == bool(skeleton.paf_channels)
+    assert network.maps(blob()).shape == (skeleton.channels, 4, 6)
+
+
+def test_the_prototxts_text_alone_tells_mpi_from_its_four_stages(tmp_path: Path) -> None:
+    prototxt, caffemodel = packed_network(tmp_path, MPI_4_STAGES)
+    assert load_network(prototxt, caffemodel).skeleton is MPI_4_STAGES
+    text = prototxt.read_text(encoding="utf-8")
+    # The name of a layer that takes no weights: a network of six stages has one.
+    prototxt.write_text(text.replace('name: "net_output"', 'name: "Mconv7_stage6_concat"'), encoding="utf-8")
+    assert load_network(prototxt, caffemodel).skeleton is MPI
+
+
+def test_the_files_may_have_any_names(tmp_path: Path) -> None:
+    prototxt, caffemodel = packed_network(tmp_path, COCO)
+    other = shutil.copy(prototxt, tmp_path / "deploy.prototxt.txt"), shutil.copy(caffemodel, tmp_path / "net.bin")
+    assert load_network(*map(Path, other)).skeleton is COCO
+    assert load_network(*map(str, other)).model.name == "net"
+
+
+def test_a_networks_maps_are_what_opencv_gives(tmp_path: Path) -> None:
+    maps = scene("5 people").maps
+    frame = pack_maps(maps)
+    network = load_network(*packed_network(tmp_path, COCO), device="cpu")
+    found = network.maps(frame.transpose(2, 0, 1)[None].astype(np.float32) / 256 - 0.5)
+    np.testing.assert_allclose(found, maps, atol=1e-4)
+    assert found.dtype == np.float32
+
+
+def test_the_maps_of_one_frame_outlive_the_next(tmp_path: Path) -> None:
+    """OpenCV may hand out its own memory."""
+    network = load_network(*packed_network(tmp_path, COCO), device="cpu")
+    for outputs in ("joined", "split"):
+        network = load_network(*packed_network(tmp_path / outputs, COCO, outputs=outputs), device="cpu")  # type: ignore[arg-type]
+        first = network.maps(blob())
+        before = first.copy()
+        network.maps(blob() + 0.3)
+        np.testing.assert_array_equal(first, before)
+
+
+@pytest.mark.parametrize("channels", [(38, 19), (19, 38)])
+def test_two_outputs_are_joined_with_the_heatmaps_first(tmp_path: Path, channels: tuple[int, int]) -> None:
+    network = load_network(*plain_network(tmp_path, *channels), device="cpu")
+    assert network.skeleton is COCO
+    assert network.has_fields
+    maps = network.maps(blob())
+    value = {count: index + 1 for index, count in enumerate(channels)}
+    assert (maps[:19] == value[19]).all()
+    assert (maps[19:] == value[38]).all()
+    assert len(maps) == 57
+
+
+@pytest.mark.parametrize("skeleton", [COCO, MPI, MPI_4_STAGES, BODY_25], ids=repr)
+def test_split_outputs_give_the_same_maps_as_joined_ones(tmp_path: Path, skeleton: Skeleton) -> None:
+    joined, split = (
+        load_network(*packed_network(tmp_path / outputs, skeleton, outputs=outputs), device="cpu")
+        for outputs in ("joined", "split")  # type: ignore[arg-type]
+    )
+    values = np.random.default_rng(2).random((1, 3, 32, 48)).astype(np.float32)
+    np.testing.assert_allclose(split.maps(values), joined.maps(values), atol=1e-4)
+    assert split.skeleton is skeleton
+
+
+def test_heatmaps_alone_serve_one_person_and_are_refused_for_many(tmp_path: Path) -> None:
+    network = load_network(*painted_network(tmp_path, COCO, outputs="heatmaps"), device="cpu")
+    assert not network.has_fields
+    assert network.skeleton.keypoints == COCO.keypoints
+    frame = paint_person(np.zeros((368, 368, 3), np.uint8), standing_person(COCO, 180, 44), COCO)
+    assert estimate_person(network, frame).found.all()
+    with pytest.raises(ModelError, match="heatmaps alone") as caught:
+        estimate_people(network, frame)
+    assert "run_pose.py" in one_line(caught.value)
+
+
+def test_a_known_model_brings_its_constants_wherever_it_lies(tmp_path: Path, light_coco: Pair) -> None:
+    prototxt, caffemodel = light_coco
+    elsewhere = shutil.copy(prototxt, tmp_path / "a.prototxt"), shutil.copy(caffemodel, tmp_path / "b.caffemodel")
+    model = load_network(*elsewhere).model
+    (row,) = (row for row in manifest() if row.name == "light-coco")
+    assert model.name == "light-coco"
+    assert model.thresholds == row.thresholds != COCO.thresholds
+    assert model.preprocessing == row.preprocessing != Preprocessing()
+    assert model.person_score == row.person_score
+
+
+def test_a_name_alone_finds_the_weights_through_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSECV_MODELS", str(tmp_path))
+    painted_network(tmp_path / "light-coco", COCO)  # its prototxt stands beside its weights
+    for name in ("light-coco", "Light_COCO"):
+        network = load_network(name)
+        assert network.model.name == "light-coco"
+        assert network.skeleton is COCO
+        assert network.model.caffemodel == tmp_path / "light-coco" / "pose.caffemodel"
+
+
+def test_weights_of_another_network_under_a_models_name_do_not_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSECV_MODELS", str(tmp_path))
+    painted_network(tmp_path / "hand", HAND)
+    with pytest.raises(ModelError) as caught:
+        load_network("hand")  # with the repository's own prototxt of OpenPose's network
+    assert "hand" in one_line(caught.value)
+
+
+def test_preprocessing_given_by_hand_is_used(tmp_path: Path) -> None:
+    pair = packed_network(tmp_path, COCO)
+    assert load_network(*pair).model.preprocessing == Preprocessing()
+    given = load_network(*pair, scale=1 / 255, mean=(1, 2, 3), swap_rb=True).model.preprocessing
+    assert given == Preprocessing(scale=1 / 255, mean=(1, 2, 3), swap_rb=True)
+    assert load_network(*pair, scale=0.5).model.preprocessing == Preprocessing(scale=0.5)
+
+
+def test_a_network_says_what_it_is(tmp_path: Path) -> None:
+    assert repr(load_network(*packed_network(tmp_path, COCO), device="cpu")) == "<Network pose on cpu>"
+
+
+# -------------------------------------------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_pair_that_is_no_good_is_named_as_what_it_is(tmp_path: Path, fault: str) -> None:
+    prototxt, caffemodel, words = broken_pairs(tmp_path / "broken", packed_network(tmp_path, COCO))[fault]
+    with pytest.raises(ModelError) as caught:
+        load_network(prototxt, caffemodel)
+    text = one_line(caught.value)
+    if fault.endswith("missing"):
+        assert "no such file" in text
+    else:
+        assert words in text
+    assert prototxt.name in text or caffemodel.name in text
+
+
+def test_every_fault_of_the_fixture_is_tried(tmp_path: Path) -> None:
+    assert set(broken_pairs(tmp_path / "broken", packed_network(tmp_path, COCO))) == set(FAULTS)
+
+
+@pytest.mark.parametrize("channels", [(10,), (38,), (56,), (58,), (19, 19)])
+def test_an_unknown_number_of_channels_is_told_with_those_known(tmp_path: Path, channels: tuple[int, ...]) -> None:
+    with pytest.raises(ModelError) as caught:
+        load_network(*plain_network(tmp_path, *channels))
+    text = one_line(caught.value)
+    assert " + ".join(map(str, channels)) in text
+    for skeleton in (COCO, MPI, BODY_25, HAND, FACE):
+        assert f"{skeleton.channels}" in text
+    assert "--skeleton" in text
+
+
+@pytest.mark.parametrize("stride", [4, 16])
+def test_maps_of_another_stride_are_refused(tmp_path: Path, stride: int) -> None:
+    with pytest.raises(ModelError, match="stride of 8"):
+        load_network(*plain_network(tmp_path, 57, stride=stride))
+
+
+@pytest.mark.parametrize("skeleton", ["coco", "COCO", COCO])
+def test_a_skeleton_that_is_asked_for_must_fit(tmp_path: Path, skeleton: str | Skeleton) -> None:
+    assert load_network(*plain_network(tmp_path / "fits", 57), skeleton=skeleton).skeleton.keypoints == COCO.keypoints
+    with pytest.raises(ModelError, match="10 channels") as caught:
+        load_network(*plain_network(tmp_path / "does not", 10), skeleton=skeleton)
+    assert "57" in one_line(caught.value)
+
+
+def test_a_skeleton_of_ones_own_explains_any_number_of_channels(tmp_path: Path) -> None:
+    own = Skeleton("cat", ("nose", "tail"), ((0, 1),), (3,), ((0, 0, 0),) * 2)
+    network = load_network(*plain_network(tmp_path, 5), skeleton=own)
+    assert network.skeleton is own
+    assert network.has_fields
+
+
+def test_the_stages_of_mpi_can_be_asked_for(tmp_path: Path) -> None:
+    pair = plain_network(tmp_path, 44)
+    assert load_network(*pair).skeleton is MPI
+    network = load_network(*pair, skeleton="mpi_4_stages")
+    assert network.skeleton is MPI_4_STAGES
+    assert network.model.thresholds == MPI_4_STAGES.thresholds
+
+
+def test_an_unknown_skeleton_is_told_those_that_are_known(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="dog") as caught:
+        load_network(*plain_network(tmp_path, 57), skeleton="dog")
+    assert all(name in one_line(caught.value) for name in SKELETONS)
+
+
+# ---------------------------------------------------------------------------------------------------------- devices
+
+
+def lists(device: str) -> bool:
+    backend, target = DEVICES[device]
+    return target in cv2.dnn.getAvailableTargets(backend)
+
+
+def test_auto_is_cuda_only_where_opencv_lists_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_network(*packed_network(tmp_path, COCO)).device == ("cuda" if lists("cuda") else "cpu")
+    monkeypatch.setattr(cv2.dnn, "getAvailableTargets", lambda backend: [cv2.dnn.DNN_TARGET_CPU])
+    assert choose_device("auto") == "cpu"
+    everything = [target for _, target in DEVICES.values()]
+    monkeypatch.setattr(cv2.dnn, "getAvailableTargets", lambda backend: everything)
+    assert choose_device("auto") == "cuda"
+
+
+@pytest.mark.parametrize(("device", "remedy"), [("cuda", "WITH_CUDA"), ("cuda-fp16", "WITH_CUDA"), ("opencl", "driver")])
+def test_a_device_that_is_not_there_is_told_how_to_get_it(
+    device: str, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cv2.dnn, "getAvailableTargets", lambda backend: [cv2.dnn.DNN_TARGET_CPU])
+    with pytest.raises(DeviceError, match=f"--device {device}") as caught:
+        load_network(*packed_network(tmp_path, COCO), device=device)
+    text = one_line(caught.value)
+    assert remedy in text
+    assert "--device cpu" in text
+    assert cv2.__version__ in text
+
+
+def test_the_cpu_is_always_there(tmp_path: Path) -> None:
+    assert load_network(*packed_network(tmp_path, COCO), device="cpu").device == "cpu"
+
+
+def test_an_unknown_device_is_told_those_that_are_known(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="tpu") as caught:
+        load_network(*packed_network(tmp_path, COCO), device="tpu")
+    assert all(name in one_line(caught.value) for name in DEVICES)
+
+
+def test_a_network_that_fails_while_running_is_one_line(tmp_path: Path) -> None:
+    network = load_network(*packed_network(tmp_path, COCO), device="cpu")
+    with pytest.raises(ModelError) as caught:
+        replace(network, outputs=("nowhere",)).maps(blob())
+    one_line(caught.value)
