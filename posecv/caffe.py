@@ -242,7 +242,8 @@ _LAYER_FIELDS = {100: (1, 7), 2: (4, 6)}
 # BlobProto: field number -> type of the values; read in this order, as OpenCV does.
 _VALUE_TYPES = {8: "<f8", 5: "<f4", 12: "<f2"}
 _SHAPE, _RAW_TYPE, _HALF = 7, 10, 2
-_VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
+_VARINT, _BYTES = 0, 2
+_FIXED = {1: 8, 5: 4}  # wire type -> bytes
 
 
 def read_caffemodel(data: bytes | memoryview) -> dict[str, list[Array]]:
@@ -288,7 +289,7 @@ def _in_layer(name: str, data: memoryview, budget: Iterator[int]) -> Array:
 
 
 def _fields(data: memoryview, budget: Iterator[int]) -> Iterator[tuple[int, int, Any]]:
-    """Number, wire type and value (int or bytes) of each field; equal neighbours of fixed size come as one."""
+    """Number, wire type and value (int or bytes) of each field."""
     at = 0
     while at < len(data):
         if next(budget, None) is None:
@@ -299,17 +300,12 @@ def _fields(data: memoryview, budget: Iterator[int]) -> Iterator[tuple[int, int,
         if wire == _VARINT:
             value, at = _varint(data, at)
             yield number, wire, value
-        elif wire == _BYTES:
-            size, at = _varint(data, at)
+        elif wire in (_BYTES, *_FIXED):
+            size, at = (_FIXED[wire], at) if wire in _FIXED else _varint(data, at)
             if size > len(data) - at:
                 raise ModelError(f"it ends early: a field of {size} bytes has {len(data) - at}")
             yield number, wire, data[at : at + size]
             at += size
-        elif wire in (_FOUR_BYTES, _EIGHT_BYTES):
-            size = 4 if wire == _FOUR_BYTES else 8
-            values = _run(data[start:], at - start, size)
-            yield number, wire, memoryview(values)
-            at = start + (at - start + size) * (len(values) // size)
         else:
             raise ModelError(f"byte {start} starts no field: this is not a caffemodel, or it is damaged")
 
@@ -322,22 +318,6 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
         if byte < 128:
             return value & (1 << 64) - 1, at + shift + 1
     raise ModelError("it ends early, inside a number" if len(data) - at < 10 else "a number has more than 64 bits")
-
-
-def _run(data: memoryview, key_size: int, size: int) -> bytes:
-    """The values of all fields at the start of `data` that have the first one's key: floats that are not packed."""
-    if len(data) < key_size + size:
-        raise ModelError("it ends early, inside a number")
-    width = key_size + size
-    records = np.frombuffer(data, np.uint8, len(data) // width * width).reshape(-1, width)
-    count, block = 1, 64
-    while count < len(records):  # ever larger looks ahead: a short run in a large file costs little, a long one too
-        other = (records[count : count + block, :key_size] != records[0, :key_size]).any(axis=1)
-        if other.any():
-            count += int(other.argmax())
-            break
-        count, block = count + len(other), 2 * block
-    return records[:count, key_size:].tobytes()
 
 
 def _blob(data: memoryview, budget: Iterator[int]) -> Array:

@@ -206,7 +206,10 @@ def _share(text: str) -> float:
 
 
 def _box(text: str) -> tuple[float, float, float, float]:
-    values = [_number(part) for part in text.strip("()[] ").split(",")]
+    try:
+        values = [models.read_number(part) for part in text.strip("()[] ").split(",")]
+    except ValueError:
+        values = []
     if len(values) != 4 or min(values[2:]) <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not x,y,width,height in pixels, such as 100,80,200,200")
     x, y, width, height = values

@@ -164,6 +164,8 @@ def _reinstall(wheel: str, install: str) -> str:
 def _facts() -> Facts:
     """The facts of this process. Imports cv2; what that prints is held back where it fails."""
     missing = tuple(name for name in COMPANIONS if importlib.util.find_spec(name) is None)
+    if missing and importlib.util.find_spec("cv2") is None:
+        missing = (*missing, f'"{WHEELS[0]}>=4.8,<5"')  # one installation instead of two
     known = Facts(sys.version_info[:2], missing, _wheels(), _version_of("numpy") or "this one")
     if missing or len(known.wheels) > 1:
         return known  # importing cv2 would only print more about the same

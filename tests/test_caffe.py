@@ -185,18 +185,6 @@ def test_layers_of_old_files_are_read() -> None:
     assert read_caffemodel(old)["conv"][0].tolist() == [[[[0, 1, 2]]], [[[3, 4, 5]]]]
 
 
-def test_two_million_single_floats_are_read_in_one_go() -> None:
-    values = np.arange(2_000_000, dtype="<f4")
-    records = np.zeros(len(values), [("key", "u1"), ("value", "<f4")])
-    records["key"], records["value"] = 5 << 3 | 5, values
-    count = 0
-    for number, wire, found in caffe._fields(memoryview(records.tobytes()), iter(range(10))):
-        count += 1
-        assert (number, wire) == (5, 5)
-        np.testing.assert_array_equal(np.frombuffer(found, "<f4"), values)
-    assert count == 1
-
-
 @pytest.mark.parametrize(
     ("blob", "words"),
     [

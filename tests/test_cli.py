@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -83,6 +84,7 @@ def test_width_and_height_say_the_net_size() -> None:
         ("--net_resolution=656x368", "--net-size 656x368"),
         ("-i a.jpg -i b.jpg", "-i a.jpg b.jpg"),
         ("--mean 128", "--mean 128,128,128"),
+        ("--mean (104,117,123)", "--mean 104,117,123"),
         ("--scale 1/256", "--scale 0.00390625"),
     ],
 )
@@ -130,9 +132,13 @@ def test_the_version_names_what_it_stands_on(capsys: pytest.CaptureFixture[str])
         ("--write-jsno x", "--write-json"),
         ("--video a.mp4", "films are not read yet"),
         ("--camera 0", "webcam_pose.py"),
+        ("--image_dir d --write_images o --hand --face", "run_hand.py"),
+        ("-i a.jpg --face", "faces are not found along with bodies"),
+        ("-i a.jpg --net_resolution 656x368 --scale_number 4 --scale_gap 0.25", "one scale"),
         ("stray.jpg", "-i"),
-        ("--threshold high", "not a number"),
-        ("--threshold nan", "not a number"),
+        ("-i a.jpg -- stray.jpg", "-i"),
+        ("--threshold high", "'high' is no number"),
+        ("--threshold nan", "'nan' is no finite number"),
         ("--alpha 2", "between 0 and 1"),
         ("--mean 1,2", "neither one number nor three"),
         ("--device tpu", "cuda-fp16"),
@@ -153,10 +159,10 @@ def test_a_camera_is_not_recorded_yet(option: str, capsys: pytest.CaptureFixture
     assert "not recorded yet" in only_line(capsys)
 
 
-@pytest.mark.parametrize("box", ["1,2,3", "1,2,0,4", "1,2,3,-4", "a,b,c,d"])
+@pytest.mark.parametrize("box", ["1,2,3", "1,2,0,4", "1,2,3,-4", "a,b,c,d", "100x80x200x200"])
 def test_a_box_that_is_none_is_a_mistake(box: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run_hand([*PAIR, "-i", "a.png", "--box", box]) == 2
-    assert "--box" in only_line(capsys)
+    assert "not x,y,width,height in pixels" in only_line(capsys)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +177,10 @@ def test_a_box_that_is_none_is_a_mistake(box: str, capsys: pytest.CaptureFixture
         ([*PAIR, "-i", "a.png", "--json", "a.png"], "--json"),
         ([*PAIR, "-i", "a.png", "b.png", "-o", "c.png"], "2 inputs"),
         ([*PAIR, "-i", "a.png", "b.png", "--json", "c.json"], "2 inputs"),
+        ([*PAIR, "-i", ""], "no input"),
+        ([*PAIR, "-i", "a.png", "-o", ""], "--output"),
+        ([*PAIR, "-i", "-"], "standard input is not read"),
+        ([*PAIR, "-i", "none.png", "-o", "out", "--json", "records/deep"], "none.png: no such file"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_read_or_written(
@@ -252,8 +262,27 @@ def test_a_line_a_picture_tells_what_was_found_and_the_times(picture: Path, caps
 
 
 def test_a_line_about_a_failure_names_the_picture(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pipeline.run([pipeline.Job(picture, (Sink(InputError("the box lies\noutside")),))], nobody)
+    def outside(_frame: Frame, _seconds: dict[str, float]) -> People:
+        raise InputError("the box lies\noutside")
+
+    pipeline.run([pipeline.Job(picture, ())], outside)
     assert only_line(capsys) == f"{picture}: the box lies outside"
+
+
+def test_too_little_memory_is_said_in_words(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def huge(frame: Frame, _seconds: dict[str, float]) -> People:
+        cv2.resize(frame, (1 << 24, 1 << 24))
+        raise AssertionError("somebody has 700 TB of memory")
+
+    assert pipeline.run([pipeline.Job(picture, ())], huge) == 2
+    assert only_line(capsys) == f"{picture}: there is not enough memory for it"
+
+
+def test_a_picture_in_a_window_is_told_about_while_it_is_shown(
+    picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline.run([pipeline.Job(picture, (Sink(WindowClosed()),))], nobody)
+    assert only_line(capsys).startswith(f"{picture}: nobody")
 
 
 def test_ctrl_c_says_what_is_done_and_closes_the_outputs(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,14 +40,14 @@ def black(width: int, height: int) -> Frame:
 @pytest.mark.parametrize(
     ("text", "size"),
     [
-        ("-1x368", NetSize(None, 368)),
-        ("368x-1", NetSize(368, None)),
+        ("-1x368", NetSize(height=368)),
+        ("368x-1", NetSize(width=368)),
         ("656x368", NetSize(656, 368)),
         (" 656X368 ", NetSize(656, 368)),
         ("368", NetSize(shorter=368)),
         (368, NetSize(shorter=368)),
         ((656, 368), NetSize(656, 368)),
-        ((-1, 368), NetSize(None, 368)),
+        ((-1, 368), NetSize(height=368)),
         (NetSize(16, 16), NetSize(16, 16)),
     ],
 )

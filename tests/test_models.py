@@ -381,6 +381,29 @@ def test_a_file_of_no_known_size_is_not_hashed(tmp_path: Path, monkeypatch: pyte
     assert model_of_pair(put(tmp_path / "a.prototxt"), put(tmp_path / "b.caffemodel")).name == "b"
 
 
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read anything")
+@pytest.mark.parametrize("closed", ["a.prototxt", "b.caffemodel", "."])
+def test_a_file_of_a_pair_that_may_not_be_read_is_named(tmp_path: Path, closed: str) -> None:
+    pair = tmp_path / "a.prototxt", tmp_path / "b.caffemodel"
+    for path in pair:
+        path.write_text("text")
+    (tmp_path / closed).chmod(0)
+    try:
+        with pytest.raises(ModelError, match=r"(a\.prototxt|b\.caffemodel): permission denied"):
+            model_of_pair(*pair)
+    finally:
+        tmp_path.chmod(0o755)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may look anywhere")
+def test_a_cache_folder_of_others_is_passed_by(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = checkout / "closed"
+    closed.mkdir(mode=0)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(closed))
+    with pytest.raises(ModelError, match="the weights of coco are missing"):
+        find_model("coco")
+
+
 @pytest.mark.parametrize("missing", ["a.prototxt", "b.caffemodel"])
 def test_a_missing_file_of_a_pair_is_named(tmp_path: Path, missing: str) -> None:
     prototxt, weights = put(tmp_path / "a.prototxt"), put(tmp_path / "b.caffemodel")

@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from networks import Layers, Pair, broken_pairs, pack_maps, packed_network, paint_person, painted_network, standing_person
+from networks import (
+    Layers,
+    Outputs,
+    Pair,
+    broken_pairs,
+    pack_maps,
+    packed_network,
+    paint_person,
+    painted_network,
+    standing_person,
+)
 from posecv.errors import DeviceError, ModelError, PoseError, UsageError
 from posecv.estimate import estimate_people, estimate_person
 from posecv.models import Preprocessing, manifest
@@ -89,15 +99,14 @@ def test_a_networks_maps_are_what_opencv_gives(tmp_path: Path) -> None:
     assert found.dtype == np.float32
 
 
-def test_the_maps_of_one_frame_outlive_the_next(tmp_path: Path) -> None:
+@pytest.mark.parametrize("outputs", ["joined", "split"])
+def test_the_maps_of_one_frame_outlive_the_next(tmp_path: Path, outputs: Outputs) -> None:
     """OpenCV may hand out its own memory."""
-    network = load_network(*packed_network(tmp_path, COCO), device="cpu")
-    for outputs in ("joined", "split"):
-        network = load_network(*packed_network(tmp_path / outputs, COCO, outputs=outputs), device="cpu")  # type: ignore[arg-type]
-        first = network.maps(blob())
-        before = first.copy()
-        network.maps(blob() + 0.3)
-        np.testing.assert_array_equal(first, before)
+    network = load_network(*packed_network(tmp_path, COCO, outputs=outputs), device="cpu")
+    first = network.maps(blob())
+    before = first.copy()
+    network.maps(blob() + 0.3)
+    np.testing.assert_array_equal(first, before)
 
 
 @pytest.mark.parametrize("channels", [(38, 19), (19, 38)])
@@ -114,10 +123,8 @@ def test_two_outputs_are_joined_with_the_heatmaps_first(tmp_path: Path, channels
 
 @pytest.mark.parametrize("skeleton", [COCO, MPI, MPI_4_STAGES, BODY_25], ids=repr)
 def test_split_outputs_give_the_same_maps_as_joined_ones(tmp_path: Path, skeleton: Skeleton) -> None:
-    joined, split = (
-        load_network(*packed_network(tmp_path / outputs, skeleton, outputs=outputs), device="cpu")
-        for outputs in ("joined", "split")  # type: ignore[arg-type]
-    )
+    joined = load_network(*packed_network(tmp_path / "joined", skeleton), device="cpu")
+    split = load_network(*packed_network(tmp_path / "split", skeleton, outputs="split"), device="cpu")
     values = np.random.default_rng(2).random((1, 3, 32, 48)).astype(np.float32)
     np.testing.assert_allclose(split.maps(values), joined.maps(values), atol=1e-4)
     assert split.skeleton is skeleton
@@ -129,7 +136,7 @@ def test_heatmaps_alone_serve_one_person_and_are_refused_for_many(tmp_path: Path
     assert network.skeleton.keypoints == COCO.keypoints
     frame = paint_person(np.zeros((368, 368, 3), np.uint8), standing_person(COCO, 180, 44), COCO)
     assert estimate_person(network, frame).found.all()
-    with pytest.raises(ModelError, match="heatmaps alone") as caught:
+    with pytest.raises(ModelError, match="part affinity fields") as caught:
         estimate_people(network, frame)
     assert "run_pose.py" in one_line(caught.value)
 
@@ -260,7 +267,9 @@ def test_auto_is_cuda_only_where_opencv_lists_it(tmp_path: Path, monkeypatch: py
     assert choose_device("auto") == "cuda"
 
 
-@pytest.mark.parametrize(("device", "remedy"), [("cuda", "WITH_CUDA"), ("cuda-fp16", "WITH_CUDA"), ("opencl", "driver")])
+@pytest.mark.parametrize(
+    ("device", "remedy"), [("cuda", "WITH_CUDA"), ("cuda-fp16", "WITH_CUDA"), ("opencl", "driver")]
+)
 def test_a_device_that_is_not_there_is_told_how_to_get_it(
     device: str, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,9 @@ def black(width: int = 120, height: int = 100) -> Frame:
         (["1/x/a.jpg", "2/x/a.jpg"], ["1_x_a.jpg", "2_x_a.jpg"]),
         (["a.jpg", "a.png", "a.jpg.png"], ["a.jpg", "a.png", "a.jpg.png"]),
         (["two.dots.jpg"], ["two.dots"]),
+        (["x/a.jpg", "x/A.jpg"], ["a", "A-2"]),
+        (["x/a.jpg", "x/A.JPG", "x/a.png"], ["a.jpg", "A.JPG-2", "a.png"]),
+        (["a.jpg", "A.jpg", "a-2.jpg", "x/b.jpg"], ["a", "A-2", "a-2-2", "b"]),
         ([], []),
     ],
 )
@@ -62,7 +65,8 @@ def test_names_are_stems_and_as_much_more_as_tells_them_apart(sources: list[str]
 def test_no_two_of_many_sources_share_a_name() -> None:
     stems, suffixes, folders = ("a", "a.jpg", "b_a"), (".jpg", ".png"), ("", "b", "c/b", "d/b")
     sources = [Path(folder, stem + suffix) for folder in folders for stem in stems for suffix in suffixes]
-    assert len(set(result_names(sources))) == len(sources)
+    sources += [Path(str(source).upper()) for source in sources]
+    assert len({name.casefold() for name in result_names(sources)}) == len(sources)
 
 
 @pytest.mark.parametrize("where", ["out.png", "deep/out.JPG", "out.webp"])
@@ -85,6 +89,11 @@ def test_a_folder_that_is_there_is_one_whatever_its_name(tmp_path: Path) -> None
 def test_one_file_for_several_inputs_is_a_mistake() -> None:
     with pytest.raises(UsageError, match=r"out\.png is one file, and there are 2 inputs"):
         plan_files([Path("a.jpg"), Path("b.jpg")], "out.png", pictures.KIND)
+
+
+def test_a_name_that_is_empty_is_a_mistake() -> None:
+    with pytest.raises(UsageError, match="--json is given an empty name"):
+        plan_files([Path("a.jpg")], "", openpose_json.KIND)
 
 
 @pytest.mark.parametrize("where", ["out.json", "out.mp4", "out.csv"])
@@ -110,15 +119,35 @@ def test_an_input_is_never_a_target(tmp_path: Path, link: str) -> None:
     assert source.read_bytes() == b"picture"
 
 
-def test_folders_are_made_and_left_empty(tmp_path: Path) -> None:
-    prepare_files([tmp_path / "new" / "deep" / "a.png"], [])
-    assert list((tmp_path / "new" / "deep").iterdir()) == []
+def test_folders_are_made_with_the_first_file_and_not_before(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "deep" / "a.png"
+    prepare_files([target], [])
+    assert list(tmp_path.iterdir()) == []
+    write_whole(target, b"whole")
+    assert list(target.parent.iterdir()) == [target]
 
 
-def test_a_file_in_the_way_of_a_folder_is_noticed(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name != "posix", reason="the system has no word for it")
+@pytest.mark.parametrize("folder", ["out", "out/deep"])
+def test_a_file_in_the_way_of_a_folder_is_noticed(tmp_path: Path, folder: str) -> None:
     (tmp_path / "out").write_text("")
-    with pytest.raises(OutputError, match="a file of this name is in the way"):
-        prepare_files([tmp_path / "out" / "a.png"], [])
+    with pytest.raises(OutputError, match=r"nothing can be written there \(.*out is a file\)"):
+        prepare_files([tmp_path / folder / "a.png"], [])
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.parametrize("target", ["a.png", "new/deep/a.png"])
+def test_a_folder_of_others_is_noticed(tmp_path: Path, target: str) -> None:
+    tmp_path.chmod(0o555)
+    with pytest.raises(OutputError, match=r"nothing can be written there \(permission denied\)"):
+        prepare_files([tmp_path / target], [])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the system has no word for it")
+@pytest.mark.parametrize("target", [f"{'a' * 300}.png", f"{'a' * 300}/a.png"])
+def test_a_name_that_is_too_long_is_noticed(tmp_path: Path, target: str) -> None:
+    with pytest.raises(OutputError, match=r"cannot be written: file name too long"):
+        prepare_files([tmp_path / target], [])
 
 
 def test_a_folder_in_the_way_of_a_file_is_noticed(tmp_path: Path) -> None:
@@ -314,6 +343,16 @@ def test_q_and_escape_end_a_window(monkeypatch: pytest.MonkeyPatch, key: int) ->
 @pytest.mark.parametrize("visible", [0.0, -1.0])
 def test_a_window_that_was_closed_ends(monkeypatch: pytest.MonkeyPatch, visible: float) -> None:
     Screen(monkeypatch, [], visible)
+    with pytest.raises(WindowClosed):
+        Window("posecv").write(black(), someone())
+
+
+def test_a_window_whose_closing_makes_opencv_raise_ends_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_receiver(_title: str, _property: int) -> float:
+        raise cv2.error("NULL guiReceiver (please create a window)")
+
+    Screen(monkeypatch, [])
+    monkeypatch.setattr(cv2, "getWindowProperty", no_receiver)
     with pytest.raises(WindowClosed):
         Window("posecv").write(black(), someone())
 

@@ -17,7 +17,7 @@ def three() -> People:
     keypoints = np.zeros((3, 18, 3), np.float32)
     keypoints[0, [0, 1, 4, 7]] = (10, 20, 0.9), (12, 30, 0.8), (4, 44, 0.3), (20, 41, 0.1)
     keypoints[1, 3] = (100, 50, 0.2)
-    return People(keypoints, np.float32([0.7, 0.2, 0]), COCO)
+    return People(keypoints, np.array([0.7, 0.2, 0], np.float32), COCO)
 
 
 def test_people_are_counted_and_walked_over() -> None:
@@ -52,7 +52,7 @@ def test_above_drops_keypoints_at_or_below_the_threshold_and_people_without_any(
     assert len(above) == 1
     np.testing.assert_array_equal(np.flatnonzero(above.found[0]), [0, 1])
     assert not above.keypoints[0, [4, 7]].any()
-    np.testing.assert_array_equal(above.scores, np.float32([0.7]))
+    np.testing.assert_array_equal(above.scores, np.array([0.7], np.float32))
     assert above.skeleton is COCO
     assert above.keypoints.dtype == np.float32
 

@@ -471,15 +471,19 @@ def test_04_shows_each_frame_with_its_limbs_and_gives_the_camera_back(window: li
     assert camera.released
 
 
-@pytest.mark.parametrize("way", ["q", "escape", "close button", "ctrl-c"])
+@pytest.mark.parametrize("way", ["q", "escape", "close button", "close button of Qt", "ctrl-c"])
 def test_04_ends_after_the_frame_on(
     way: str, window: list[Array], camera: Camera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(_: int) -> int:
         raise KeyboardInterrupt
 
-    if way == "close button":
-        monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: 0.0)
+    def no_window_left(*_: object) -> float:
+        raise cv2.error("NULL guiReceiver (please create a window)")
+
+    if way.startswith("close button"):
+        closed = no_window_left if way.endswith("Qt") else lambda *_: 0.0
+        monkeypatch.setattr(cv2, "getWindowProperty", closed)
     else:
         keys = {"q": lambda _: ord("q"), "escape": lambda _: 27, "ctrl-c": interrupt}
         monkeypatch.setattr(cv2, "waitKey", keys[way])

@@ -78,6 +78,14 @@ def no_window() -> str:
     return "no display (DISPLAY is not set): run this on a desktop, or 01_one_person.py, which writes a file"
 
 
+def window_is_closed() -> bool:
+    """Whether its close button was pressed: OpenCV says it with a number, or, where Qt opens its windows, raises."""
+    try:
+        return cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) < 1
+    except cv2.error:
+        return True
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(usage=argparse.SUPPRESS)  # without usage an error is one line, exit code 2
     for flag, name in (("-p", "--prototxt"), ("-m", "--model")):
@@ -120,7 +128,7 @@ def main() -> None:
             cv2.putText(shown, f"{rate:.1f} fps", (10, 30), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (255, 255, 255), 2)
             cv2.imshow(WINDOW, shown)
             # The window lives while waitKey runs. A closed one would come back with the next imshow.
-            if cv2.waitKey(1) & 0xFF in (ord("q"), 27) or cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) < 1:
+            if cv2.waitKey(1) & 0xFF in (ord("q"), 27) or window_is_closed():
                 break
     except KeyboardInterrupt:
         pass

@@ -101,6 +101,6 @@ def _checked(maps: ArrayLike, channels: int, skeleton: Skeleton) -> Array:
         array = array[0]
     if array.ndim != 3 or len(array) < channels or not array.size:
         raise InputError(f"maps of shape {np.shape(maps)}: {skeleton.name} needs ({channels}, height, width)")
-    if not np.isfinite(array.sum()):
+    if not np.isfinite(array).all():
         raise InputError("maps hold values that are not finite: the network's weights or its precision are broken")
     return array

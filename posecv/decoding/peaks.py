@@ -10,6 +10,7 @@ A fine pixel is a pixel of the network's input: `STRIDE` of them make a cell, an
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import cv2
@@ -24,8 +25,9 @@ BORDER = 2  # cells that the interpolation reads beyond the map; they repeat the
 RADIUS = 3  # fine pixels round a maximum whose centre of mass is the peak
 PATCH = 2 * STRIDE  # fine pixels evaluated for a cell: its own eight and four on each side
 MARGIN = (PATCH - STRIDE) // 2
-SHARE_OF_NEIGHBOURS = 0.6  # a maximum's cell reaches this share of the highest cell round it
+SHARE_OF_NEIGHBOURS = 0.3  # a maximum's cell reaches this share of the highest cell round it
 OVERSHOOT = 1.5  # bicubic interpolation exceeds the cells round it by less than this factor
+ROUNDING = 1e-5  # share by which equal values may differ after interpolation
 FEW = 32  # patches enlarged by one product
 MAX_PEAKS = 127  # a keypoint, as in OpenPose
 
@@ -64,6 +66,9 @@ def _enlargement() -> Array:
 
 
 ENLARGEMENT = _enlargement()
+# Of these, a cell's own fine pixels and a ring of one round them, which tells whether there is a maximum.
+RING = slice(MARGIN - 1, MARGIN + STRIDE + 1)
+OWN_AND_RING = ENLARGEMENT.reshape(PATCH, PATCH, 25)[RING, RING].reshape(-1, 25)
 
 
 def pad(maps: Array) -> Array:
@@ -117,19 +122,17 @@ def find_peaks(heatmaps: Array, threshold: float | Array) -> Peaks:
     if not len(keypoint):
         nothing = np.zeros(0, np.float32)
         return Peaks(keypoint, nothing.reshape(0, 2), nothing, np.zeros(len(heatmaps) + 1, np.intp))
-    fine = _enlarged(patches)                                                     # (PATCH, PATCH, S)
-    i, j, patch = _maxima(fine, limits[keypoint])
+    i, j, cell = _maxima(_enlarged(OWN_AND_RING, patches), limits[keypoint])
     height, width = (side * STRIDE for side in heatmaps.shape[1:])
-    top, left = row[patch] * STRIDE - MARGIN, column[patch] * STRIDE - MARGIN     # fine pixel of each patch's corner
-    y, x, k = top + i, left + j, keypoint[patch]
-    place = (k * height + y) * width + x
-    order = np.argsort(place)
+    y, x, k = row[cell] * STRIDE + i, column[cell] * STRIDE + j, keypoint[cell]
+    order = np.argsort((k * height + y) * width + x)
     order = order[((x > 0) & (x < width - 1) & (y > 0) & (y < height - 1))[order]]
     rank = np.arange(len(order)) - np.searchsorted(k[order], k[order])            # among the keypoint's own
     order = order[rank < MAX_PEAKS]
-    i, j, patch, k = i[order], j[order], patch[order], k[order]
-    xy = _centres(fine, i, j, patch, left[order], top[order], (width, height))
-    return Peaks(k, xy, fine[i, j, patch], np.searchsorted(k, np.arange(len(heatmaps) + 1)))
+    k = k[order]
+    fine = _enlarged(ENLARGEMENT, patches[:, cell[order]])
+    xy, score = _centres(fine, i[order], j[order], x[order], y[order], (width, height))
+    return Peaks(k, xy, score, np.searchsorted(k, np.arange(len(heatmaps) + 1)))
 
 
 def _candidates(heatmaps: Array, limits: Array) -> tuple[Index, Index, Index, Array]:
@@ -147,43 +150,50 @@ def _candidates(heatmaps: Array, limits: Array) -> tuple[Index, Index, Index, Ar
     return keypoint, row - BORDER, column - BORDER, padded.reshape(-1)[cell + window]
 
 
-def _enlarged(patches: Array) -> Array:
-    """(PATCH, PATCH, S) fine pixels of (25, S) surroundings.
+def _enlarged(weights: Array, patches: Array) -> Array:
+    """(side, side, S) fine pixels of (25, S) surroundings by (side * side, 25) weights.
 
     A few at a time: for larger products NumPy's BLAS waits for a second thread, which a busy machine may not give it
     for milliseconds.
     """
-    fine = np.empty((PATCH * PATCH, patches.shape[1]), np.float32)
+    fine = np.empty((len(weights), patches.shape[1]), np.float32)
     for first in range(0, patches.shape[1], FEW):
         some = slice(first, first + FEW)
-        np.matmul(ENLARGEMENT, patches[:, some], out=fine[:, some])
-    return fine.reshape(PATCH, PATCH, -1)
+        np.matmul(weights, patches[:, some], out=fine[:, some])
+    side = math.isqrt(len(weights))
+    return fine.reshape(side, side, -1)
 
 
 def _maxima(fine: Array, limits: Array) -> tuple[Index, Index, Index]:
-    """Row, column and patch of the cells' own fine pixels that exceed the limit and all their neighbours.
+    """Row and column in the cell, and number of the cell, of fine pixels above the limit and all their neighbours.
 
-    A bump right on a cell is equally high on the fine pixels to either side of its centre. OpenPose finds no peak
-    then; here the first of equals in reading order is the peak.
+    `fine` has a ring round each cell's own pixels. A bump right on a cell is equally high, but for rounding, on the
+    fine pixels to either side of its centre. OpenPose finds no peak then; here the first of equals in reading order is
+    the peak. A plain has none.
     """
-    own = fine[MARGIN:-MARGIN, MARGIN:-MARGIN]
+    own = fine[1:-1, 1:-1]
     maxima = own > limits
+    surely, perhaps = own * (1 - ROUNDING), own * (1 + ROUNDING)
     for dy, dx in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)):
-        neighbour = fine[MARGIN + dy : PATCH - MARGIN + dy, MARGIN + dx : PATCH - MARGIN + dx]
-        maxima &= own > neighbour if (dy, dx) < (0, 0) else own >= neighbour
-    pixel, patch = np.divmod(np.flatnonzero(maxima), fine.shape[2])
+        neighbour = fine[1 + dy : 1 + dy + STRIDE, 1 + dx : 1 + dx + STRIDE]
+        maxima &= surely > neighbour if (dy, dx) < (0, 0) else perhaps >= neighbour
+    pixel, cell = np.divmod(np.flatnonzero(maxima), fine.shape[2])
     i, j = np.divmod(pixel, STRIDE)
-    return i + MARGIN, j + MARGIN, patch
+    return i, j, cell
 
 
-def _centres(fine: Array, i: Index, j: Index, patch: Index, left: Index, top: Index, size: tuple[int, int]) -> Array:
-    """(M, 2) centres of mass round the maxima i, j of the patches, in fine pixels of a map of `size`."""
+def _centres(fine: Array, i: Index, j: Index, x: Index, y: Index, size: tuple[int, int]) -> tuple[Array, Array]:
+    """(M, 2) centres of mass round the maxima, and their heights.
+
+    A maximum is at i, j of its cell and at x, y of its map, which has `size`, in fine pixels.
+    """
     near = np.arange(-RADIUS, RADIUS + 1)[:, None]
-    rows, columns = i + near, j + near                                            # (7, M)
-    x, y = left + columns, top + rows
-    index = (rows[:, None] * PATCH + columns) * fine.shape[2] + patch             # (7, 7, M)
-    mass = np.maximum(fine.reshape(-1).take(index), 0)
+    rows, columns, x, y = MARGIN + i + near, MARGIN + j + near, x + near, y + near    # (7, M)
+    index = (rows[:, None] * PATCH + columns) * len(i) + np.arange(len(i))        # (7, 7, M)
+    mass = fine.reshape(-1).take(index)
+    score = mass[RADIUS, RADIUS].copy()
+    np.maximum(mass, 0, out=mass)
     mass *= ((y >= 0) & (y < size[1]))[:, None] & ((x >= 0) & (x < size[0]))
     total = mass.sum(axis=(0, 1))
     centres = [(mass.sum(axis=0) * x).sum(axis=0) / total, (mass.sum(axis=1) * y).sum(axis=0) / total]
-    return np.stack(centres, axis=1).astype(np.float32)
+    return np.stack(centres, axis=1).astype(np.float32), score

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
@@ -139,16 +139,27 @@ def prepare_files(targets: Iterable[Path], sources: Iterable[Path]) -> None:
     targets = list(targets)
     inputs = {_identity(source): source for source in sources if os.path.exists(source)}
     for target in targets:
-        if os.path.exists(target) and (source := inputs.get(_identity(target))):
-            also = "" if source == target else f" ({source})"
-            raise UsageError(f"{target} is an input{also} and would be overwritten; choose another folder or name")
-        if os.path.isdir(target):
-            raise OutputError(f"{target} cannot be written: a folder of this name is in the way")
-        if os.path.exists(target) and not os.access(target, os.W_OK):
-            raise OutputError(f"{target} cannot be written: permission denied")
+        _check_file(target, inputs)
     for folder in dict.fromkeys(target.parent for target in targets):
         _check_folder(folder)
         _clear(folder)
+
+
+def _check_file(target: Path, inputs: Mapping[tuple[int, int], Path]) -> None:
+    """Find out whether a file may be written, or written over."""
+    try:
+        identity = _identity(target)
+    except (FileNotFoundError, NotADirectoryError):
+        return  # it is new, and its folder is looked at next
+    except OSError as error:
+        raise OutputError(f"{target} cannot be written: {reason(error)}") from None
+    if source := inputs.get(identity):
+        also = "" if source == target else f" ({source})"
+        raise UsageError(f"{target} is an input{also} and would be overwritten; choose another folder or name")
+    if os.path.isdir(target):
+        raise OutputError(f"{target} cannot be written: a folder of this name is in the way")
+    if not os.access(target, os.W_OK):
+        raise OutputError(f"{target} cannot be written: permission denied")
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -126,7 +126,8 @@ def _read_bytes(path: Path) -> bytes:
     if str(path) == "-":
         raise InputError("-: standard input is not read; give pictures, a folder of them or a pattern")
     if re.match(r"[a-z]{2,}:/", path.as_posix()):
-        raise InputError(f"{path}: addresses are not read; download the picture first")
+        address = re.sub(r":/+", "://", path.as_posix(), count=1)  # Path has taken a slash for one too many
+        raise InputError(f"{address}: addresses are not read; download the picture first")
     if os.path.isdir(path):
         closed = not os.access(path, os.R_OK | os.X_OK)
         raise InputError(f"{path}: {'no permission to look into' if closed else 'no pictures in'} this folder")
