@@ -516,6 +516,7 @@ def _expected_shapes(layer: Message, kind: str) -> Sequence[Shape | None]:
 _SIGNS = (
     (rb"\s*<(?:!doctype|html|\?xml|head)", "a web page", "the download went wrong: fetch the file again"),
     (rb"version https://git-lfs", "a Git-LFS pointer", "run `git lfs pull`, or download the file itself"),
+    (rb"\xef\xbb\xbf", "a text with a byte order mark", "OpenCV cannot read that; save it as UTF-8 without the mark"),
     (rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|BZh|Rar!", "an archive", "unpack it first"),
 )
 _CONTROL = re.compile(rb"[^\t\n\f\r\x20-\xff]")
@@ -571,7 +572,7 @@ def read_prototxt(path: Path) -> Message:
     _refuse_other_kinds(path, head, "prototxt")
     if not _is_text(head):
         raise ModelError(f"{path} is binary, and a prototxt is text: give the file that describes the layers")
-    text = _content(path, "prototxt", PROTOTXT_BYTES).decode("utf-8-sig", "replace")
+    text = _content(path, "prototxt", PROTOTXT_BYTES).decode("utf-8", "replace")
     try:
         message = parse_prototxt(text)
         if not layers_of(message):

@@ -283,17 +283,12 @@ def _guarded(parser: _Parser, argv: Sequence[str] | None, work: Callable[[argpar
             print(_versions())
             return 0
         return work(options)
-    except UsageError as error:
-        return _complain(f"{parser.prog}: {error} (--help lists the options)")
     except PoseError as error:
-        return _complain(f"{parser.prog}: {error}")
+        hint = " (--help lists the options)" if isinstance(error, UsageError) else ""
+        print(" ".join(f"{parser.prog}: {error}{hint}".split()), file=sys.stderr)
+        return error.exit_code
     except KeyboardInterrupt:
         return 130
-
-
-def _complain(text: str) -> int:
-    print(" ".join(text.split()), file=sys.stderr)
-    return 2
 
 
 def _versions() -> str:

@@ -1,15 +1,15 @@
 """What can go wrong, said in one line.
 
 Every error that a user can cause or meet is a `PoseError`. Its message is one clear line: what was found, what
-would have been right, what to do. The scripts print that line and exit with the error's `exit_code`:
-2 when nothing could be done as asked (usage, input, model), 1 when something failed on the way.
+would have been right, what to do. A script that it ends prints that line and exits with `exit_code`. (What fails on the
+way, while other inputs are done, is `posecv.pipeline`'s to count.)
 """
 
 
 class PoseError(Exception):
     """The base of all errors that posecv raises on purpose."""
 
-    exit_code = 2
+    exit_code = 2  # nothing could be done as asked
 
 
 class UsageError(PoseError):
@@ -30,8 +30,6 @@ class DeviceError(PoseError):
 
 class OutputError(PoseError):
     """A result that could not be written."""
-
-    exit_code = 1
 
 
 def reason(error: OSError) -> str:

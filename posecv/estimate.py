@@ -137,7 +137,7 @@ def estimate_hand(
     Returns
     -------
     People
-        One hand with all 21 keypoints, however weak they are.
+        One hand with all 21 keypoints, however weak they are; nobody where all maps are empty.
     """
     height, width = _checked(frame).shape[:2]
     if box is None:

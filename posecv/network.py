@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from posecv import caffe, opencv
 from posecv.errors import DeviceError, ModelError, UsageError
-from posecv.models import Model, Preprocessing, find_model, model_of_pair, skeleton_of_channels
+from posecv.models import Model, Preprocessing, find_model, manifest, model_of_pair, skeleton_of_channels
 from posecv.skeletons import SKELETONS, Skeleton
 
 __all__ = ["DEVICES", "Network", "load_network"]
@@ -184,10 +184,11 @@ def _skeleton(asked: Skeleton | str | None) -> Skeleton | None:
     """The skeleton that was asked for, by itself or by its name."""
     if not isinstance(asked, str):
         return asked
-    name = asked.lower().replace("-", "_").replace("4_layers", "4_stages")  # OpenPose says MPI_4_layers
-    if name not in SKELETONS:
+    known = {name: row.skeleton for row in manifest() for name in (row.name, *row.aliases)} | SKELETONS
+    skeleton = known.get(asked.lower().replace("-", "_"))
+    if skeleton is None:
         raise UsageError(f"--skeleton {asked} is unknown; there are {', '.join(SKELETONS)}")
-    return SKELETONS[name]
+    return skeleton
 
 
 def _channels(network: Network) -> int:

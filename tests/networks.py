@@ -316,6 +316,7 @@ def broken_pairs(folder: Path, pair: Pair) -> dict[str, tuple[Path, Path, str]]:
         "prototxt folder": (folder, caffemodel, "folder"),
         "prototxt binary": (caffemodel, caffemodel, "binary"),
         "prototxt page": (file("page.prototxt", page), caffemodel, "web page"),
+        "prototxt mark": (file("mark.prototxt", b"\xef\xbb\xbf" + text), caffemodel, "byte order mark"),
         "prototxt pointer": (file("pointer.prototxt", pointer), caffemodel, "Git-LFS"),
         "prototxt cut short": (
             file("cut.prototxt", text[: len(text) * 2 // 3].rstrip(b"}\n ")),

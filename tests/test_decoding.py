@@ -492,6 +492,17 @@ def test_where_no_map_has_a_peak_there_is_nobody(skeleton: Skeleton) -> None:
     assert len(decode_person(np.zeros((skeleton.channels, 46, 82)), skeleton)) == 0
 
 
+@pytest.mark.parametrize("x", [20.0, 20.5])
+@pytest.mark.parametrize("y", [11.0, 11.5])
+@pytest.mark.parametrize("sigma", [0.875, 1.0, 1.5])
+def test_a_bump_as_high_on_both_sides_of_its_middle_is_one_peak(x: float, y: float, sigma: float) -> None:
+    rows, columns = np.mgrid[:24, :40]
+    bump = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2)).astype(np.float32)
+    peaks = find_peaks(bump[None], 0.05)
+    assert len(peaks.score) == 1
+    np.testing.assert_allclose(to_cells(peaks.xy), [[x, y]], atol=1 / STRIDE)  # the first of equals is half a pixel off
+
+
 @pytest.mark.parametrize("value", [-1, 0.3, 0.7, 1, 1e6])
 @pytest.mark.parametrize("size", [(1, 1), (4, 4), (12, 20)])
 def test_maps_of_one_value_everywhere_have_nobody(size: tuple[int, int], value: float) -> None:

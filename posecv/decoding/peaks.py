@@ -1,8 +1,9 @@
 """Peaks: the maxima of heatmaps, found on the coarse maps and placed on the fine ones.
 
 OpenPose enlarges every map eight times by bicubic interpolation and looks for maxima there. Nearly all of those pixels
-are empty. A maximum of the enlarged map lies in a cell that is about as high as its neighbours, so only such cells are
-enlarged, each into the 16 x 16 fine pixels that its own maxima and their surroundings need. The answer is the same.
+are empty. A maximum of the enlarged map lies in a cell that is not much lower than its neighbours, so only such cells
+are enlarged, each into the fine pixels that its own maxima and their surroundings need. On maps as smooth as a
+network's the answer is the same.
 
 A fine pixel is a pixel of the network's input: `STRIDE` of them make a cell, and fine pixel p lies at
 (p + 0.5) / STRIDE - 0.5 cells.
@@ -27,7 +28,6 @@ PATCH = 2 * STRIDE  # fine pixels evaluated for a cell: its own eight and four o
 MARGIN = (PATCH - STRIDE) // 2
 SHARE_OF_NEIGHBOURS = 0.3  # a maximum's cell reaches this share of the highest cell round it
 OVERSHOOT = 1.5  # bicubic interpolation exceeds the cells round it by less than this factor
-ROUNDING = 1e-5  # share by which equal values may differ after interpolation
 FEW = 32  # patches enlarged by one product
 MAX_PEAKS = 127  # a keypoint, as in OpenPose
 
@@ -122,7 +122,10 @@ def find_peaks(heatmaps: Array, threshold: float | Array) -> Peaks:
     if not len(keypoint):
         nothing = np.zeros(0, np.float32)
         return Peaks(keypoint, nothing.reshape(0, 2), nothing, np.zeros(len(heatmaps) + 1, np.intp))
-    i, j, cell = _maxima(_enlarged(OWN_AND_RING, patches), limits[keypoint])
+    # Heights are taken from the middle of each patch: so a plain stays plain, where rounding would make it rough.
+    ground = patches[12].copy()
+    patches -= ground
+    i, j, cell = _maxima(_enlarged(OWN_AND_RING, patches), ground, limits[keypoint])
     height, width = (side * STRIDE for side in heatmaps.shape[1:])
     y, x, k = row[cell] * STRIDE + i, column[cell] * STRIDE + j, keypoint[cell]
     order = np.argsort((k * height + y) * width + x)
@@ -130,7 +133,7 @@ def find_peaks(heatmaps: Array, threshold: float | Array) -> Peaks:
     rank = np.arange(len(order)) - np.searchsorted(k[order], k[order])            # among the keypoint's own
     order = order[rank < MAX_PEAKS]
     k = k[order]
-    fine = _enlarged(ENLARGEMENT, patches[:, cell[order]])
+    fine = _enlarged(ENLARGEMENT, patches[:, cell[order]]) + ground[cell[order]]
     xy, score = _centres(fine, i[order], j[order], x[order], y[order], (width, height))
     return Peaks(k, xy, score, np.searchsorted(k, np.arange(len(heatmaps) + 1)))
 
@@ -164,19 +167,18 @@ def _enlarged(weights: Array, patches: Array) -> Array:
     return fine.reshape(side, side, -1)
 
 
-def _maxima(fine: Array, limits: Array) -> tuple[Index, Index, Index]:
+def _maxima(fine: Array, ground: Array, limits: Array) -> tuple[Index, Index, Index]:
     """Row and column in the cell, and number of the cell, of fine pixels above the limit and all their neighbours.
 
-    `fine` has a ring round each cell's own pixels. A bump right on a cell is equally high, but for rounding, on the
-    fine pixels to either side of its centre. OpenPose finds no peak then; here the first of equals in reading order is
-    the peak. A plain has none.
+    `fine` has a ring round each cell's own pixels and stands on `ground`. A bump right on a cell is equally high on
+    the fine pixels to either side of its centre. OpenPose finds no peak then; here the first of equals in reading order
+    is the peak.
     """
     own = fine[1:-1, 1:-1]
-    maxima = own > limits
-    surely, perhaps = own * (1 - ROUNDING), own * (1 + ROUNDING)
+    maxima = own + ground > limits
     for dy, dx in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)):
         neighbour = fine[1 + dy : 1 + dy + STRIDE, 1 + dx : 1 + dx + STRIDE]
-        maxima &= surely > neighbour if (dy, dx) < (0, 0) else perhaps >= neighbour
+        maxima &= own > neighbour if (dy, dx) < (0, 0) else own >= neighbour
     pixel, cell = np.divmod(np.flatnonzero(maxima), fine.shape[2])
     i, j = np.divmod(pixel, STRIDE)
     return i, j, cell
