@@ -33,8 +33,8 @@ Array = NDArray[np.float32]
 FAULTS = (
     "prototxt missing", "prototxt empty", "prototxt folder", "prototxt binary", "prototxt page", "prototxt mark",
     "prototxt pointer", "prototxt cut short", "prototxt not a network", "caffemodel missing", "caffemodel empty",
-    "caffemodel folder", "caffemodel text", "caffemodel page", "caffemodel pointer", "caffemodel archive", "caffemodel cut short", "swapped",
-    "other shapes", "other names",
+    "caffemodel folder", "caffemodel text", "caffemodel page", "caffemodel pointer", "caffemodel archive",
+    "caffemodel cut short", "swapped", "other shapes", "other names",
 )  # fmt: skip
 
 
