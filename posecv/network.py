@@ -72,7 +72,7 @@ class Network:
         try:
             outputs = self.net.forward(self.outputs)
         except cv2.error as error:
-            raise ModelError(f"{self.model.prototxt}: OpenCV cannot run this network: {_first_line(error)}") from error
+            raise ModelError(f"{self.model.prototxt}: OpenCV cannot run this network: {_reason(error)}") from error
         return np.concatenate([output[0] for output in outputs]) if len(outputs) > 1 else outputs[0][0]
 
 
@@ -120,7 +120,7 @@ def load_network(
     try:
         net = cv2.dnn.readNetFromCaffe(str(model.prototxt), str(model.caffemodel))
     except cv2.error as error:
-        raise ModelError(f"{model.prototxt}: OpenCV cannot read this network: {_first_line(error)}") from error
+        raise ModelError(f"{model.prototxt}: OpenCV cannot read this network: {_reason(error)}") from error
     backend, target = DEVICES[device]
     net.setPreferableBackend(backend)
     net.setPreferableTarget(target)
@@ -202,6 +202,6 @@ def _channels(network: Network) -> int:
     return len(output)
 
 
-def _first_line(error: cv2.error) -> str:
+def _reason(error: cv2.error) -> str:
     """What OpenCV says, without its file names."""
     return " ".join(str(getattr(error, "err", None) or error).split())
