@@ -101,7 +101,7 @@ def precision(truth: dict[str, Any], results: list[dict[str, Any]]) -> dict[str,
     return dict(zip(("AP", "AP50", "AP75", "medium", "large", "AR"), evaluation.stats[:6].tolist(), strict=True))
 
 
-def run(network: Network, tune: bool, net_size: str, thresholds: dict[str, float]) -> dict[str, float]:
+def run(network: Network, tune: bool, net_size: str, thresholds: dict[str, float | str]) -> dict[str, float]:
     """Estimate every picture and score the people."""
     truth, pictures = tuning_set() if tune else evaluation_set()
     results = []
@@ -128,7 +128,8 @@ def main() -> int:
         geometry.SMALLEST_STEP = options.step
     os.environ.setdefault("POSECV_MODELS", str(SHARED / "models"))
     network = posecv.load_network(options.model)
-    thresholds = {name: float(value) for name, value in (pair.split("=") for pair in options.set)}
+    given = (pair.split("=") for pair in options.set)
+    thresholds = {name: value if name == "refinement" else float(value) for name, value in given}
     start = time.perf_counter()
     figures = run(network, options.tune, options.net_size, thresholds)
     print(

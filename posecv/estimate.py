@@ -38,7 +38,7 @@ def estimate_people(
     *,
     net_size: str | int | tuple[int, int] | NetSize = NET_SIZE,
     seconds: Seconds | None = None,
-    **thresholds: float,
+    **thresholds: float | str,
 ) -> People:
     """Find the keypoints of everybody in a frame.
 
@@ -100,9 +100,10 @@ def estimate_person(
         One person in pixels of the frame, or nobody.
     """
     fit = Fit.of_frame(_checked(frame), NetSize.parse(net_size))
+    refinement = network.model.thresholds.refinement
 
     def decode(maps: Array) -> People:
-        return decode_person(maps, network.skeleton, threshold=threshold)
+        return decode_person(maps, network.skeleton, threshold=threshold, refinement=refinement)
 
     return _estimate(network, frame, fit, decode, seconds, HALF_PIXEL)
 
@@ -148,9 +149,10 @@ def estimate_hand(
             said = f"box {x:g},{y:g},{wide:g},{tall:g} (x, y, width, height)"
             raise InputError(f"{said} has no part in a picture of {width} x {height}")
         fit = Fit.of_box(square_box(box), NetSize.parse(net_size or HAND_SIZE), mirrored=left)
+    refinement = network.model.thresholds.refinement
 
     def decode(maps: Array) -> People:
-        return decode_person(maps, network.skeleton, threshold=-np.inf)
+        return decode_person(maps, network.skeleton, threshold=-np.inf, refinement=refinement)
 
     return _estimate(network, frame, fit, decode, seconds, shift=0)
 

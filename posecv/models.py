@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from posecv.errors import ModelError, reason
-from posecv.skeletons import BODY_25, COCO, FACE, HAND, MPI, MPI_4_STAGES, SKELETONS, Skeleton, Thresholds
+from posecv.skeletons import BODY_25, COCO, FACE, HAND, MPI, MPI_4_STAGES, REFINEMENTS, SKELETONS, Skeleton, Thresholds
 
 __all__ = [
     "Model",
@@ -406,6 +406,7 @@ COLUMNS: dict[str, Callable[[str], Any]] = {
     "min_subset_cnt": _optional(_count),
     "min_subset_score": _optional(read_number),
     "peak_share": _optional(read_number),
+    "refinement": _optional(_one_of(*REFINEMENTS)),
     "person_score": _one_of(*PERSON_SCORES),
     "weights": _text,
     "file": _optional(_text),

@@ -13,9 +13,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-__all__ = ["BODY_25", "COCO", "FACE", "HAND", "MPI", "MPI_4_STAGES", "SKELETONS", "Skeleton", "Thresholds"]
+__all__ = [
+    "BODY_25",
+    "COCO",
+    "FACE",
+    "HAND",
+    "MPI",
+    "MPI_4_STAGES",
+    "REFINEMENTS",
+    "SKELETONS",
+    "Skeleton",
+    "Thresholds",
+]
 
 Color = tuple[int, int, int]
+
+REFINEMENTS = ("centroid", "parabola")
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,9 @@ class Thresholds:
         Lowest score of a person divided by its number of keypoints.
     peak_share : float
         Share of the two peaks' scores in a connection's rank, besides the PAF's; OpenPose has no name for it.
+    refinement : str
+        How a peak is placed between the pixels: by the "centroid" round it, as OpenPose has it, or by the vertex of the
+        "parabola" through it, which moves as smoothly as the person does.
     """
 
     nms_threshold: float = 0.05
@@ -44,6 +60,7 @@ class Thresholds:
     min_subset_cnt: int = 3
     min_subset_score: float = 0.4
     peak_share: float = 0.1
+    refinement: str = "centroid"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,7 +104,8 @@ def photographs(shared: Path, light_coco: tuple[Path, Path]) -> tuple[Network, l
 
 def test_on_photographs_the_people_are_the_oracles(photographs: tuple[Network, list[Array]]) -> None:
     network, maps_of_all = photographs
-    for thresholds in (network.model.thresholds, COCO.thresholds):
+    centroid = replace(network.model.thresholds, refinement="centroid")  # which is the one that the oracle knows
+    for thresholds in (centroid, COCO.thresholds):
         distances = []
         for number, maps in enumerate(maps_of_all):
             people, expected = decode_people(maps, COCO, **vars(thresholds)), oracle.decode(maps, COCO, thresholds)
@@ -501,6 +502,34 @@ def test_a_bump_as_high_on_both_sides_of_its_middle_is_one_peak(x: float, y: flo
     peaks = find_peaks(bump[None], 0.05)
     assert len(peaks.score) == 1
     np.testing.assert_allclose(to_cells(peaks.xy), [[x, y]], atol=1 / STRIDE)  # the first of equals is half a pixel off
+
+
+@pytest.mark.parametrize("refinement", ["centroid", "parabola"])
+def test_a_refined_peak_lies_within_half_a_fine_pixel_of_the_maximum(refinement: str) -> None:
+    rows, columns = np.mgrid[:24, :40]
+    random = np.random.default_rng(3)
+    for x, y in random.uniform([4, 4], [35, 19], (50, 2)):
+        bump = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 2).astype(np.float32)
+        peaks = find_peaks(bump[None], 0.05, refinement)
+        enlarged = cv2.resize(bump, None, fx=STRIDE, fy=STRIDE, interpolation=cv2.INTER_CUBIC)
+        row, column = np.unravel_index(enlarged.argmax(), enlarged.shape)
+        assert np.abs(peaks.xy - [column, row]).max() <= 0.5
+
+
+def test_a_parabola_follows_a_bump_more_closely_than_the_centroid() -> None:
+    rows, columns = np.mgrid[:24, :40]
+    errors: dict[str, list[float]] = {"centroid": [], "parabola": []}
+    for x in np.linspace(20, 20 + 2 / STRIDE, 33):
+        bump = np.exp(-((columns - x) ** 2 + (rows - 11.3) ** 2) / 2).astype(np.float32)
+        for refinement, found in errors.items():
+            found.append(abs(float(to_cells(find_peaks(bump[None], 0.05, refinement).xy)[0, 0]) - x))
+    assert np.mean(errors["parabola"]) < np.mean(errors["centroid"])
+
+
+@pytest.mark.parametrize("decode", [decode_people, decode_person])
+def test_an_unknown_refinement_is_named(decode: Callable[..., People]) -> None:
+    with pytest.raises(InputError, match="refinement 'spline' is unknown"):
+        decode(np.zeros((57, 6, 8), np.float32), COCO, refinement="spline")
 
 
 @pytest.mark.parametrize("value", [-1, 0.3, 0.7, 1, 1e6])

@@ -19,12 +19,12 @@ from posecv.decoding.peaks import Array, find_peaks, to_cells
 from posecv.decoding.single import strongest_peaks
 from posecv.errors import InputError
 from posecv.people import People
-from posecv.skeletons import Skeleton
+from posecv.skeletons import REFINEMENTS, Skeleton
 
 __all__ = ["decode_people", "decode_person"]
 
 
-def decode_people(maps: ArrayLike, skeleton: Skeleton, **thresholds: float) -> People:
+def decode_people(maps: ArrayLike, skeleton: Skeleton, **thresholds: float | str) -> People:
     """Decode the maps of a network into people.
 
     Parameters
@@ -55,7 +55,7 @@ def decode_people(maps: ArrayLike, skeleton: Skeleton, **thresholds: float) -> P
         raise InputError(f"{skeleton.name} has no part affinity fields to tell people apart by; use decode_person")
     maps = _checked(maps, skeleton.channels, skeleton)
     limits = replace(skeleton.thresholds, **thresholds)  # type: ignore[arg-type]
-    peaks = find_peaks(maps[: len(skeleton.keypoints)], limits.nms_threshold)
+    peaks = find_peaks(maps[: len(skeleton.keypoints)], limits.nms_threshold, _known(limits.refinement))
     members, scores = group(connect(maps, skeleton, peaks, limits), peaks, skeleton, limits)
     table = np.zeros((len(peaks.score) + 1, 3), np.float32)                       # its last row serves the missing ones
     table[:-1, :2], table[:-1, 2] = to_cells(peaks.xy), peaks.score
@@ -64,7 +64,9 @@ def decode_people(maps: ArrayLike, skeleton: Skeleton, **thresholds: float) -> P
     return People(table[members[order]], scores[order], skeleton)
 
 
-def decode_person(maps: ArrayLike, skeleton: Skeleton, *, threshold: float = 0.1) -> People:
+def decode_person(
+    maps: ArrayLike, skeleton: Skeleton, *, threshold: float = 0.1, refinement: str = "centroid"
+) -> People:
     """Decode the maps of a network into one person: the strongest peak of each heatmap.
 
     Parameters
@@ -75,6 +77,8 @@ def decode_person(maps: ArrayLike, skeleton: Skeleton, *, threshold: float = 0.1
         What the channels are.
     threshold : float
         Keypoints that score this or less are missing.
+    refinement : {"centroid", "parabola"}
+        How a peak is placed between the cells, as in `posecv.skeletons.Thresholds`.
 
     Returns
     -------
@@ -88,10 +92,16 @@ def decode_person(maps: ArrayLike, skeleton: Skeleton, *, threshold: float = 0.1
         If the array has another shape, or values that are not finite.
     """
     maps = _checked(maps, len(skeleton.keypoints), skeleton)
-    keypoints = strongest_peaks(maps[: len(skeleton.keypoints)], threshold)[None]
+    keypoints = strongest_peaks(maps[: len(skeleton.keypoints)], threshold, _known(refinement))[None]
     if not keypoints.any():
         return People.empty(skeleton)
     return People(keypoints, keypoints[..., 2].mean(axis=1), skeleton)
+
+
+def _known(refinement: str) -> str:
+    if refinement not in REFINEMENTS:
+        raise InputError(f"refinement {refinement!r} is unknown; there are {', '.join(REFINEMENTS)}")
+    return refinement
 
 
 def _checked(maps: ArrayLike, channels: int, skeleton: Skeleton) -> Array:

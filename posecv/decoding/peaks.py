@@ -88,7 +88,7 @@ def to_cells(pixels: Array) -> Array:
     return (pixels + np.float32(0.5)) / np.float32(STRIDE) - np.float32(0.5)
 
 
-def find_peaks(heatmaps: Array, threshold: float | Array) -> Peaks:
+def find_peaks(heatmaps: Array, threshold: float | Array, refinement: str = "centroid") -> Peaks:
     """Find every maximum of the enlarged heatmaps that exceeds a threshold.
 
     Parameters
@@ -96,13 +96,15 @@ def find_peaks(heatmaps: Array, threshold: float | Array) -> Peaks:
     heatmaps : (K, h, w) float32 array
         Without the background.
     threshold : float or (K,) float32 array
+    refinement : {"centroid", "parabola"}
+        A peak's position is the centre of mass of the positive values within `RADIUS`, or the vertex of the parabolas
+        through the maximum and its neighbours.
 
     Returns
     -------
     Peaks
         At most `MAX_PEAKS` a keypoint, the first ones in reading order. A peak is higher than its eight neighbours on
-        the enlarged map and not on that map's edge; its position is the centre of mass of the positive values within
-        `RADIUS`, its score the value at the maximum.
+        the enlarged map and not on that map's edge; its score is the value at the maximum.
 
     Notes
     -----
@@ -134,8 +136,9 @@ def find_peaks(heatmaps: Array, threshold: float | Array) -> Peaks:
     order = order[rank < MAX_PEAKS]
     k = k[order]
     fine = _enlarged(ENLARGEMENT, patches[:, cell[order]]) + ground[cell[order]]
-    xy, score = _centres(fine, i[order], j[order], x[order], y[order], (width, height))
-    return Peaks(k, xy, score, np.searchsorted(k, np.arange(len(heatmaps) + 1)))
+    i, j, x, y = i[order] + MARGIN, j[order] + MARGIN, x[order], y[order]
+    xy = _centroids(fine, i, j, x, y, (width, height)) if refinement == "centroid" else _vertices(fine, i, j, x, y)
+    return Peaks(k, xy, fine[i, j, np.arange(len(k))], np.searchsorted(k, np.arange(len(heatmaps) + 1)))
 
 
 def _candidates(heatmaps: Array, limits: Array) -> tuple[Index, Index, Index, Array]:
@@ -184,18 +187,24 @@ def _maxima(fine: Array, ground: Array, limits: Array) -> tuple[Index, Index, In
     return i, j, cell
 
 
-def _centres(fine: Array, i: Index, j: Index, x: Index, y: Index, size: tuple[int, int]) -> tuple[Array, Array]:
-    """(M, 2) centres of mass round the maxima, and their heights.
-
-    A maximum is at i, j of its cell and at x, y of its map, which has `size`, in fine pixels.
-    """
+def _centroids(fine: Array, i: Index, j: Index, x: Index, y: Index, size: tuple[int, int]) -> Array:
+    """(M, 2) centres of mass round the maxima, which lie at i, j of `fine` and at x, y of a map of `size`."""
     near = np.arange(-RADIUS, RADIUS + 1)[:, None]
-    rows, columns, x, y = MARGIN + i + near, MARGIN + j + near, x + near, y + near    # (7, M)
+    rows, columns, x, y = i + near, j + near, x + near, y + near                  # (7, M)
     index = (rows[:, None] * PATCH + columns) * len(i) + np.arange(len(i))        # (7, 7, M)
-    mass = fine.reshape(-1).take(index)
-    score = mass[RADIUS, RADIUS].copy()
-    np.maximum(mass, 0, out=mass)
+    mass = np.maximum(fine.reshape(-1).take(index), 0)
     mass *= ((y >= 0) & (y < size[1]))[:, None] & ((x >= 0) & (x < size[0]))
     total = mass.sum(axis=(0, 1))
     centres = [(mass.sum(axis=0) * x).sum(axis=0) / total, (mass.sum(axis=1) * y).sum(axis=0) / total]
-    return np.stack(centres, axis=1).astype(np.float32), score
+    return np.stack(centres, axis=1).astype(np.float32)
+
+
+def _vertices(fine: Array, i: Index, j: Index, x: Index, y: Index) -> Array:
+    """(M, 2) vertices of the parabolas, along x and y, through the maxima and the pixels beside them."""
+    peak = np.arange(len(i))
+    middle = fine[i, j, peak]
+    left, right, above, below = fine[i, j - 1, peak], fine[i, j + 1, peak], fine[i - 1, j, peak], fine[i + 1, j, peak]
+    # The first of equals is a maximum, so left and above are lower than the middle and no denominator is 0.
+    dx = (right - left) / (2 * ((middle - left) + (middle - right)))
+    dy = (below - above) / (2 * ((middle - above) + (middle - below)))
+    return np.stack([x + dx, y + dy], axis=1).astype(np.float32)

@@ -9,7 +9,7 @@ from posecv.decoding.peaks import Array, find_peaks, to_cells
 SHARE_OF_HIGHEST = 0.8  # maxima of the enlarged map lie in cells about as high as the highest
 
 
-def strongest_peaks(heatmaps: Array, threshold: float) -> Array:
+def strongest_peaks(heatmaps: Array, threshold: float, refinement: str = "centroid") -> Array:
     """Find the global maximum of each heatmap.
 
     Parameters
@@ -18,6 +18,8 @@ def strongest_peaks(heatmaps: Array, threshold: float) -> Array:
         Without the background.
     threshold : float
         Keypoints that score this or less are missing.
+    refinement : {"centroid", "parabola"}
+        As in `find_peaks`.
 
     Returns
     -------
@@ -33,7 +35,7 @@ def strongest_peaks(heatmaps: Array, threshold: float) -> Array:
     flat = heatmaps.reshape(len(heatmaps), -1)
     cells = flat.argmax(axis=1)
     highest = flat[np.arange(len(flat)), cells]
-    peaks = find_peaks(heatmaps, np.maximum(threshold, SHARE_OF_HIGHEST * highest))
+    peaks = find_peaks(heatmaps, np.maximum(threshold, SHARE_OF_HIGHEST * highest), refinement)
     keypoints = np.zeros((len(heatmaps), 3), np.float32)
     for keypoint, (low, high) in enumerate(zip(peaks.first[:-1], peaks.first[1:], strict=True)):
         if high > low:

@@ -1,0 +1,71 @@
+"""Steadiness: how far keypoints move when a photograph is enlarged by 2, which shows the network the same picture.
+
+    python benchmarks/enlarged.py --refinement parabola
+
+Needs the shared data (`POSECV_SHARED`, default ../shared).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import posecv  # noqa: E402
+from posecv.network import Network  # noqa: E402
+from posecv.skeletons import REFINEMENTS  # noqa: E402
+
+SHARED = Path(os.environ.get("POSECV_SHARED", ROOT.parent / "shared"))
+SIZE = 480, 640
+SURE = 0.3  # keypoints above this score are compared,
+TOGETHER = 6  # of people who have so many in both pictures
+
+
+def moved(network: Network, frame: NDArray[np.uint8], interpolation: int, refinement: str) -> list[float]:
+    """Distances, in pixels of the frame, between keypoints of the frame and of its enlargement."""
+    larger = cv2.resize(frame, None, fx=2, fy=2, interpolation=interpolation)
+    small, large = (posecv.estimate_people(network, each, refinement=refinement) for each in (frame, larger))
+    distances: list[float] = []
+    for person in small:
+        candidates = []
+        for other in large:
+            both = (person[:, 2] > SURE) & (other[:, 2] > SURE)
+            if np.count_nonzero(both) >= TOGETHER:
+                candidates.append(np.hypot(*(other[both, :2] / 2 - person[both, :2]).T))
+        if candidates:
+            distances += min(candidates, key=np.median).tolist()
+    return distances
+
+
+def main() -> int:
+    """Print a line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--refinement", choices=REFINEMENTS, default="parabola")
+    options = parser.parse_args()
+    os.environ.setdefault("POSECV_MODELS", str(SHARED / "models"))
+    network = posecv.load_network("light-coco")
+    distances: list[float] = []
+    photographs = 0
+    for path in sorted((SHARED / "data" / "coco" / "images").glob("*.jpg")):
+        frame = cv2.imread(str(path))
+        if frame is not None and frame.shape[:2] == SIZE:
+            photographs += 1
+            for interpolation in (cv2.INTER_LINEAR, cv2.INTER_CUBIC):
+                distances += moved(network, frame, interpolation, options.refinement)
+    median, most = np.percentile(distances, [50, 95])
+    share = np.mean(np.array(distances) > 1)
+    print(f"{photographs} photographs, {len(distances)} keypoints, {options.refinement}: "
+          f"median {median:.2f} pixels, 95 % within {most:.2f}, {share:.0%} over 1")  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
