@@ -18,7 +18,7 @@ from posecv.skeletons import Skeleton, Thresholds
 FEWEST_WITH_FEET = 4  # a person needs more keypoints than this besides the feet
 
 
-@dataclass
+@dataclass(slots=True)
 class _Group:
     """Peaks that belong together: keypoint -> peak, with OpenPose's counter and the sum of scores."""
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from posecv.decoding.peaks import BORDER, STRIDE, Array, Index, Peaks, pad, to_cells
+from posecv.decoding.peaks import BORDER, STRIDE, Array, Index, Peaks, pad
 from posecv.errors import InputError
 from posecv.skeletons import Skeleton, Thresholds
 
@@ -101,10 +101,11 @@ def _plausible_pairs(
     """
     limb, start, first, counts = starts
     row, end = np.repeat(np.arange(len(counts)), counts), _ranges(first, counts)  # from here on an entry a pair
-    x, y = to_cells(peaks.xy.T)
-    x0, y0 = x[start][row], y[start][row]
+    x, y = _bordered(peaks.xy.T)
+    x0, y0 = np.repeat(x[start], counts), np.repeat(y[start], counts)
     dx, dy = x[end] - x0, y[end] - y0
-    field_x, field_y = _read(fields, tops[limb][row], x0 + LOOKS * dx, y0 + LOOKS * dy, cv2.INTER_LINEAR)
+    top = np.repeat(tops[limb], counts)
+    field_x, field_y = _read(fields, x0 + LOOKS * dx, (y0 + top) + LOOKS * dy, cv2.INTER_LINEAR)
     agreeing = np.count_nonzero(field_x * dx + field_y * dy > 0, axis=0)
     pair = np.flatnonzero((agreeing >= needed) | (np.maximum(abs(dx), abs(dy)) * STRIDE < close))
     return limb[row[pair]], start[row[pair]], end[pair]
@@ -120,13 +121,13 @@ def _score(
     norms = np.maximum(np.sqrt((vectors**2).sum(axis=1)), SMALLEST_SCORE)
     counts = np.clip(np.sqrt(5 * np.abs(vectors).max(axis=1, initial=0)) + 0.5, FEWEST, MOST).astype(np.intp)
     # The samples lie on whole fine pixels, from the start on; the end itself is not one of them.
-    sample = np.arange(MOST, dtype=np.float32)
+    sample = np.arange(counts.max(initial=FEWEST), dtype=np.float32)
     steps = vectors / counts[:, None].astype(np.float32)
     last = [(cells - 2 * BORDER) * STRIDE - 1 for cells in fields.shape[:0:-1]]
     x, y = (
         np.clip(np.trunc(starts[:, k, None] + sample * steps[:, k, None] + HALF), 0, last[k]) for k in range(2)
-    )                                                                             # (P, MOST)
-    field_x, field_y = _read(fields, tops[limb][:, None], to_cells(x), to_cells(y), cv2.INTER_CUBIC)
+    )                                                                             # (P, at most MOST)
+    field_x, field_y = _read(fields, _bordered(x), _bordered(y) + tops[limb][:, None], cv2.INTER_CUBIC)
     unit_x, unit_y = (vectors / norms[:, None]).T[:, :, None]
     along = field_x * unit_x + field_y * unit_y
     agrees = (along > thresholds.inter_threshold) & (sample < counts[:, None])
@@ -139,12 +140,15 @@ def _score(
     return Connections(limb[kept], start[kept], end[kept], scores[kept])
 
 
-def _read(fields: Array, tops: Array, x: Array, y: Array, interpolation: int) -> tuple[Array, Array]:
-    """The x and y components at the cells x, y of the limbs whose fields begin at the rows `tops`."""
-    if not x.size:
-        return x, y
+def _bordered(pixels: Array) -> Array:
+    """Fine pixels to cells of the fields with their borders."""
+    return pixels * np.float32(1 / STRIDE) + np.float32(0.5 / STRIDE - 0.5 + BORDER)
+
+
+def _read(fields: Array, columns: Array, rows: Array, interpolation: int) -> tuple[Array, Array]:
+    """The x and y components of fields, which lie one below the other in a tall picture, y below x."""
+    if not rows.size:
+        return rows, rows
     height, width = fields.shape[1:]
-    picture = fields.reshape(-1, width)                                           # all fields, one below the other
-    columns, rows = x + BORDER, y + (tops + BORDER)
-    field_x = cv2.remap(picture, columns, rows, interpolation)
-    return field_x, cv2.remap(picture, columns, rows + height, interpolation)
+    picture = fields.reshape(-1, width)
+    return cv2.remap(picture, columns, rows, interpolation), cv2.remap(picture[height:], columns, rows, interpolation)
