@@ -11,7 +11,6 @@ A fine pixel is a pixel of the network's input: `STRIDE` of them make a cell, an
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import cv2
@@ -28,7 +27,7 @@ PATCH = 2 * STRIDE  # fine pixels evaluated for a cell: its own eight and four o
 MARGIN = (PATCH - STRIDE) // 2
 SHARE_OF_NEIGHBOURS = 0.3  # a maximum's cell reaches this share of the highest cell round it
 OVERSHOOT = 1.5  # bicubic interpolation exceeds the cells round it by less than this factor
-FEW = 32  # patches enlarged by one product
+FEW = 128  # patches enlarged by one product
 MAX_PEAKS = 127  # a keypoint, as in OpenPose
 
 
@@ -56,19 +55,18 @@ def cubic_weights(fraction: float) -> Array:
 
 
 def _enlargement() -> Array:
-    """(PATCH * PATCH, 25) weights: fine pixels round a cell from the 5 x 5 cells round it."""
-    line = np.zeros((PATCH, 5), np.float32)
+    """(PATCH, 5) weights: fine pixels round a cell, along one axis, from the five cells round it."""
+    weights = np.zeros((PATCH, 5), np.float32)
     for pixel in range(PATCH):
         cell = (pixel - MARGIN + 0.5) / STRIDE - 0.5
         base = int(np.floor(cell))
-        line[pixel, base + 1 : base + 5] = cubic_weights(cell - base)
-    return np.einsum("iy,jx->ijyx", line, line).reshape(PATCH * PATCH, 25)
+        weights[pixel, base + 1 : base + 5] = cubic_weights(cell - base)
+    return weights
 
 
 ENLARGEMENT = _enlargement()
-# Of these, a cell's own fine pixels and a ring of one round them, which tells whether there is a maximum.
-RING = slice(MARGIN - 1, MARGIN + STRIDE + 1)
-OWN_AND_RING = ENLARGEMENT.reshape(PATCH, PATCH, 25)[RING, RING].reshape(-1, 25)
+# Of these, a cell's own fine pixels and one more on either side, which tell whether there is a maximum.
+OWN_AND_RING = ENLARGEMENT[MARGIN - 1 : MARGIN + STRIDE + 1]
 
 
 def pad(maps: Array) -> Array:
@@ -157,17 +155,18 @@ def _candidates(heatmaps: Array, limits: Array) -> tuple[Index, Index, Index, Ar
 
 
 def _enlarged(weights: Array, patches: Array) -> Array:
-    """(side, side, S) fine pixels of (25, S) surroundings by (side * side, 25) weights.
+    """(side, side, S) fine pixels of (25, S) surroundings by (side, 5) weights, along y and then along x.
 
     A few at a time: for larger products NumPy's BLAS waits for a second thread, which a busy machine may not give it
     for milliseconds.
     """
-    fine = np.empty((len(weights), patches.shape[1]), np.float32)
+    side = len(weights)
+    fine = np.empty((side, side, patches.shape[1]), np.float32)
     for first in range(0, patches.shape[1], FEW):
-        some = slice(first, first + FEW)
-        np.matmul(weights, patches[:, some], out=fine[:, some])
-    side = math.isqrt(len(weights))
-    return fine.reshape(side, side, -1)
+        some = patches[:, first : first + FEW].copy()
+        columns = weights @ some.reshape(5, -1)
+        np.matmul(weights, columns.reshape(side, 5, -1), out=fine[:, :, first : first + FEW])
+    return fine
 
 
 def _maxima(fine: Array, ground: Array, limits: Array) -> tuple[Index, Index, Index]:
