@@ -1,0 +1,142 @@
+"""Worse pictures, made from good ones: to train a network on, and to measure how it bears them.
+
+No effect moves, turns or resizes what it shows: the keypoints of a picture are those of its degraded picture too.
+
+>>> frame = np.full((48, 64, 3), 100, np.uint8)
+>>> degrade(frame, "dark")[0, 0]
+array([50, 50, 50], dtype=uint8)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from posecv.errors import InputError, UsageError
+
+__all__ = ["EFFECTS", "Effect", "degrade"]
+
+Frame = NDArray[np.uint8]
+Generator = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A way to degrade a picture, and what its strength means.
+
+    Attributes
+    ----------
+    apply : function
+        From frame, strength and random generator to the degraded frame.
+    unit : str
+        What the strength is.
+    neutral, default, strongest : float
+        The strength that changes nothing, the usual one, and the end of the range that begins at `neutral`.
+    """
+
+    apply: Callable[[Frame, float, Generator], Frame]
+    unit: str
+    neutral: float
+    default: float
+    strongest: float
+
+
+def degrade(frame: Frame, effect: str, *, strength: float | None = None, rng: int | Generator = 0) -> Frame:
+    """Degrade a picture by one of the `EFFECTS`.
+
+    Parameters
+    ----------
+    frame : (H, W, 3), (H, W, 1) or (H, W) uint8 array
+        Blue, green, red, or grey. It is not changed.
+    effect : str
+        - `dark`: lowered brightness. The strength is the factor of the brightness, 1 to 0; 0.5 by default.
+        - `motion_blur`: the camera moves sideways. The strength is the length of the horizontal kernel in pixels of the
+          frame, 1 to 999, whole or not; 15 by default.
+        - `low_resolution`: shrunk by area, then enlarged by repeated pixels to the frame's own size, so that keypoints
+          keep their places. The strength is the factor of width and height, 1 to 0.01; 0.5 by default.
+        - `noise`: Gaussian noise, another for each pixel and channel. The strength is its standard deviation in levels
+          of 0 to 255, 0 to 255; 20 by default.
+    strength : float, optional
+        The first number of each range changes nothing, to the bit.
+    rng : int or numpy.random.Generator
+        Where `noise` comes from; the others leave nothing to chance. A seed gives the same picture each time, a
+        generator goes on from picture to picture.
+
+    Returns
+    -------
+    array of the frame's shape, uint8
+        A new picture.
+
+    Raises
+    ------
+    InputError
+        The frame is no such array, or has no pixels.
+    UsageError
+        There is no such effect, the strength is out of its range, or `rng` is no seed.
+
+    Examples
+    --------
+    Motion smears a bright pixel over as many as the kernel is long:
+
+    >>> frame = np.zeros((1, 7), np.uint8)
+    >>> frame[0, 3] = 90
+    >>> degrade(frame, "motion_blur", strength=3)
+    array([[ 0,  0, 30, 30, 30,  0,  0]], dtype=uint8)
+    """
+    if effect not in EFFECTS:
+        raise UsageError(f"there is no effect {effect}; choose one of {', '.join(EFFECTS)}")
+    chosen = EFFECTS[effect]
+    strength = chosen.default if strength is None else strength
+    low, high = sorted((chosen.neutral, chosen.strongest))
+    if not low <= strength <= high:
+        raise UsageError(f"{effect} by {strength}: the strength is {chosen.unit}, {low:g} to {high:g}")
+    _check(frame)
+    try:
+        generator = np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        raise UsageError(f"rng is {rng!r}; it must be a whole number from 0 on, or a generator of NumPy") from None
+    return chosen.apply(frame, strength, generator).reshape(frame.shape)  # OpenCV drops a last axis of length 1
+
+
+def _check(frame: object) -> None:
+    """Refuse what is no picture."""
+    wanted = "a frame must be a (H, W, 3) or grey (H, W) uint8 array"
+    if not isinstance(frame, np.ndarray):
+        raise InputError(f"{wanted}, not {type(frame).__name__}")
+    if frame.ndim < 2 or frame.shape[2:] not in ((), (1,), (3,)) or frame.dtype != np.uint8 or not frame.size:
+        raise InputError(f"{wanted} with at least one pixel; got {frame.shape} {frame.dtype}")
+
+
+def _dark(frame: Frame, factor: float, _: Generator) -> Frame:
+    return cv2.convertScaleAbs(frame, alpha=factor)
+
+
+def _motion_blur(frame: Frame, length: float, _: Generator) -> Frame:
+    """Average over a line round each pixel; its ends cover pixels in part, so that an even length moves nothing."""
+    reach = int(np.ceil((length - 1) / 2))
+    covered = np.clip(length / 2 + 0.5 - np.abs(np.arange(-reach, reach + 1)), 0, 1)
+    return cv2.filter2D(frame, -1, covered[None] / length, borderType=cv2.BORDER_REPLICATE)
+
+
+def _low_resolution(frame: Frame, factor: float, _: Generator) -> Frame:
+    height, width = frame.shape[:2]
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def _noise(frame: Frame, deviation: float, rng: Generator) -> Frame:
+    noisy = frame + deviation * rng.standard_normal(frame.shape, np.float32)
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+
+EFFECTS = {
+    "dark": Effect(_dark, "the factor of the brightness", neutral=1, default=0.5, strongest=0),
+    "motion_blur": Effect(_motion_blur, "the length of the kernel in pixels", neutral=1, default=15, strongest=999),
+    "low_resolution": Effect(_low_resolution, "the factor of width and height", neutral=1, default=0.5, strongest=0.01),
+    "noise": Effect(_noise, "the standard deviation in levels of 0 to 255", neutral=0, default=20, strongest=255),
+}
