@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from posecv import models, opencv
-from posecv.errors import PoseError, UsageError
+from posecv.errors import ModelError, PoseError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +37,7 @@ __all__ = ["run_hand", "run_multi_pose", "run_pose", "webcam_pose"]
 
 DEVICES = ("auto", "cpu", "cuda", "cuda-fp16", "opencl")
 SINGLE_THRESHOLD = 0.1  # of run_pose.py, as in the tutorials
+OWN_MODELS = {"light_body": "coco", "light_hand": "hand"}  # run by default: what getModels.sh fetches in their place
 
 # Spellings of widely copied programs (OpenPose, OpenCV's sample, LearnOpenCV) that mean the same.
 ALIASES = {
@@ -94,11 +95,11 @@ def run_hand(argv: Sequence[str] | None = None) -> int:
         "Find the 21 keypoints of one hand in each picture.",
         net_size="-1x368, for a --box 368x368",
         threshold="all are written, those above 0.2 drawn",
+        own_model="light_hand",
     )
     hand = parser.add_argument_group("hand")
     hand.add_argument("--box", type=_box, metavar="X,Y,W,H", help="where the hand is, in pixels (default: anywhere)")
     hand.add_argument("--left", action="store_true", help="it is a left hand")
-    parser.set_defaults(usual_model="hand")
     return _guarded(parser, argv, lambda options: _pictures(options, _hand))
 
 
@@ -111,7 +112,7 @@ def webcam_pose(argv: Sequence[str] | None = None) -> int:
     people.add_argument("--multi", action="store_true", help="everybody (default where the network can)")
     people.add_argument("--single", action="store_true", help="one person, which is faster")
     no_show = "no window: tell the frame rate each second"
-    _add_shared(parser, no_show=no_show, net_size="-1x368", threshold="the model's own")
+    _add_shared(parser, no_show=no_show, net_size="-1x368", threshold="the model's own", own_model="light_body")
     return _guarded(parser, argv, _webcam)
 
 
@@ -125,7 +126,13 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(re.sub(r"^argument ", "", message))
 
 
-def _picture_parser(description: str, *, net_size: str = "-1x368", threshold: str = "the model's own") -> _Parser:
+def _picture_parser(
+    description: str,
+    *,
+    net_size: str = "-1x368",
+    threshold: str = "the model's own",
+    own_model: str = "light_body",
+) -> _Parser:
     """The options of the scripts that read pictures; the defaults are told in words."""
     parser = _Parser(description=description, allow_abbrev=False)
     parser.add_argument(
@@ -138,16 +145,19 @@ def _picture_parser(description: str, *, net_size: str = "-1x368", threshold: st
         "--json", metavar="PATH", help="OpenPose's JSON: a .json file, or a folder for NAME_keypoints.json"
     )
     no_show = "no window: save NAME_pose.png in this folder if there is no -o or --json"
-    _add_shared(parser, no_show=no_show, net_size=net_size, threshold=threshold)
+    _add_shared(parser, no_show=no_show, net_size=net_size, threshold=threshold, own_model=own_model)
     return parser
 
 
-def _add_shared(parser: _Parser, *, no_show: str, net_size: str, threshold: str) -> None:
+def _add_shared(parser: _Parser, *, no_show: str, net_size: str, threshold: str, own_model: str) -> None:
     """The options that all four scripts have."""
     network = parser.add_argument_group("network")
     network.add_argument("-p", "--prototxt", metavar="FILE", help="the network")
     network.add_argument(
-        "-m", "--model", metavar="FILE|NAME", help="its weights (.caffemodel), or alone the name of a model: coco, ..."
+        "-m",
+        "--model",
+        metavar="FILE|NAME",
+        help=f"its weights (.caffemodel), or alone the name of a model: coco, ... (default: {own_model})",
     )
     network.add_argument("--skeleton", metavar="NAME", help="coco, mpi, body_25, ...; only where it is not recognised")
     network.add_argument("--scale", type=_number, help="factor of pixel values, for a pair that is not known (1/256)")
@@ -174,7 +184,7 @@ def _add_shared(parser: _Parser, *, no_show: str, net_size: str, threshold: str)
     result.add_argument("--no-show", action="store_true", help=no_show)
     result.add_argument("--display", type=int, help=argparse.SUPPRESS)  # OpenPose's; 0 is --no-show
     parser.add_argument("-v", "--verbose", action="store_true", help="tell which network runs on which device")
-    parser.set_defaults(usual_model="coco")
+    parser.set_defaults(own_model=own_model)
     parser.add_argument("--version", action="store_true", help="tell the versions and end")
     known = [f"{alias} ({option})" for alias, option in ALIASES.items() if option in parser._option_string_actions]
     parser.epilog = (
@@ -333,17 +343,25 @@ def _pictures(options: argparse.Namespace, method: Method) -> int:
 
 
 def _check_network(options: argparse.Namespace) -> None:
-    """Find out what can be known to be wrong before anything is read."""
+    """Find out what can be known to be wrong before anything is read, and which network runs where none is named."""
     from posecv.geometry import NetSize
 
     NetSize.parse(options.net_size or "-1x368")
-    if not options.model:
+    if options.prototxt and not options.model:
+        raise UsageError(f"-p {options.prototxt} needs its weights too: -m FILE.caffemodel")
+    if options.model is None:
+        options.model = _default(options.own_model)
+
+
+def _default(own_model: str) -> str:
+    """The name of a network that comes with posecv, if it is there."""
+    try:
+        return models.find_model(own_model).name
+    except ModelError:
         raise UsageError(
-            f"-p {options.prototxt} needs its weights too: -m FILE.caffemodel"
-            if options.prototxt
-            else "no network: name a pair with -p FILE.prototxt -m FILE.caffemodel, or a model with --model NAME "
-            f"(./getModels.sh {options.usual_model} fetches one)"
-        )
+            f"no network: {own_model} is not here; name a pair with -p FILE.prototxt -m FILE.caffemodel, or a model "
+            f"with --model NAME (./getModels.sh {OWN_MODELS[own_model]} fetches one)"
+        ) from None
 
 
 def _network(options: argparse.Namespace) -> Network:
@@ -353,6 +371,8 @@ def _network(options: argparse.Namespace) -> Network:
     pair = (options.prototxt, options.model) if options.prototxt else (options.model, None)
     preprocessing = {name: getattr(options, name) for name in ("scale", "mean", "swap_rb")}
     network = load_network(*pair, skeleton=options.skeleton, device=options.device, **preprocessing)
+    if network.model.use in ("non-commercial", "research"):
+        print(f"{network.model.name}: {network.model.use} use only ({network.model.licence})", file=sys.stderr)
     if options.verbose:
         print(f"network {network.model.name} ({network.skeleton.name}) runs on {network.device}", file=sys.stderr)
     return network

@@ -150,5 +150,6 @@ def _progress(jobs: Sequence[Job], *, bar: bool) -> Iterator[tuple[Iterable[Job]
     if tqdm is None:
         yield jobs, lambda line: print(line, file=sys.stderr, flush=True)
         return
-    with tqdm(jobs, unit="picture", leave=False, file=sys.stderr) as shown:
+    # Not at once: what is said about the network, which the first picture loads, gets a line of its own.
+    with tqdm(jobs, unit="picture", leave=False, file=sys.stderr, delay=0.1) as shown:
         yield shown, lambda line: tqdm.write(line, file=sys.stderr)

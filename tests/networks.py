@@ -15,7 +15,7 @@ returns their paths.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posecv.caffe import Message, format_prototxt, write_caffemodel
-from posecv.skeletons import MPI_4_STAGES, Skeleton
+from posecv.models import COLUMNS
+from posecv.skeletons import COCO, HAND, MPI_4_STAGES, Skeleton
 
 Array = NDArray[np.float32]
 Frame = NDArray[np.uint8]
@@ -291,6 +292,32 @@ def _field_layers(network: Layers, heat: str, skeleton: Skeleton, name: str) -> 
                 fields[channel - skeleton.heatmaps + axis, gate] = sign
     gated = network.relu(network.convolution("gates", around, gates[:, :, None, None], np.full(4 * limbs, -1.0)))
     network.convolution(name, gated, fields[:, :, None, None], np.zeros(2 * limbs))
+
+
+# --- models by name -------------------------------------------------------------------------------------------------
+
+
+def write_manifest(folder: Path, *rows: Mapping[str, str]) -> Path:
+    """A manifest of these rows; what a row leaves out is that of one of our own networks of bodies."""
+    usual: dict[str, str] = dict.fromkeys(COLUMNS, "-") | {
+        "skeleton": "coco", "scale": "1/256", "mean": "128", "swap_rb": "no", "padding": "0",
+        "person_score": "openpose", "use": "any", "licence": "Apache-2.0",
+    }  # fmt: skip
+    lines = [list(usual), *([*{**usual, **row}.values()] for row in rows)]
+    path = folder / "MANIFEST.tsv"
+    path.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def own_models(folder: Path) -> Path:
+    """A folder of models with painted networks under the names of our own, of which light_hand is for research."""
+    skeletons = {"light_body": COCO, "light_body_large": COCO, "light_hand": HAND}
+    for name, skeleton in skeletons.items():
+        painted_network(folder / name, skeleton)
+    rows = [{"name": name, "weights": name, "skeleton": skeletons[name].name} for name in skeletons]
+    rows[-1]["use"] = "research"
+    write_manifest(folder, *rows)
+    return folder
 
 
 # --- pairs that are no good -----------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from networks import painted_network
-from posecv import cli, drawing, live, opencv, pipeline
+from networks import own_models, painted_network, write_manifest
+from posecv import cli, drawing, live, models, opencv, pipeline
 from posecv.errors import InputError, OutputError, UsageError
 from posecv.outputs.window import Window, WindowClosed
 from posecv.people import People
@@ -169,7 +169,6 @@ def test_a_box_that_is_none_is_a_mistake(box: str, capsys: pytest.CaptureFixture
     ("words", "expected"),
     [
         ([], "no input"),
-        (["-i", "a.png"], "./getModels.sh coco"),
         (["-i", "a.png", "-p", "pose.prototxt"], "-m FILE.caffemodel"),
         ([*PAIR, "-i", "a.png", "--net-size", "-1x370"], "368"),
         ([*PAIR, "-i", "a.png", "--net-size", "large"], "-1x368"),
@@ -196,9 +195,16 @@ def test_what_cannot_be_done_is_said_before_anything_is_read_or_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_line_for_hands_names_the_hand_s_weights(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run_hand(["-i", "a.png"]) == 2
-    assert "./getModels.sh hand" in only_line(capsys)
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_without_a_network_the_line_names_the_ways_to_one(
+    script: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_manifest(tmp_path)
+    monkeypatch.setattr(models, "_models_folder", lambda: tmp_path)
+    assert SCRIPTS[script](["-i", "0"]) == 2
+    line = only_line(capsys)
+    fetched = "hand" if script == "run_hand" else "coco"
+    assert all(word in line for word in ("-p FILE", "-m FILE", "--model NAME", f"./getModels.sh {fetched} "))
 
 
 def test_an_opencv_that_will_not_do_is_one_line(
@@ -207,6 +213,68 @@ def test_an_opencv_that_will_not_do_is_one_line(
     monkeypatch.setattr(opencv, "_require_once", lambda: "OpenCV 5.0.0 has no Caffe importer any more")
     assert cli.run_pose([*PAIR, "-i", "a.png"]) == cli.webcam_pose(PAIR) == 2
     assert capsys.readouterr().err.count("no Caffe importer any more\n") == 2
+
+
+# --- our own networks -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return own_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def said(
+    own_folder: Path, picture: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., list[str]]:
+    """What a script says on stderr about a picture, with painted networks under the names of our own."""
+    monkeypatch.setattr(models, "_models_folder", lambda: own_folder)
+
+    def run(script: str, *words: str, code: int = 0) -> list[str]:
+        record = str(picture.with_suffix(".json"))
+        words = ("-i", str(picture), "--json", record, "--net-size", "64x64", *words)
+        assert SCRIPTS[script](list(words)) == code
+        return capsys.readouterr().err.splitlines()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("script", "name"), [("run_pose", "light_body"), ("run_multi_pose", "light_body"), ("run_hand", "light_hand")]
+)
+def test_where_no_network_is_named_our_own_runs(said: Callable[..., list[str]], script: str, name: str) -> None:
+    assert any(line.startswith(f"network {name} (") for line in said(script, "-v"))
+
+
+def test_a_camera_is_shown_with_our_own_network_where_none_is_named(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(models, "_models_folder", lambda: own_folder)
+    monkeypatch.setattr(opencv, "why_no_window", lambda: None)
+    monkeypatch.setattr(cameras, "open_camera", fake_camera)
+    fake_window(monkeypatch, last=1)
+    assert cli.webcam_pose(["-i", "2", "--net-size", "64x64", "-v"]) == 0
+    assert "network light_body (" in capsys.readouterr().err
+
+
+def test_a_name_picks_another_network(said: Callable[..., list[str]]) -> None:
+    assert said("run_multi_pose", "--model", "Light-Body-Large", "-v")[0].startswith("network light_body_large (")
+
+
+def test_a_name_that_nobody_knows_is_one_line_with_the_nearest(said: Callable[..., list[str]]) -> None:
+    (line,) = said("run_multi_pose", "--model", "light_bdy", code=2)
+    assert "no model is called 'light_bdy'; did you mean light_body" in line
+
+
+def test_a_network_that_is_not_for_any_use_says_so_in_one_line(said: Callable[..., list[str]], picture: Path) -> None:
+    notice, *pictures = said("run_hand", "-i", str(picture), str(picture))
+    assert notice == "light_hand: research use only (Apache-2.0)"
+    assert all(line.startswith(f"{picture}: ") for line in pictures)
+
+
+def test_a_network_for_any_use_says_nothing_about_it(said: Callable[..., list[str]], picture: Path) -> None:
+    (line,) = said("run_multi_pose")
+    assert line.startswith(f"{picture}: nobody")
 
 
 # --- the pipeline's exit codes --------------------------------------------------------------------------------------
@@ -310,6 +378,20 @@ def test_several_pictures_on_a_terminal_have_a_progress_bar(
     text = capsys.readouterr().err
     assert "0/3" in text
     assert text.count(f"{picture}: nobody") == 3
+
+
+def test_what_is_said_about_the_network_stands_above_the_progress_bar(
+    picture: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tqdm")
+
+    def loading(frame: Frame, seconds: dict[str, float]) -> People:
+        print("research use only", file=sys.stderr)
+        return nobody(frame, seconds)
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    pipeline.run([pipeline.Job(picture, ())] * 2, loading, bar=True)
+    assert capsys.readouterr().err.startswith("research use only\n")
 
 
 def test_without_tqdm_there_are_plain_lines(
