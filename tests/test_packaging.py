@@ -10,13 +10,14 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from conftest import HIDDEN, REPOSITORY
+from conftest import HIDDEN, OWN_WEIGHTS, REPOSITORY
 from posecv.models import manifest
 
 if importlib.util.find_spec("hatchling") is None:
@@ -28,7 +29,7 @@ PARTS = ("posecv", "models", "pyproject.toml", "README.md", "LICENSE", ".gitigno
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what a build reads, with somebody else's weights lying about in it."""
+    """A copy of what a build reads, with our own weights and somebody else's lying about in it."""
     folder = tmp_path_factory.mktemp("checkout")
     for name in PARTS:
         source = REPOSITORY / name
@@ -38,6 +39,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(source, folder / name)
     for path in ("coco/pose.caffemodel", "pose_iter_584000.caffemodel", "hand/pose.caffemodel.part"):
         (folder / "models" / path).write_bytes(b"not ours to ship")
+    for path in OWN_WEIGHTS:
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_bytes(b"ours")
     return folder
 
 
@@ -70,16 +74,20 @@ def test_the_wheel_holds_the_whole_package_and_the_models(wheel: Path) -> None:
     assert package | models | {"posecv/py.typed"} <= names_in(wheel)
 
 
-def test_the_wheel_holds_nobody_elses_weights_and_nothing_outside_the_package(wheel: Path) -> None:
+def weights_among(names: Iterable[str]) -> set[str]:
+    return {name for name in names if name.endswith((".caffemodel", ".part"))}
+
+
+def test_the_wheel_holds_our_own_weights_and_nobody_elses_and_nothing_outside_the_package(wheel: Path) -> None:
     names = names_in(wheel)
-    assert [name for name in names if name.endswith((".caffemodel", ".part"))] == []
+    assert weights_among(names) == {path.replace("models/", "posecv/_models/") for path in OWN_WEIGHTS}
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"posecv"}
 
 
 def test_a_wheel_made_from_the_source_archive_is_the_same(checkout: Path, wheel: Path, tmp_path: Path) -> None:
     archive = build("sdist", checkout, tmp_path / "sdist")
     with tarfile.open(archive) as packed:
-        assert not [name for name in packed.getnames() if name.endswith((".caffemodel", ".part"))]
+        assert {name.partition("/")[2] for name in weights_among(packed.getnames())} == set(OWN_WEIGHTS)
         if sys.version_info >= (3, 12):
             packed.extractall(tmp_path / "unpacked", filter="data")
         else:

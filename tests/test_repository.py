@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -18,18 +20,18 @@ import numpy as np
 import pytest
 
 import posecv
-from conftest import REPOSITORY, RunScript
-from networks import paint_person, painted_network, standing_person
+from conftest import OWN_WEIGHTS, REPOSITORY, RunScript
+from networks import paint_person, painted_network, standing_person, write_manifest
 from posecv.errors import ModelError
-from posecv.models import Row, manifest
-from posecv.skeletons import COCO
+from posecv.models import Preprocessing, Row, manifest, read_manifest
+from posecv.skeletons import COCO, HAND
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 SCRIPTS = ("run_pose.py", "run_multi_pose.py", "run_hand.py", "webcam_pose.py")
 MEGABYTE = 1_000_000
 
-# Our own networks, whose weights are committed; all other caffemodels are somebody else's.
-OWN_WEIGHTS: tuple[str, ...] = ()
+OWN_ROWS = [row for row in manifest() if f"models/{row.weights}/pose.caffemodel" in OWN_WEIGHTS]
+own_row = pytest.mark.parametrize("row", OWN_ROWS, ids=lambda row: row.name)
 
 
 def tracked() -> list[Path]:
@@ -58,6 +60,16 @@ def links(page: Path) -> set[str]:
     return {target.partition("#")[0] for target in targets if not re.match(r"[a-z]+:|#", target)}
 
 
+def tool(name: str) -> ModuleType:
+    """A program of tools/, which is no module of a package."""
+    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "tools" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def code_block(name: str) -> str:
     """The code block of the README that stands under the comment `<!-- tested: NAME -->`."""
     found = re.search(rf"<!-- tested: {name} -->\n```\w+\n(.*?)```", README, re.DOTALL)
@@ -78,7 +90,13 @@ def test_the_models_folder_stays_under_48_megabytes() -> None:
 
 def test_only_our_own_weights_are_tracked() -> None:
     weights = {path.relative_to(REPOSITORY).as_posix() for path in tracked() if path.suffix == ".caffemodel"}
-    assert weights == set(OWN_WEIGHTS)
+    assert weights <= set(OWN_WEIGHTS)
+
+
+def test_git_and_the_wheel_leave_out_all_weights_but_our_own() -> None:
+    lines = (REPOSITORY / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert "*.caffemodel" in lines
+    assert {line[1:] for line in lines if line.startswith("!")} == set(OWN_WEIGHTS)
 
 
 def test_nothing_that_git_ignores_is_tracked() -> None:
@@ -118,6 +136,67 @@ def test_scripts_that_are_run_by_name_are_executable() -> None:
     assert all(os.access(REPOSITORY / name, os.X_OK) for name in ("getModels.sh", ".ci/run"))
 
 
+# ------------------------------------------------------------------------------------------------- our own networks
+
+
+def test_our_own_weights_and_their_rows_come_together() -> None:
+    there = {path for path in OWN_WEIGHTS if (REPOSITORY / path).is_file()}
+    assert {f"models/{row.weights}/pose.caffemodel" for row in OWN_ROWS} == there
+
+
+@own_row
+def test_our_own_weights_are_those_of_the_manifest(row: Row) -> None:
+    data = (REPOSITORY / "models" / row.weights / "pose.caffemodel").read_bytes()
+    assert (row.bytes, row.md5, row.sha256) == (
+        len(data),
+        hashlib.md5(data).hexdigest(),
+        hashlib.sha256(data).hexdigest(),
+    )
+
+
+@own_row
+def test_our_own_weights_have_a_licence_and_a_card_beside_them(row: Row) -> None:
+    folder = REPOSITORY / "models" / row.weights
+    assert (folder / "LICENSE").stat().st_size > 0
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert f"{row.bytes:,} bytes" in card
+    assert row.sha256 is not None
+    assert row.sha256 in card
+    assert row.use == "any" or row.use in card
+
+
+@own_row
+def test_our_own_networks_have_their_skeletons_channels_and_openposes_preprocessing(row: Row) -> None:
+    network = posecv.load_network(row.name)
+    assert len(network.maps(np.zeros((1, 3, 64, 64), np.float32))) == row.skeleton.channels
+    assert replace(row.preprocessing, padding=0) == Preprocessing()
+
+
+@own_row
+def test_our_own_networks_find_somebody_in_the_samples(row: Row, run_script: RunScript, tmp_path: Path) -> None:
+    script, sample = ("run_hand.py", "hand.jpg") if row.skeleton is HAND else ("run_multi_pose.py", "team.jpg")
+    picture = REPOSITORY / "samples" / sample
+    result = run_script(script, "--model", row.name, "-i", picture, "--json", "found.json")
+    assert result.returncode == 0, result.stderr
+    assert len(result.stderr.splitlines()) == 1 + (row.use != "any")
+    assert json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))["people"]
+
+
+def test_size_and_hashes_are_written_into_the_rows_without_mirrors(tmp_path: Path) -> None:
+    rows = [{"name": name, "weights": name} for name in ("ours", "theirs", "missing")]
+    rows[1]["mirrors"] = "http://one/a"
+    before = write_manifest(tmp_path, *rows).read_text(encoding="utf-8").splitlines()
+    for name in ("ours", "theirs"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "pose.caffemodel").write_bytes(b"weights")
+    tool("fill_manifest").main(tmp_path)
+    assert [row.bytes for row in read_manifest(tmp_path / "MANIFEST.tsv")] == [7, None, None]
+    (ours, *_) = read_manifest(tmp_path / "MANIFEST.tsv")
+    assert (ours.md5, ours.sha256) == (hashlib.md5(b"weights").hexdigest(), hashlib.sha256(b"weights").hexdigest())
+    after = (tmp_path / "MANIFEST.tsv").read_text(encoding="utf-8").splitlines()
+    assert [*after[:1], *after[2:]] == [*before[:1], *before[2:]]
+
+
 # --------------------------------------------------------------------------------------------- what the pages say
 
 
@@ -145,7 +224,7 @@ def options(run_script: RunScript, script: str) -> set[str]:
 
 
 def test_the_readme_has_every_model() -> None:
-    assert all(f"| `{row.name}`" in README for row in manifest() if row.mirrors)
+    assert all(f"| `{row.name}`" in README for row in manifest() if row.mirrors or row in OWN_ROWS)
 
 
 def test_the_version_is_the_same_everywhere() -> None:
@@ -185,14 +264,8 @@ def test_the_readmes_library_lines_find_people(tmp_path: Path, monkeypatch: pyte
 
 @pytest.fixture
 def demo(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """tools/demo.py, which is a program and no module of a package."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    spec = importlib.util.spec_from_file_location("demo", REPOSITORY / "tools" / "demo.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return tool("demo")
 
 
 def test_without_weights_the_demo_says_where_they_come_from(
@@ -213,11 +286,16 @@ def test_the_demo_prefers_models_for_any_use(demo: ModuleType) -> None:
     assert uses == sorted(uses, reverse=True)
 
 
+def test_the_demo_takes_light_body_where_it_is_there(demo: ModuleType) -> None:
+    first = demo.first_found([row.name for row in demo.body_rows(manifest())])
+    assert any(row.name == "light_body" for row in OWN_ROWS) == (first is not None and first.name == "light_body")
+
+
 def test_the_demo_runs_with_the_first_model_that_it_finds(
     demo: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """With a painted network under light-coco's name, found through POSECV_MODELS, on the real photographs."""
-    row: Row = next(row for row in manifest() if row.use == "any")
+    """With a painted network found through POSECV_MODELS, where our own is not there, on the real photographs."""
+    row: Row = demo.body_rows(manifest())[0]
     (tmp_path / row.weights).mkdir()
     painted_network(tmp_path / row.weights, COCO)
     monkeypatch.setenv("POSECV_MODELS", str(tmp_path))
