@@ -15,11 +15,12 @@ import contextlib
 import gzip
 import io
 import json
+import math
 import os
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,13 @@ sys.path.insert(0, str(ROOT))
 
 import posecv  # noqa: E402
 from posecv import geometry  # noqa: E402
+from posecv.estimate import NET_SIZE  # noqa: E402
 from posecv.network import Network  # noqa: E402
 
 SHARED = Path(os.environ.get("POSECV_SHARED", ROOT.parent / "shared"))
 TUNE_EVERY = 5  # every fifth picture of the training set serves the choice of constants
+FIGURES = ("AP", "AP50", "AP75", "medium", "large", "AR")  # the first of COCO's summary
+MODEL = "a name of the manifest, or PROTOTXT,CAFFEMODEL"
 # COCO's 17 keypoints by their names in our skeletons.
 COCO_17 = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
@@ -42,26 +46,42 @@ COCO_17 = (
     "right_ankle",
 )  # fmt: skip
 
+Data = tuple[dict[str, Any], Iterator[tuple[int, Any]]]  # the truth, as COCO has it, and ids with pictures
 
-def evaluation_set() -> tuple[dict[str, Any], Iterator[tuple[int, Any]]]:
-    """The truth and the pictures of `data/coco`."""
+
+def load(model: str) -> Network:
+    """A network by its name, in the shared data too, or by its pair of files with a comma between."""
+    os.environ.setdefault("POSECV_MODELS", str(SHARED / "models"))
+    return posecv.load_network(*model.split(","))
+
+
+def evaluation_set(limit: int | None = None) -> Data:
+    """The truth and the pictures of `data/coco`, or of the first of them."""
     folder = SHARED / "data" / "coco"
-    truth = json.loads((folder / "person_keypoints.json").read_text())
+    truth = _with_images(json.loads((folder / "person_keypoints.json").read_text()), slice(limit))
     return truth, ((row["id"], cv2.imread(str(folder / "images" / row["file_name"]))) for row in truth["images"])
 
 
-def tuning_set() -> tuple[dict[str, Any], Iterator[tuple[int, Any]]]:
+def tuning_set() -> Data:
     """The truth and the pictures of a part of `training/coco`."""
     folder = SHARED / "training" / "coco"
     with gzip.open(folder / "person_keypoints.json.gz", "rt") as file:
         truth = json.load(file)
-    truth["images"] = sorted(truth["images"], key=lambda row: row["id"])[::TUNE_EVERY]
+    truth["images"].sort(key=lambda row: row["id"])
+    truth = _with_images(truth, slice(None, None, TUNE_EVERY))
     ids = {Path(row["file_name"]).stem: row["id"] for row in truth["images"]}
-    truth["annotations"] = [row for row in truth["annotations"] if row["image_id"] in ids.values()]
-    return truth, _of_shards(sorted(folder.glob("images-*.tar")), ids)
+    return truth, of_shards(sorted(folder.glob("images-*.tar")), ids)
 
 
-def _of_shards(shards: list[Path], ids: dict[str, int]) -> Iterator[tuple[int, Any]]:
+def _with_images(truth: dict[str, Any], some: slice) -> dict[str, Any]:
+    """The truth about some of the pictures."""
+    images = truth["images"][some]
+    ids = {row["id"] for row in images}
+    return truth | {"images": images, "annotations": [row for row in truth["annotations"] if row["image_id"] in ids]}
+
+
+def of_shards(shards: list[Path], ids: dict[str, int]) -> Iterator[tuple[int, Any]]:
+    """The ids and pictures of the files in tars whose stems have an id."""
     for shard in shards:
         with tarfile.open(shard) as tar:
             for member in tar:
@@ -86,6 +106,8 @@ def coco_results(image: int, people: posecv.People) -> list[dict[str, Any]]:
 
 def precision(truth: dict[str, Any], results: list[dict[str, Any]]) -> dict[str, float]:
     """COCO's figures for keypoints."""
+    if not results:  # which loadRes cannot read
+        return dict.fromkeys(FIGURES, 0.0)
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -98,12 +120,12 @@ def precision(truth: dict[str, Any], results: list[dict[str, Any]]) -> dict[str,
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return dict(zip(("AP", "AP50", "AP75", "medium", "large", "AR"), evaluation.stats[:6].tolist(), strict=True))
+    return dict(zip(FIGURES, evaluation.stats[:6].tolist(), strict=True))
 
 
-def run(network: Network, tune: bool, net_size: str, thresholds: dict[str, float | str]) -> dict[str, float]:
+def run(network: Network, data: Data, net_size: str, **thresholds: float | str) -> dict[str, float]:
     """Estimate every picture and score the people."""
-    truth, pictures = tuning_set() if tune else evaluation_set()
+    truth, pictures = data
     results = []
     seconds = {"network": 0.0, "decoding": 0.0}
     for image, frame in pictures:
@@ -115,23 +137,36 @@ def run(network: Network, tune: bool, net_size: str, thresholds: dict[str, float
     return precision(truth, results) | {f"{name} ms": 1000 * total / count for name, total in seconds.items()}
 
 
+def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A table in Markdown; a number with a fraction has three digits of it, NaN is a dash."""
+
+    def text(value: object) -> str:
+        if isinstance(value, float):
+            return "–" if math.isnan(value) else f"{value:.3f}"
+        return str(value)
+
+    lines = [[text(value) for value in row] for row in (header, *rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def main() -> int:
     """Print a row of figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", default="light-coco", help="a name of the manifest, or a folder with a pair")
+    parser.add_argument("--model", default="light-coco", help=MODEL)
     parser.add_argument("--tune", action="store_true", help="use a part of the training set")
-    parser.add_argument("--net-size", default="-1x368")
+    parser.add_argument("--limit", type=int, metavar="N", help="the first N photographs of the evaluation set alone")
+    parser.add_argument("--net-size", default=NET_SIZE)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a constant of the decoder")
     parser.add_argument("--step", type=float, help="geometry.SMALLEST_STEP: 0 never averages a frame that shrinks")
     options = parser.parse_args()
     if options.step is not None:
         geometry.SMALLEST_STEP = options.step
-    os.environ.setdefault("POSECV_MODELS", str(SHARED / "models"))
-    network = posecv.load_network(options.model)
     given = (pair.split("=") for pair in options.set)
     thresholds = {name: value if name == "refinement" else float(value) for name, value in given}
     start = time.perf_counter()
-    figures = run(network, options.tune, options.net_size, thresholds)
+    data = tuning_set() if options.tune else evaluation_set(options.limit)
+    figures = run(load(options.model), data, options.net_size, **thresholds)
     print(
         "  ".join(f"{name} {value:.3f}" for name, value in figures.items()), f" ({time.perf_counter() - start:.0f} s)"
     )

@@ -45,6 +45,12 @@ def milliseconds(run: Callable[[], object]) -> float:
     return 1000 * (time.perf_counter() - start)
 
 
+def surroundings() -> str:
+    """What the times depend on, as far as it can be asked."""
+    versions = f"Python {platform.python_version()}, NumPy {np.__version__}, OpenCV {cv2.__version__}"
+    return f"{versions}, {cv2.getNumThreads()} threads, {platform.machine()}"
+
+
 def painted(count: int) -> Scene:
     """As many people as are asked for."""
     people = random_people(count, COCO, seed=4)
@@ -111,8 +117,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="show where posecv's time goes")
     options = parser.parse_args()
 
-    print(f"Python {platform.python_version()}, NumPy {np.__version__}, OpenCV {cv2.__version__}, ", end="")
-    print(f"{cv2.getNumThreads()} threads, {platform.machine()}")
+    print(surroundings())
     print("people   ratio   goal      posecv    yardstick  posecv  yardstick")
     print("                                                 found      found")
     scenes = [painted(count) for count in options.people]
