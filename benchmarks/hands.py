@@ -1,0 +1,128 @@
+"""Accuracy on crops of hands: the share of keypoints that lie near their labels (PCK), by source and by keypoint.
+
+    python benchmarks/hands.py --model light_hand
+    python benchmarks/hands.py --model light_hand --mediapipe PYTHON    # beside MediaPipe, which that Python has
+
+Needs the shared data (`POSECV_SHARED`, default ../shared).
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import posecv  # noqa: E402
+from benchmarks import accuracy  # noqa: E402
+from posecv.network import Network  # noqa: E402
+from posecv.skeletons import HAND  # noqa: E402
+
+BOX_SHARE = 0.2  # of the longer side of the box round the labels, within which a keypoint is right
+GROUPS = ("source", "hand")
+MISSED = np.full((len(HAND.keypoints), 2), np.nan)
+
+Frame = NDArray[np.uint8]
+Floats = NDArray[np.float64]
+Crop = tuple[dict[str, Any], Frame]
+
+
+def crops(split: str, limit: int | None = None) -> list[Crop]:
+    """The labels and pictures of a split of `training/hand`, or of the first of them."""
+    folder = accuracy.SHARED / "training" / "hand"
+    with gzip.open(folder / "labels.jsonl.gz", "rt", encoding="utf-8") as file:
+        rows = [row for row in map(json.loads, file) if row["split"] == split][:limit]
+    ids = {Path(row["file"]).stem: index for index, row in enumerate(rows)}
+    return [(rows[index], frame) for index, frame in accuracy.of_shards([folder / "hand_crops.tar"], ids)]
+
+
+def right(found: Floats, labels: Floats) -> Floats:
+    """Whether each of (21, 2) keypoints lies near its label: 1 or 0, NaN where (21, 3) has no label."""
+    labelled = labels[:, 2] > 0
+    near = BOX_SHARE * np.ptp(labels[labelled, :2], axis=0).max()
+    away = np.linalg.norm(found - labels[:, :2], axis=1)
+    return np.where(labelled, away <= near, np.nan)
+
+
+def by_network(network: Network, crop: Crop, net_size: str | None) -> Floats:
+    """Keypoints that a hand network finds in a whole crop; a hand whose side is not known is taken for a right one."""
+    row, frame = crop
+    box = (0, 0, frame.shape[1], frame.shape[0])
+    hands = posecv.estimate_hand(network, frame, box, row["hand"] == "left", net_size=net_size)
+    return hands.keypoints[0, :, :2].astype(np.float64) if len(hands) else MISSED
+
+
+def by_mediapipe(python: str, frames: list[Frame], confidence: float) -> list[Floats]:
+    """Keypoints that MediaPipe finds: it brings another OpenCV, so it runs in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        for index, frame in enumerate(frames):
+            cv2.imwrite(str(Path(folder) / f"{index}.png"), frame)
+        command = [python, str(Path(__file__).with_name("mediapipe_hands.py")), folder, str(confidence)]
+        output = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    found = json.loads(output)
+    return [np.array(found.get(str(index), MISSED), np.float64) for index in range(len(frames))]
+
+
+def table(first: str, groups: dict[str, NDArray[np.bool_]], rights: dict[str, Floats]) -> str:
+    """A row a group of crops or keypoints, which is a mask of (crops, 21): labels, and what each method gets right."""
+    labelled = ~np.isnan(next(iter(rights.values())))
+    rows = [
+        (name, int((labelled & mask).sum()), *(float(np.mean(each[labelled & mask])) for each in rights.values()))
+        for name, mask in groups.items()
+        if (labelled & mask).any()
+    ]
+    return accuracy.table((first, "labels", *rights), rows)
+
+
+def report(rows: list[dict[str, Any]], rights: dict[str, Floats]) -> str:
+    """The tables: by each of `GROUPS`, then by keypoint, with all of them last."""
+    whole = np.ones((len(rows), len(HAND.keypoints)), bool)
+    tables = []
+    for key in GROUPS:
+        values = np.array([row[key] or "unknown" for row in rows])
+        groups = {str(value): whole & (values == value)[:, None] for value in sorted(set(values))}
+        tables.append(table(key, groups, rights))
+    columns = np.eye(len(HAND.keypoints), dtype=bool)
+    keypoints = {name: whole & column for name, column in zip(HAND.keypoints, columns, strict=True)}
+    return "\n\n".join([*tables, table("keypoint", keypoints | {"all": whole}, rights)])
+
+
+def main() -> int:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", help=f"{accuracy.MODEL} (default: light_hand, without --mediapipe)")
+    parser.add_argument("--split", choices=("test", "val"), default="test")
+    parser.add_argument("--net-size", help="size of the network's input (default: that of posecv.estimate_hand)")
+    parser.add_argument("--mediapipe", metavar="PYTHON", help="a Python that has mediapipe, to run it too")
+    parser.add_argument("--confidence", type=float, default=0.5, help="MediaPipe's min_detection_confidence")
+    parser.add_argument("--limit", type=int, metavar="N", help="the first N crops alone")
+    options = parser.parse_args()
+    hands = crops(options.split, options.limit)
+    found: dict[str, list[Floats]] = {}
+    if options.model or not options.mediapipe:
+        network = accuracy.load(options.model or "light_hand")
+        found[network.model.name] = [by_network(network, hand, options.net_size) for hand in hands]
+    if options.mediapipe:
+        found["MediaPipe"] = by_mediapipe(options.mediapipe, [frame for _, frame in hands], options.confidence)
+    rows = [row for row, _ in hands]
+    labels = np.array([row["keypoints"] for row in rows], np.float64)
+    rights = {name: np.array(list(map(right, each, labels))) for name, each in found.items()}
+    for name, each in found.items():
+        print(f"{name}: {sum(bool(np.isnan(hand).any()) for hand in each)} of {len(hands)} hands missed")
+    print("\n" + report(rows, rights))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
