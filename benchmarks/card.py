@@ -1,0 +1,181 @@
+"""A body network's accuracy in detail, as tables for its card: by keypoint, by size, by height in the input.
+
+    python benchmarks/card.py --model light-coco
+    python benchmarks/card.py --model pose.prototxt,pose.caffemodel --net-size=-1x256
+
+Needs pycocotools and the shared data (`POSECV_SHARED`, default ../shared).
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import posecv  # noqa: E402
+from benchmarks import accuracy  # noqa: E402
+from posecv.estimate import NET_SIZE  # noqa: E402
+from posecv.geometry import Fit, NetSize  # noqa: E402
+from posecv.network import Network  # noqa: E402
+
+TORSO_SHARE = 0.2  # of the torso, within which a keypoint of somebody alone and upright is right
+SIMILAR = 0.5  # from this object keypoint similarity on a person is found, and a keypoint by its own term of it
+HEIGHTS = (0, 32, 64, 96, 128, 192, 256, math.inf)  # of people, in pixels of the network's input
+
+Floats = NDArray[np.float64]
+NOSE = accuracy.COCO_17.index("nose")
+SHOULDERS, HIPS = (
+    [accuracy.COCO_17.index(f"{side}_{part}") for side in ("left", "right")] for part in ("shoulder", "hip")
+)
+
+
+@dataclass(frozen=True)
+class Match:
+    """A person of the truth and what was found of it.
+
+    Attributes
+    ----------
+    height : float
+        Of the person's box, in pixels of the network's input.
+    similarity : (17,) array
+        Each keypoint's term of the object keypoint similarity: 1 is perfect, 0 is missing, NaN has no label.
+    torsos : (17,) array
+        Each keypoint's distance from its label, in torsos; infinite is missing, NaN has no label. None where the
+        person is not alone and upright.
+    """
+
+    height: float
+    similarity: Floats
+    torsos: Floats | None
+
+    @property
+    def oks(self) -> float:
+        """The object keypoint similarity."""
+        return float(np.nanmean(self.similarity))
+
+
+def similarities(distances: Floats, area: float) -> Floats:
+    """(..., 17) terms of the object keypoint similarity."""
+    from pycocotools.cocoeval import Params
+
+    sigmas = Params("keypoints").kpt_oks_sigmas
+    return np.exp(-(distances**2) / (2 * area * (2 * sigmas) ** 2))
+
+
+def partners(oks: Floats) -> list[int | None]:
+    """Of each of M people the one of N found who is theirs, the most similar pairs first: (M, N) to M."""
+    left = oks.copy()
+    found: list[int | None] = [None] * len(oks)
+    while left.size and left.max() > 0:
+        person, other = np.unravel_index(left.argmax(), left.shape)
+        found[person] = int(other)
+        left[person] = left[:, other] = 0
+    return found
+
+
+def upright_torso(labels: Floats) -> float | None:
+    """From the shoulders' middle to the hips', where all five are labelled: hips below shoulders below the nose."""
+    if not labels[[NOSE, *SHOULDERS, *HIPS], 2].all():
+        return None
+    shoulders, hips = labels[SHOULDERS, :2].mean(axis=0), labels[HIPS, :2].mean(axis=0)
+    return math.dist(shoulders, hips) if labels[NOSE, 1] < shoulders[1] < hips[1] else None
+
+
+def matches(annotations: list[dict[str, Any]], people: posecv.People, scale: float) -> list[Match]:
+    """The people of a picture's truth who have keypoints, with what was found of each.
+
+    `scale` is pixels of the network's input a pixel of the picture.
+    """
+    rows = [row for row in annotations if row["num_keypoints"] and not row["iscrowd"]]
+    order = [people.skeleton.keypoints.index(name) for name in accuracy.COCO_17]
+    labels = np.array([row["keypoints"] for row in rows], np.float64).reshape(len(rows), 1, 17, 3)
+    found = people.keypoints[None, :, order].astype(np.float64)  # (1, N, 17, 3)
+    away = np.linalg.norm(found[..., :2] - labels[..., :2], axis=-1)  # (M, N, 17)
+    away = np.where(labels[..., 2] > 0, np.where(found[..., 2] > 0, away, np.inf), np.nan)
+    similar = np.array([similarities(each, row["area"]) for each, row in zip(away, rows, strict=True)])
+    chosen = partners(np.nanmean(similar, axis=-1)) if away.size else [None] * len(rows)
+    result = []
+    for index, (row, partner) in enumerate(zip(rows, chosen, strict=True)):
+        person = labels[index, 0]
+        missing = np.where(person[:, 2] > 0, np.inf, np.nan)
+        distances = missing if partner is None else away[index, partner]
+        torso = upright_torso(person) if len(rows) == 1 else None
+        result.append(
+            Match(
+                height=row["bbox"][3] * scale,
+                similarity=similarities(distances, row["area"]),
+                torsos=distances / torso if torso else None,
+            )
+        )
+    return result
+
+
+def measure(network: Network, data: accuracy.Data, net_size: str) -> tuple[dict[str, float], list[Match]]:
+    """COCO's figures, and every person of the truth."""
+    truth, pictures = data
+    results, found = [], []
+    for image, frame in pictures:
+        people = posecv.estimate_people(network, frame, net_size=net_size)
+        results += accuracy.coco_results(image, people)
+        annotations = [row for row in truth["annotations"] if row["image_id"] == image]
+        found += matches(annotations, people, Fit.of_frame(frame, NetSize.parse(net_size)).scale)
+    return accuracy.precision(truth, results), found
+
+
+def share(true: NDArray[np.bool_], of: NDArray[np.bool_]) -> float:
+    """How many of them are true, from 0 to 1; NaN of none."""
+    return float(true[of].mean()) if of.any() else math.nan
+
+
+def by_keypoint(people: list[Match]) -> str:
+    """A row a keypoint, the last for all: labels and the share that is right, of those alone and upright, of all."""
+    torsos = np.array([person.torsos for person in people if person.torsos is not None]).reshape(-1, 17)
+    similar = np.array([person.similarity for person in people]).reshape(-1, 17)
+    rows = []
+    for name, columns in [*((name, [at]) for at, name in enumerate(accuracy.COCO_17)), ("all", list(range(17)))]:
+        figures: list[object] = [name.replace("_", " ")]
+        for values, right in ((torsos, torsos <= TORSO_SHARE), (similar, similar >= SIMILAR)):
+            labelled = ~np.isnan(values[:, columns])
+            figures += [int(labelled.sum()), share(right[:, columns], labelled)]
+        rows.append(figures)
+    header = ("keypoint", "labels, upright", f"within {TORSO_SHARE} torso", "labels, all", f"similarity {SIMILAR}")
+    return accuracy.table(header, rows)
+
+
+def by_height(people: list[Match]) -> str:
+    """A row a range of heights: how many people, the share that is found, the share of their keypoints."""
+    rows = []
+    for low, high in itertools.pairwise(HEIGHTS):
+        some = [person for person in people if low <= person.height < high]
+        similar = np.array([person.similarity for person in some]).reshape(-1, 17)
+        found = np.array([person.oks >= SIMILAR for person in some], bool)
+        figures = share(found, np.ones_like(found)), share(similar >= SIMILAR, ~np.isnan(similar))
+        rows.append((f"{low} and more" if high == math.inf else f"{low} to {high}", len(some), *figures))
+    return accuracy.table(("height in the input, pixels", "people", "found", "their keypoints"), rows)
+
+
+def main() -> int:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", default="light-coco", help=accuracy.MODEL)
+    parser.add_argument("--net-size", default=NET_SIZE)
+    parser.add_argument("--limit", type=int, metavar="N", help="the first N photographs alone")
+    options = parser.parse_args()
+    data = accuracy.evaluation_set(options.limit)
+    figures, people = measure(accuracy.load(options.model), data, options.net_size)
+    print(accuracy.table(figures, [figures.values()]), by_keypoint(people), by_height(people), sep="\n\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""Accuracy over time: networks at several heights of their input, as a table and a plot.
+
+    python benchmarks/curve.py curves                                   our own networks and light-coco
+    python benchmarks/curve.py curves --models light_body pose.prototxt,pose.caffemodel --heights 192 256
+
+AP as in accuracy.py; the time is that of the network alone on a frame of 4:3. Needs pycocotools, matplotlib and the
+shared data (`POSECV_SHARED`, default ../shared).
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import accuracy, decode  # noqa: E402
+from posecv.errors import ModelError  # noqa: E402
+from posecv.geometry import NetSize  # noqa: E402
+from posecv.models import manifest  # noqa: E402
+from posecv.network import Network  # noqa: E402
+
+YARDSTICK = "light-coco"
+HEIGHTS = (160, 176, 192, 224, 256, 320, 368, 448)
+FRAME = 640, 480
+FIGURES = ("AP", "AP50", "medium", "large")
+
+Curve = dict[str, list[dict[str, Any]]]  # of each network a row a height
+
+
+def label(model: str) -> str:
+    """A name as it is, a pair by its caffemodel and that one's folder."""
+    return "/".join(Path(model).with_suffix("").parts[-2:])
+
+
+def default_networks() -> dict[str, Network]:
+    """The networks with part affinity fields that are not fetched from elsewhere, as far as they are there."""
+    networks = {}
+    for row in manifest():
+        if row.skeleton.paf_channels and not row.mirrors:
+            try:
+                networks[row.name] = accuracy.load(row.name)
+            except ModelError as error:
+                print(error, file=sys.stderr)
+    return networks
+
+
+def forward_times(networks: dict[str, Network], height: int, rounds: int) -> dict[str, float]:
+    """Milliseconds that each network takes for a frame of 4:3: medians, the networks in turn."""
+    width, height = NetSize.parse(f"-1x{height}").of_frame(*FRAME)
+    blob = np.random.default_rng(1).uniform(-0.5, 0.5, (1, 3, height, width)).astype(np.float32)
+    times: dict[str, list[float]] = {name: [] for name in networks}
+    for _ in range(1 + rounds):
+        for name, network in networks.items():
+            times[name].append(decode.milliseconds(partial(network.maps, blob)))
+    return {name: statistics.median(taken[1:]) for name, taken in times.items()}  # the first run warms up
+
+
+def measure(networks: dict[str, Network], heights: list[int], rounds: int, limit: int | None) -> Curve:
+    """All figures. The times come first, so that they meet the machine in one state."""
+    times = {height: forward_times(networks, height, rounds) for height in heights}
+
+    def rows(name: str) -> Iterator[dict[str, Any]]:
+        for height in heights:
+            figures = accuracy.run(networks[name], accuracy.evaluation_set(limit), f"-1x{height}")
+            yield {"height": height, "ms": times[height][name]} | {figure: figures[figure] for figure in FIGURES}
+
+    return {name: list(rows(name)) for name in networks}
+
+
+def page(curve: Curve) -> str:
+    """The table, with what the times depend on."""
+    rows = [
+        (name, row["height"], f"{row['ms']:.1f}", *(row[figure] for figure in FIGURES))
+        for name in curve
+        for row in curve[name]
+    ]
+    return f"{decode.surroundings()}\n\n{accuracy.table(('network', 'height', 'ms', *FIGURES), rows)}\n"
+
+
+def plot(curve: Curve, path: Path) -> None:
+    """AP over milliseconds, a line a network, the yardstick's dashed."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, ScalarFormatter
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    for name, rows in curve.items():
+        style: dict[str, Any] = {"color": "grey", "linestyle": "--"} if name == YARDSTICK else {}
+        axes.plot([row["ms"] for row in rows], [row["AP"] for row in rows], marker="o", label=name, **style)
+        for row in rows:
+            axes.annotate(
+                row["height"], (row["ms"], row["AP"]), (-5, 4), textcoords="offset points", ha="right", fontsize=7
+            )
+    axes.set(xscale="log", xlabel="network, ms a frame (4:3)", ylabel="COCO AP for keypoints")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter("")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=150)
+
+
+def main() -> int:
+    """Write curve.md and curve.png."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where to write curve.md and curve.png")
+    parser.add_argument(
+        "--models", nargs="+", help=f"each {accuracy.MODEL} (default: our own body networks and {YARDSTICK})"
+    )
+    parser.add_argument("--heights", type=int, nargs="+", default=HEIGHTS, help="of the input, multiples of 16")
+    parser.add_argument("--rounds", type=int, default=21, help="how often each forward is timed (default: 21)")
+    parser.add_argument("--limit", type=int, metavar="N", help="the first N photographs alone")
+    options = parser.parse_args()
+    networks = {label(model): accuracy.load(model) for model in options.models or ()} or default_networks()
+    curve = measure(networks, options.heights, options.rounds, options.limit)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    (options.folder / "curve.md").write_text(page(curve), encoding="utf-8")
+    plot(curve, options.folder / "curve.png")
+    print(page(curve), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

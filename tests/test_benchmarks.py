@@ -1,0 +1,320 @@
+"""The benchmarks' measures on people and hands whose keypoints are known, and the programs on painted pictures."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchmarks import accuracy, card, curve, hands
+from networks import paint_person, painted_network, standing_person
+from posecv.network import load_network
+from posecv.people import People
+from posecv.skeletons import COCO, HAND
+
+ORDER = [COCO.keypoints.index(name) for name in accuracy.COCO_17]
+TORSO = 74  # of `standing_person`, from the shoulders' middle to the hips'
+
+Floats = NDArray[np.float64]
+
+
+def annotation(person: NDArray[Any], image: int = 1, number: int = 1) -> dict[str, Any]:
+    """COCO's record of somebody with all keypoints."""
+    x, y, width, height = People(person[None], np.ones(1, np.float32), COCO).boxes[0].tolist()
+    return {
+        "id": number, "image_id": image, "category_id": 1, "iscrowd": 0, "num_keypoints": 17,
+        "keypoints": [float(value) for value in (person[ORDER] * [1, 1, 2]).ravel()],
+        "bbox": [x, y, width, height], "area": width * height,
+    }  # fmt: skip
+
+
+def people_at(*persons: NDArray[Any]) -> People:
+    return People(np.array(persons, np.float32).reshape(-1, 18, 3), np.ones(len(persons), np.float32), COCO)
+
+
+def moved(person: NDArray[Any], x: float) -> NDArray[Any]:
+    return person + np.array([x, 0, 0], person.dtype)
+
+
+@pytest.fixture
+def standing() -> NDArray[np.float32]:
+    return standing_person(COCO, 180, 44)
+
+
+# --------------------------------------------------------------------------------------------------------- bodies
+
+
+@pytest.mark.parametrize(("torsos", "share"), [(0, 1), (0.19, 1), (0.21, 0)])
+def test_keypoints_of_somebody_upright_are_right_within_a_fifth_of_the_torso(
+    standing: NDArray[np.float32], torsos: float, share: float
+) -> None:
+    pytest.importorskip("pycocotools")
+    (match,) = card.matches([annotation(standing)], people_at(moved(standing, torsos * TORSO)), 1)
+    assert match.torsos == pytest.approx(torsos, abs=1e-5)
+    assert card.by_keypoint([match]).splitlines()[-1].startswith(f"| all | 17 | {share:.3f} | 17 |")
+
+
+def test_a_keypoint_has_half_similarity_where_the_gaussian_of_its_sigma_says() -> None:
+    params = pytest.importorskip("pycocotools.cocoeval").Params("keypoints")
+    area = 5000.0
+    distances = 2 * params.kpt_oks_sigmas * math.sqrt(2 * area * math.log(2))
+    assert card.similarities(distances, area) == pytest.approx(0.5)
+
+
+def test_the_similarity_of_a_person_is_that_of_pycocotools(standing: NDArray[np.float32]) -> None:
+    """On both sides of the similarity that is measured, COCO's precision at that threshold is 1 and 0."""
+    pytest.importorskip("pycocotools")
+    truth = {"images": [{"id": 1}], "annotations": [annotation(standing)], "categories": [{"id": 1, "name": "person"}]}
+    found = []
+    for pixels in range(0, 60, 4):
+        people = people_at(moved(standing, pixels))
+        (match,) = card.matches(truth["annotations"], people, 1)
+        found.append(match.oks >= 0.5)
+        assert accuracy.precision(truth, accuracy.coco_results(1, people))["AP50"] == pytest.approx(float(found[-1]))
+    assert set(found) == {True, False}
+
+
+def test_everybody_is_compared_with_the_most_similar_one(standing: NDArray[np.float32]) -> None:
+    pytest.importorskip("pycocotools")
+    other = moved(standing, 200)
+    people = people_at(moved(other, 1), moved(standing, 2), moved(standing, 900))
+    first, second = card.matches([annotation(standing), annotation(other)], people, 1)
+    assert 0.9 < first.oks < second.oks < 1
+    assert first.torsos is None  # they are not alone
+
+
+def test_one_that_is_found_once_counts_once() -> None:
+    assert card.partners(np.array([[0.7], [0.9]])) == [None, 0]
+    assert card.partners(np.zeros((2, 0))) == [None, None]
+
+
+def test_who_is_missed_has_labels_and_nothing_right(standing: NDArray[np.float32]) -> None:
+    pytest.importorskip("pycocotools")
+    (match,) = card.matches([annotation(standing)], people_at(), 1)
+    assert match.oks == 0
+    assert card.by_keypoint([match]).splitlines()[-1] == "| all | 17 | 0.000 | 17 | 0.000 |"
+
+
+def test_what_has_no_label_does_not_count(standing: NDArray[np.float32]) -> None:
+    pytest.importorskip("pycocotools")
+    record = annotation(standing)
+    record["keypoints"][-3:] = [0, 0, 0]
+    (match,) = card.matches([record], people_at(standing), 1)
+    assert np.isnan(match.similarity).tolist() == [False] * 16 + [True]
+    assert card.by_keypoint([match]).splitlines()[-2] == "| right ankle | 0 | – | 0 | – |"
+
+
+def test_crowds_and_people_without_keypoints_are_nobody(standing: NDArray[np.float32]) -> None:
+    rows = [annotation(standing) | {"iscrowd": 1}, annotation(standing) | {"num_keypoints": 0}]
+    assert card.matches(rows, people_at(standing), 1) == []
+
+
+def test_upright_is_hips_below_shoulders_below_the_nose(standing: NDArray[np.float32]) -> None:
+    labels = standing[ORDER].astype(np.float64)
+    assert card.upright_torso(labels) == pytest.approx(TORSO)
+    assert card.upright_torso(labels * [1, -1, 1]) is None
+    assert card.upright_torso(labels[:, [1, 0, 2]]) is None  # lies
+    assert card.upright_torso(labels * (np.arange(17) != card.NOSE)[:, None]) is None
+
+
+def test_people_are_sorted_by_their_height_in_the_input(standing: NDArray[np.float32]) -> None:
+    pytest.importorskip("pycocotools")
+    record = annotation(standing)
+    people = card.matches([record], people_at(standing), 40 / record["bbox"][3])
+    lines = card.by_height(people).splitlines()
+    assert lines[2] == "| 0 to 32 | 0 | – | – |"
+    assert lines[3] == "| 32 to 64 | 1 | 1.000 | 1.000 |"
+    assert lines[-1].startswith("| 256 and more | 0 |")
+
+
+def test_the_precision_of_nobody_is_zero() -> None:
+    assert set(accuracy.precision({}, []).values()) == {0.0}
+
+
+# ---------------------------------------------------------------------------------------------------------- hands
+
+
+def square_hand() -> Floats:
+    """Labels on the diagonal of a box of 100 x 100."""
+    steps = np.linspace(10, 110, 21)
+    return np.column_stack([steps, steps, np.full(21, 2.0)])
+
+
+@pytest.mark.parametrize(("boxes", "share"), [(0, 1), (0.19, 1), (0.21, 0)])
+def test_a_hands_keypoints_are_right_within_a_fifth_of_its_box(boxes: float, share: float) -> None:
+    labels = square_hand()
+    assert hands.right(labels[:, :2] + [100 * boxes, 0], labels).tolist() == [share] * 21
+
+
+def test_the_box_holds_the_labelled_keypoints_alone() -> None:
+    labels = square_hand()
+    labels[11:] = 0  # the box is now 50 x 50
+    assert hands.right(labels[:, :2] + [0, 9.5], labels)[:11].tolist() == [1] * 11
+    assert hands.right(labels[:, :2] + [0, 10.5], labels)[:11].tolist() == [0] * 11
+    assert np.isnan(hands.right(labels[:, :2], labels)[11:]).all()
+
+
+def test_a_hand_that_is_missed_is_wrong() -> None:
+    assert hands.right(hands.MISSED, square_hand()).tolist() == [0] * 21
+
+
+def test_shares_are_of_the_labels_in_a_group() -> None:
+    rights = {"ours": np.array([[1, 0, np.nan], [1, 1, np.nan]])}
+    first = np.array([[True] * 3, [False] * 3])
+    lines = hands.table("source", {"one": first, "both": first | ~first}, rights).splitlines()
+    assert lines[2:] == ["| one | 2 | 0.500 |", "| both | 4 | 0.750 |"]
+
+
+# ------------------------------------------------------------------------------------------------------- programs
+
+
+@pytest.fixture
+def painted_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, standing: NDArray[np.float32]) -> Path:
+    """Two painted photographs, of one and of two people, and painted hands, a left and a right one, as shared data."""
+    monkeypatch.setattr(accuracy, "SHARED", tmp_path)
+    monkeypatch.setenv("POSECV_MODELS", str(tmp_path / "models"))
+    photographs = tmp_path / "data" / "coco" / "images"
+    photographs.mkdir(parents=True)
+    truth: dict[str, Any] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}
+    for image, persons in enumerate(([standing], [standing, moved(standing, 280)]), start=1):
+        frame = np.zeros((368, 656, 3), np.uint8)
+        for person in persons:
+            paint_person(frame, person, COCO)
+            truth["annotations"].append(annotation(person, image, len(truth["annotations"]) + 1))
+        cv2.imwrite(str(photographs / f"{image}.png"), frame)
+        truth["images"].append({"id": image, "file_name": f"{image}.png"})
+    (tmp_path / "data" / "coco" / "person_keypoints.json").write_text(json.dumps(truth))
+
+    folder = tmp_path / "training" / "hand"
+    folder.mkdir(parents=True)
+    hand = standing_person(HAND, 40, 40)
+    frame = paint_person(np.zeros((192, 192, 3), np.uint8), hand, HAND)
+    rows = []
+    with tarfile.open(folder / "hand_crops.tar", "w") as tar, gzip.open(folder / "labels.jsonl.gz", "wt") as file:
+        for side, picture in (("right", frame), ("left", frame[:, ::-1])):
+            path = tmp_path / f"{side}.png"
+            cv2.imwrite(str(path), picture)
+            tar.add(path, path.name)
+            labels = hand * [1, 1, 2] if side == "right" else hand * [-1, 1, 2] + [191, 0, 0]
+            rows.append({"file": path.name, "source": "painted", "hand": side, "split": "test"})
+            file.write(json.dumps(rows[-1] | {"keypoints": labels.tolist()}) + "\n")
+    return tmp_path
+
+
+def started(monkeypatch: pytest.MonkeyPatch, program: Any, *words: str | Path) -> None:
+    monkeypatch.setattr(sys, "argv", ["program", *map(str, words)])
+    assert program.main() == 0
+
+
+def pair(folder: Path) -> str:
+    folder.mkdir()
+    return ",".join(map(str, painted_network(folder, COCO)))
+
+
+def test_painted_people_lie_on_the_curve_at_a_precision_of_one(
+    painted_shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pycocotools")
+    pytest.importorskip("matplotlib")
+    name, out = pair(painted_shared / "network"), painted_shared / "out"
+    started(monkeypatch, curve, out, "--models", name, "--heights", "368", "--rounds", "1")
+    row = (out / "curve.md").read_text(encoding="utf-8").splitlines()[-1].strip("| ").split(" | ")
+    assert row[:2] == ["network/pose", "368"]
+    assert float(row[2]) > 0
+    assert [float(figure) for figure in row[3:5]] == pytest.approx([1, 1], abs=1e-3)
+    assert cv2.imread(str(out / "curve.png")) is not None
+
+
+def test_the_curve_is_of_our_own_networks_and_those_that_are_there(
+    painted_shared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under light-coco's name lies a painted network; the fetched ones are left out even where they are."""
+    for name in (curve.YARDSTICK, "coco"):
+        (painted_shared / "models" / name).mkdir(parents=True)
+        painted_network(painted_shared / "models" / name, COCO)
+    networks = curve.default_networks()
+    assert curve.YARDSTICK in networks
+    assert "coco" not in networks
+
+
+def test_the_card_of_painted_people_is_full_of_ones(
+    painted_shared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pycocotools")
+    started(monkeypatch, card, "--model", pair(painted_shared / "network"))
+    said = capsys.readouterr().out
+    assert "\n| all | 17 | 1.000 | 51 | 1.000 |\n" in said
+    assert "\n| 256 and more | 3 | 1.000 | 1.000 |\n" in said
+
+
+def test_the_limit_takes_the_first_photographs_and_their_people_alone(painted_shared: Path) -> None:
+    truth, pictures = accuracy.evaluation_set(1)
+    assert [image for image, _ in pictures] == [1]
+    assert [row["image_id"] for row in truth["annotations"]] == [1]
+
+
+def test_painted_hands_of_both_sides_are_all_right(
+    painted_shared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = load_network(*painted_network(painted_shared, HAND))
+    monkeypatch.setattr(accuracy, "load", lambda name: network)
+    started(monkeypatch, hands, "--model", "painted", "--net-size", "192x192")
+    said = capsys.readouterr().out
+    assert "0 of 2 hands missed" in said
+    assert "\n| left | 21 | 1.000 |\n| right | 21 | 1.000 |\n" in said
+    assert "\n| all | 42 | 1.000 |\n" in said
+
+
+def test_left_hands_alone_are_mirrored(painted_shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirrored = []
+
+    def estimate_hand(network: object, frame: object, box: object, left: bool, **options: object) -> People:
+        mirrored.append(left)
+        return People.empty(HAND)
+
+    monkeypatch.setattr("posecv.estimate_hand", estimate_hand, raising=False)
+    for row, frame in hands.crops("test"):
+        for side in (row["hand"], None):
+            found = hands.by_network(None, (row | {"hand": side}, frame), None)  # type: ignore[arg-type]
+            assert found is hands.MISSED
+    assert mirrored == [False, False, True, False]
+
+
+MEDIAPIPE = """
+class Point:
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+class Hands:
+    "Finds a hand in the middle of pictures whose first dot is left, none in others; has no other OpenCV."
+    def __init__(self, **options):
+        assert options["max_num_hands"] == 1 and options["min_detection_confidence"] == 0.25
+    def __enter__(self):
+        return self
+    def __exit__(self, *reason):
+        pass
+    def process(self, frame):
+        self.multi_hand_landmarks = [self] if frame[40, 40].any() else None
+        self.landmark = [Point(0.5, 0.25)] * 21
+        return self
+"""
+
+
+def test_mediapipe_runs_in_a_process_of_its_own(painted_shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = painted_shared / "stub" / "mediapipe" / "python" / "solutions"
+    folder.mkdir(parents=True)
+    (folder / "hands.py").write_text(MEDIAPIPE)
+    monkeypatch.setenv("PYTHONPATH", str(painted_shared / "stub"))
+    frames = [frame for _, frame in hands.crops("test")]
+    found, missed = hands.by_mediapipe(sys.executable, frames, 0.25)
+    assert found.tolist() == [[95.5, 47.5]] * 21
+    assert np.isnan(missed).all()
