@@ -2,6 +2,7 @@
 
     python benchmarks/accuracy.py --model light-coco              evaluation set
     python benchmarks/accuracy.py --model light-coco --tune       part of the training set, to choose constants on
+    python benchmarks/accuracy.py --model light_body --held-out   the part that our own networks never saw
     python benchmarks/accuracy.py --model light-coco --tune --set inter_min_above=0.8 --net-size=-1x256
 
 Needs pycocotools and the shared data (`POSECV_SHARED`, default ../shared). Constants are never chosen on the
@@ -36,7 +37,8 @@ from posecv.estimate import NET_SIZE  # noqa: E402
 from posecv.network import Network  # noqa: E402
 
 SHARED = Path(os.environ.get("POSECV_SHARED", ROOT.parent / "shared"))
-TUNE_EVERY = 5  # every fifth picture of the training set serves the choice of constants
+TUNE_EVERY = 5  # every fifth picture of the training set serves the choice of constants of others' networks
+HELD_OUT = 20  # pictures whose id this divides were kept from our own networks' training
 FIGURES = ("AP", "AP50", "AP75", "medium", "large", "AR")  # the first of COCO's summary
 MODEL = "a name of the manifest, or PROTOTXT,CAFFEMODEL"
 # COCO's 17 keypoints by their names in our skeletons.
@@ -62,13 +64,15 @@ def evaluation_set(limit: int | None = None) -> Data:
     return truth, ((row["id"], cv2.imread(str(folder / "images" / row["file_name"]))) for row in truth["images"])
 
 
-def tuning_set() -> Data:
-    """The truth and the pictures of a part of `training/coco`."""
+def tuning_set(*, held_out: bool = False) -> Data:
+    """Truth and pictures of a part of `training/coco`: every fifth, or those that our own networks never saw."""
     folder = SHARED / "training" / "coco"
     with gzip.open(folder / "person_keypoints.json.gz", "rt") as file:
         truth = json.load(file)
     truth["images"].sort(key=lambda row: row["id"])
-    truth = _with_images(truth, slice(None, None, TUNE_EVERY))
+    if held_out:
+        truth["images"] = [row for row in truth["images"] if row["id"] % HELD_OUT == 0]
+    truth = _with_images(truth, slice(None, None, None if held_out else TUNE_EVERY))
     ids = {Path(row["file_name"]).stem: row["id"] for row in truth["images"]}
     return truth, of_shards(sorted(folder.glob("images-*.tar")), ids)
 
@@ -155,6 +159,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="light-coco", help=MODEL)
     parser.add_argument("--tune", action="store_true", help="use a part of the training set")
+    parser.add_argument("--held-out", action="store_true", help="use the part that our own networks never saw")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N photographs of the evaluation set alone")
     parser.add_argument("--net-size", default=NET_SIZE)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a constant of the decoder")
@@ -165,7 +170,8 @@ def main() -> int:
     given = (pair.split("=") for pair in options.set)
     thresholds = {name: value if name == "refinement" else float(value) for name, value in given}
     start = time.perf_counter()
-    data = tuning_set() if options.tune else evaluation_set(options.limit)
+    tuning = options.tune or options.held_out
+    data = tuning_set(held_out=options.held_out) if tuning else evaluation_set(options.limit)
     figures = run(load(options.model), data, options.net_size, **thresholds)
     print(
         "  ".join(f"{name} {value:.3f}" for name, value in figures.items()), f" ({time.perf_counter() - start:.0f} s)"

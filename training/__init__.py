@@ -1,0 +1,1 @@
+"""The recipe of our own networks; needs PyTorch, which nothing else here does."""

@@ -1,0 +1,113 @@
+"""Training pictures in memory, and crops of them by affine maps, on a CPU or on a GPU."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Array = NDArray[np.float32]
+Frame = NDArray[np.uint8]
+
+GREY = 128  # beyond the picture, as the network's padding
+
+
+@dataclass
+class Picture:
+    """A picture with its labels, in its own pixels.
+
+    people : (P, K, 3) x, y and height of the bump of each keypoint, 0 where it is not known
+    ignore : (B, 4) boxes x, y, width, height that teach nothing
+    """
+
+    file: str
+    source: str
+    split: str
+    frame: Frame
+    people: Array
+    ignore: Array
+
+
+def load_shards(folder: Path, *, share: float = 1.0) -> list[Picture]:
+    """Read what `training.pack` wrote; `share` of it where a try needs no more."""
+    pictures = []
+    rng = np.random.default_rng(0)
+    paths = sorted(folder.glob("shard-*.tar"))
+    if not paths:
+        raise FileNotFoundError(f"no shards in {folder}: write them with python -m training.pack")
+    for path in paths:
+        with tarfile.open(path) as tar:
+            labels, *members = tar
+            lines = tar.extractfile(labels).read().decode().splitlines()
+            for line, member in zip(lines, members, strict=True):
+                if rng.random() > share:
+                    continue
+                record = json.loads(line)
+                frame = cv2.imdecode(np.frombuffer(tar.extractfile(member).read(), np.uint8), cv2.IMREAD_COLOR)
+                people = np.array(record["people"], np.float32)
+                boxes = np.array(record["ignore"], np.float32).reshape(-1, 4)
+                pictures.append(Picture(record["file"], record["source"], record["split"], frame, people, boxes))
+    return pictures
+
+
+def records(folder: Path) -> Iterator[dict[str, Any]]:
+    """The labels in the shards of a folder, without the pictures."""
+    for path in sorted(folder.glob("shard-*.tar")):
+        with tarfile.open(path) as tar:
+            yield from map(json.loads, tar.extractfile("labels.jsonl").read().decode().splitlines())
+
+
+class Cropper:
+    """Cuts crops from pictures: on a CPU one by one, on a GPU a batch at once from pictures that lie in its memory."""
+
+    def __init__(self, pictures: list[Picture], device: torch.device) -> None:
+        self.pictures = pictures
+        self.device = device
+        self.canvas: Tensor | None = None
+        if device.type == "cuda":
+            height, width = np.max([picture.frame.shape[:2] for picture in pictures], axis=0)
+            self.canvas = torch.full((len(pictures), height, width, 3), GREY, dtype=torch.uint8, device=device)
+            for canvas, picture in zip(self.canvas, pictures, strict=True):
+                height, width = picture.frame.shape[:2]
+                canvas[:height, :width] = torch.from_numpy(picture.frame).to(device)
+
+    def crops(self, indices: NDArray[np.intp], matrices: Array, size: int) -> Tensor:
+        """(B, 3, size, size) float32 crops, BGR 0 to 255.
+
+        Parameters
+        ----------
+        indices : (B,) of the pictures
+        matrices : (B, 2, 3) from pixels of the picture to pixels of the crop
+        size : int
+        """
+        if self.canvas is not None:
+            return _sampled(self.canvas[torch.from_numpy(indices).to(self.device)], matrices, size)
+        crops = np.empty((len(indices), size, size, 3), np.uint8)
+        for crop, index, matrix in zip(crops, indices, matrices, strict=True):
+            frame = self.pictures[index].frame
+            cv2.warpAffine(frame, matrix, (size, size), crop, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT, (GREY,) * 3)
+        return torch.from_numpy(crops).permute(0, 3, 1, 2).float()
+
+
+def _sampled(canvas: Tensor, matrices: Array, size: int) -> Tensor:
+    """What `cv2.warpAffine` does, for a batch at once."""
+    _, height, width, _ = canvas.shape
+    square = np.tile(np.array([0, 0, 1], np.float64), (len(matrices), 1, 1))
+    back = np.linalg.inv(np.concatenate([matrices, square], axis=1))[:, :2]
+    line = torch.arange(size, device=canvas.device, dtype=torch.float32)
+    x, y = line.expand(size, size), line[:, None].expand(size, size)
+    pixels = torch.stack([x, y, torch.ones_like(x)], dim=-1)
+    where = pixels @ torch.from_numpy(back.astype(np.float32)).to(canvas.device).transpose(1, 2)[:, None]
+    scale = torch.tensor([2 / width, 2 / height], device=canvas.device)
+    grid = (where + 0.5) * scale - 1
+    values = canvas.permute(0, 3, 1, 2).float() - GREY
+    return torch.nn.functional.grid_sample(values, grid, align_corners=False) + GREY

@@ -1,0 +1,146 @@
+"""The shapes of our networks, written as prototxts.
+
+All of them are slimmed forms of Lightweight OpenPose (Osokin, arXiv:1811.12004): the same layers with the same names,
+of which the wide ones have fewer channels, the side branches are left out and one chain of 3x3 convolutions ends in
+all maps, where there were two. So `training.slim` can choose their channels among Lightweight OpenPose's and fit their
+weights, and training begins with a network that sees people already.
+
+Run from anywhere: `python -m training.designs` writes `models/NAME/pose.prototxt`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from posecv.caffe import Message, Word, format_prototxt
+from posecv.skeletons import COCO, FACE, HAND, Skeleton
+
+MODELS = Path(__file__).resolve().parents[1] / "models"
+DEEP = ("4_1", "4_2", "5_1", "5_2", "5_3", "5_4", "5_5")
+DILATED = "5_1"
+FEATURES = "features"
+TEACHERS_FEATURES = "conv4_3_CPM/res"  # Lightweight OpenPose's layer that it takes after
+HEAD = ("conv4_4_CPM", "conv5_1_CPM_L1", "conv5_2_CPM_L1", "conv5_3_CPM_L1")
+STAGE = "maps"  # what a network with refinement answers before it
+OUTPUT = "net_output"
+SIDE = 368  # of the input as written; OpenCV reshapes the network to each blob
+
+
+@dataclass(frozen=True)
+class Design:
+    """A network's size.
+
+    Attributes
+    ----------
+    skeleton : Skeleton
+        Its keypoints and limbs.
+    width : int
+        Channels of the deep layers, of which Lightweight OpenPose has 512.
+    head : int
+        3x3 convolutions between features and maps.
+    wide : int
+        Channels of the layer before the maps.
+    refinement : int
+        Blocks that look at the maps once more.
+    """
+
+    skeleton: Skeleton
+    width: int = 192
+    head: int = 4
+    wide: int = 192
+    refinement: int = 0
+
+    def prototxt(self, name: str) -> Message:
+        """The layers of the network."""
+        layers = _Layers()
+        x = layers.convolution("conv1", "image", 32, 3, stride=2)
+        for block, outputs, stride in (("2_1", 64, 1), ("2_2", 128, 2), ("3_1", 128, 1), ("3_2", 256, 2)):
+            x = layers.separable(block, x, outputs, stride)
+        for block in DEEP:
+            x = layers.separable(block, x, self.width, dilation=2 if block == DILATED else 1)
+        x = layers.convolution(FEATURES, x, 128, act=False)
+        for layer in HEAD[: self.head]:
+            x = layers.convolution(layer, x, 128, 3)
+        first = layers.convolution("wide", x, self.wide)
+        maps = layers.convolution(STAGE if self.refinement else OUTPUT, first, self.skeleton.channels, act=False)
+        if self.refinement:
+            x = layers.concat("concat_stage2", x, maps)
+            for number in range(1, self.refinement + 1):
+                x = layers.residual(f"Mconv{number}_stage2_L1", x)
+            x = layers.convolution("Mconv6_stage2", x, self.wide)
+            layers.convolution(OUTPUT, x, self.skeleton.channels, act=False)
+        return {"name": [name], "layer": [_input(), *layers.made]}
+
+
+class _Layers:
+    """Layers one after the other, each with its activation."""
+
+    def __init__(self) -> None:
+        self.made: list[Message] = []
+        self.channels = {"image": 3}
+
+    def convolution(
+        self, name: str, bottom: str, outputs: int, kernel: int = 1, *, stride: int = 1, group: int = 1,
+        dilation: int = 1, act: bool = True,
+    ) -> str:  # fmt: skip
+        options = {"num_output": outputs, "kernel_size": kernel, "pad": kernel // 2 * dilation, "stride": stride}
+        options |= {"group": group, "dilation": dilation}
+        defaults = {"pad": 0, "stride": 1, "group": 1, "dilation": 1}
+        kept = {key: [value] for key, value in options.items() if value != defaults.get(key)}
+        self._add(name, "Convolution", [bottom], outputs, convolution_param=[kept])
+        if act:
+            self.relu(name)
+        return name
+
+    def relu(self, top: str) -> None:
+        self.made.append({"name": [f"relu/{top}"], "type": ["ReLU"], "bottom": [top], "top": [top]})
+
+    def separable(self, block: str, bottom: str, outputs: int, stride: int = 1, dilation: int = 1) -> str:
+        group = self.channels[bottom]
+        x = self.convolution(f"conv{block}/dw", bottom, group, 3, stride=stride, group=group, dilation=dilation)
+        return self.convolution(f"conv{block}/sep", x, outputs)
+
+    def residual(self, name: str, bottom: str) -> str:
+        """A block of Lightweight OpenPose's refinement stage."""
+        first = self.convolution(f"{name}/sq", bottom, 128)
+        x = self.convolution(f"{name}/3x3", first, 128, 3)
+        x = self.convolution(f"{name}/3x3/2", x, 128, 3, dilation=2)
+        return self.sum(f"{name}/5x5/res", first, x)
+
+    def sum(self, name: str, *bottoms: str) -> str:
+        total = [{"operation": [Word("SUM")]}]
+        return self._add(name, "Eltwise", bottoms, self.channels[bottoms[0]], eltwise_param=total)
+
+    def concat(self, name: str, *bottoms: str) -> str:
+        return self._add(name, "Concat", bottoms, sum(self.channels[bottom] for bottom in bottoms))
+
+    def _add(self, name: str, kind: str, bottoms: list[str] | tuple[str, ...], channels: int, **options: object) -> str:
+        self.made.append({"name": [name], "type": [kind], "bottom": list(bottoms), "top": [name], **options})
+        self.channels[name] = channels
+        return name
+
+
+def _input() -> Message:
+    shape = {"shape": [{"dim": [1, 3, SIDE, SIDE]}]}
+    return {"name": ["image"], "type": ["Input"], "top": ["image"], "input_param": [shape]}
+
+
+DESIGNS = {
+    "light_body": Design(COCO),
+    "light_body_large": Design(COCO, width=320, wide=256, refinement=3),
+    "light_hand": Design(HAND, width=128, head=2, wide=128),
+    "light_face": Design(FACE, width=128, head=2, wide=128),
+}
+
+
+def main() -> None:
+    """Write the prototxts of the networks that have a folder."""
+    for name, design in DESIGNS.items():
+        folder = MODELS / name
+        if folder.is_dir():
+            (folder / "pose.prototxt").write_text(format_prototxt(design.prototxt(name)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

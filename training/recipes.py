@@ -1,0 +1,39 @@
+"""What each of our networks is trained on, and how."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from posecv.skeletons import FACE, Skeleton
+from training.batches import Recipe
+
+_BODY = Recipe(weights=(("coco", 3.0), ("lspet", 0.5), ("yoga5", 0.5), ("yoga8", 0.5), ("har15", 0.7)))
+_CROP = Recipe(size=192, least=0.4, most=0.9, zoom=4, cover=0.5, shift=0.12, turn=35, most_turn=100, mosaics=0)
+
+RECIPES = {
+    "light_body": _BODY,
+    "light_body_large": _BODY,
+    "light_hand": replace(
+        _CROP,
+        gloves=0.12,
+        weights=(("iflytek-hand-keypoint", 0.4), ("coco-wholebody-manual", 2.5), ("coco-wholebody-auto", 1.5)),
+    ),
+    "light_face": _CROP,
+}
+
+# Points of the face that change places in a mirror, first and last of ranges that run towards each other.
+_FACE_PAIRS = (
+    *zip(range(8), range(16, 8, -1), strict=True), *zip(range(17, 22), range(26, 21, -1), strict=True),
+    (31, 35), (32, 34), (36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46),
+    (48, 54), (49, 53), (50, 52), (55, 59), (56, 58), (60, 64), (61, 63), (65, 67), (68, 69),
+)  # fmt: skip
+
+
+def mirrored(skeleton: Skeleton) -> tuple[int, ...]:
+    """For each keypoint the one that takes its place in a mirrored picture."""
+    if skeleton != FACE:
+        return skeleton.mirrored
+    places = list(range(len(FACE.keypoints)))
+    for one, other in _FACE_PAIRS:
+        places[one], places[other] = other, one
+    return tuple(places)

@@ -1,0 +1,272 @@
+"""Train one of our networks; stops and goes on at any checkpoint, on a CPU or a GPU.
+
+    python -m training.train light_body --shards cache/body --start ../shared/models/light-coco --to runs/light_body
+
+The folder `--to` gets `checkpoint.pt` (all that is needed to go on), `log.tsv` (a line every hundred steps: step, loss,
+distance from the teacher's features, crops a second and, every thousand, the loss on held-out pictures) and
+`weights.caffemodel`, which `training.export` makes a model of. The loss is told as a share of what predicting nobody
+would cost: a network that collapsed stands at 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from posecv.caffe import read_caffemodel, read_pair, write_caffemodel
+from posecv.degrade import EFFECTS
+from training.batches import Batch, Batches
+from training.data import load_shards
+from training.designs import DESIGNS, FEATURES, OUTPUT, STAGE, TEACHERS_FEATURES
+from training.network import CaffeNet
+from training.recipes import RECIPES, mirrored
+
+BUMPS_COUNT = 2.0  # how much more a cell counts where something is painted
+EMA = 0.998
+LOG_EVERY = 100
+SAVE_SECONDS = 120
+SMALLEST_COST = 1e-6
+# glibc gives the memory of large arrays back to the system at once, and zeroing it anew takes a third of the time.
+KEEP_MEMORY = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 34),
+    "MALLOC_TOP_PAD_": str(1 << 28),
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
+
+
+def main() -> None:
+    """The command line."""
+    args = _arguments()
+    device = torch.device(args.device)
+    torch.manual_seed(args.seed)
+    design = DESIGNS[args.network]
+    message = design.prototxt(args.network)
+    network = CaffeNet(message)
+    if args.start:
+        untouched = network.load_weights(_weights(args.start), strict=False)
+        print(f"new layers: {', '.join(untouched)}", flush=True)
+    _quiet(network, design.refinement > 0)
+    network.to(device, memory_format=torch.channels_last)
+    teacher = None
+    if args.teacher:
+        teacher = CaffeNet(*read_pair(args.teacher / "pose.prototxt", args.teacher / "pose.caffemodel"))
+        teacher.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+
+    recipe = RECIPES[args.network]
+    pictures = load_shards(args.shards)
+    parts = {part: [picture for picture in pictures if picture.split == part] for part in ("train", "val")}
+    print({part: len(some) for part, some in parts.items()}, flush=True)
+    opposite = mirrored(design.skeleton)
+    batches = Batches(parts["train"], design.skeleton, opposite, recipe, device, effect=args.effect, seed=args.seed)
+    held_out = Batches(parts["val"], design.skeleton, opposite, recipe, device, effect=args.effect, seed=1 << 20)
+    run = Run(network, teacher, args, _precision(args.precision, device, network, recipe.size))
+    run.to_end(batches, held_out)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Train one of the project's networks.")
+    parser.add_argument("network", choices=DESIGNS)
+    parser.add_argument("--shards", type=Path, required=True, help="what training.pack wrote")
+    parser.add_argument("--to", type=Path, required=True, help="folder of checkpoint and log; goes on where it stopped")
+    parser.add_argument("--start", type=Path, help="folder of a pair, or a caffemodel, to begin with")
+    parser.add_argument("--teacher", type=Path, help="folder of the pair whose features are imitated at first")
+    parser.add_argument("--imitate", type=int, default=500, help="steps over which the imitation fades out")
+    parser.add_argument("--frozen", nargs="*", default=[], metavar="LAYER", help="beginnings of names of fixed layers")
+    parser.add_argument("--thaw", type=float, default=2.0, help="share of the steps after which nothing is fixed")
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rate", type=float, default=6e-4, help="highest learning rate")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--effect", choices=EFFECTS, help="train on pictures degraded so")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop then, with a checkpoint")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--precision", choices=("auto", "bfloat16", "float32"), default="auto")
+    return parser.parse_args()
+
+
+def _weights(path: Path) -> dict[str, list[np.ndarray]]:
+    return read_caffemodel((path / "pose.caffemodel" if path.is_dir() else path).read_bytes())
+
+
+def _quiet(network: CaffeNet, refined: bool) -> None:
+    """Let maps begin near nobody: small last weights, 1 for the background; from there training does not collapse."""
+    for name in (OUTPUT, STAGE) if refined else (OUTPUT,):
+        layer = network.convolutions[name]
+        if not layer.bias.any():
+            nn.init.normal_(layer.weight, std=0.002)
+
+
+def _precision(wanted: str, device: torch.device, network: CaffeNet, size: int) -> torch.dtype:
+    """bfloat16 where the machine is faster in it; some emulate it and take minutes a step."""
+    if wanted != "auto":
+        return getattr(torch, wanted)
+    if device.type == "cuda":
+        return torch.bfloat16
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    if "avx512_bf16" not in flags and "amx_bf16" not in flags:
+        return torch.float32
+    crops = torch.zeros(2, 3, size, size).contiguous(memory_format=torch.channels_last)
+    seconds = {}
+    for precision in (torch.float32, torch.bfloat16):
+        for _ in range(2):
+            begin = time.perf_counter()
+            with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+                network(crops).float().sum().backward()
+            seconds[precision] = time.perf_counter() - begin
+    network.zero_grad()
+    return min(seconds, key=seconds.__getitem__)
+
+
+class Run:
+    """A training run: network, its running mean, optimiser, step."""
+
+    def __init__(
+        self, network: CaffeNet, teacher: CaffeNet | None, args: argparse.Namespace, precision: torch.dtype
+    ) -> None:
+        self.network, self.teacher, self.args, self.precision = network, teacher, args, precision
+        self.device = torch.device(args.device)
+        self.background = DESIGNS[args.network].skeleton.heatmaps - 1
+        self.step = 0
+        self.trained = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+        self.frozen = [name for name in self.trained if name.split(".")[1].startswith(tuple(args.frozen or ["\0"]))]
+        self._thaw()
+        parameters = dict(network.named_parameters())
+        self.optimiser = torch.optim.Adam([parameters[name] for name in self.trained], lr=args.rate, betas=(0.9, 0.99))
+        self.mean = {name: value.detach().clone() for name, value in network.state_dict().items()}
+        self.path = args.to / "checkpoint.pt"
+        args.to.mkdir(parents=True, exist_ok=True)
+        told = {key: str(value) for key, value in vars(args).items()}
+        (args.to / "arguments.json").write_text(json.dumps(told, indent=1))
+        if self.path.exists():
+            saved = torch.load(self.path, map_location=self.device, weights_only=True)
+            self.network.load_state_dict(saved["network"])
+            self.optimiser.load_state_dict(saved["optimiser"])
+            self.mean, self.step = saved["mean"], saved["step"]
+            print(f"goes on at step {self.step}", flush=True)
+
+    def to_end(self, batches: Batches, held_out: Batches) -> None:
+        """Train until the last step or the last minute."""
+        args = self.args
+        begin = saved = logged = time.monotonic()
+        total = nobody = features = 0.0
+        for batch in self._ahead(batches):
+            self._thaw()
+            a, b, c = self._learn(batch)
+            total, nobody, features, self.step = total + a, nobody + b, features + c, self.step + 1
+            now = time.monotonic()
+            last = self.step == args.steps or now - begin > 60 * args.minutes
+            if self.step % LOG_EVERY == 0 or last:
+                rate = args.batch * LOG_EVERY / (now - logged)
+                line = f"{self.step}\t{total / nobody:.4f}\t{features / LOG_EVERY:.4f}\t{rate:.1f}"
+                if self.step % (10 * LOG_EVERY) == 0 or last:
+                    line += f"\t{self.judged(held_out):.4f}"
+                print(line, flush=True)
+                with (args.to / "log.tsv").open("a") as log:
+                    log.write(line + "\n")
+                total, nobody, features, logged = 0.0, 0.0, 0.0, time.monotonic()
+            if last or now - saved > SAVE_SECONDS:
+                self._save()
+                saved = now
+            if last:
+                return
+
+    def _ahead(self, batches: Batches) -> Iterator[Batch]:
+        """The batches of the steps to come, each made while the one before is learnt from."""
+        with ThreadPoolExecutor(1) as pool:
+            coming = pool.submit(batches.batch, self.step, self.args.batch)
+            for step in range(self.step + 1, self.args.steps + 1):
+                batch = coming.result()
+                coming = pool.submit(batches.batch, step, self.args.batch)
+                yield batch
+
+    def _thaw(self) -> None:
+        frozen = set(self.frozen) if self.step < self.args.thaw * self.args.steps else set()
+        parameters = dict(self.network.named_parameters())
+        for name in self.trained:
+            parameters[name].requires_grad_(name not in frozen)
+
+    def _learn(self, batch: Batch) -> tuple[float, float, float]:
+        """One step; its squared error, that of nobody, and the features' distance from the teacher's."""
+        args = self.args
+        rate = args.rate * min(1, (self.step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * self.step / args.steps))
+        for group in self.optimiser.param_groups:
+            group["lr"] = max(rate, args.rate / 100)
+        crops = batch.crops.contiguous(memory_format=torch.channels_last)
+        share = max(0.0, 1 - self.step / args.imitate) if self.teacher else 0.0
+        inner = [STAGE] if STAGE in self.network.channels else []
+        imitated = torch.zeros(())
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            tops = self.network.tops(crops, ["", *inner, FEATURES])
+            if share:
+                with torch.no_grad():
+                    wanted = self.teacher.tops(crops, [TEACHERS_FEATURES])[TEACHERS_FEATURES].float()
+                imitated = (tops[FEATURES].float() - wanted).square().mean() / wanted.square().mean()
+        loss, plain, nobody = squared_error(tops[""].float(), batch, self.background)
+        for name in inner:
+            loss = loss + squared_error(tops[name].float(), batch, self.background)[0]
+        (loss / nobody + share * imitated).backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self._average()
+        return float(plain), float(nobody), float(imitated.detach())
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        keep = min(EMA, (self.step + 1) / (self.step + 10))
+        state = self.network.state_dict()
+        torch._foreach_lerp_(list(self.mean.values()), [state[name] for name in self.mean], 1 - keep)
+
+    @torch.no_grad()
+    def judged(self, held_out: Batches, count: int = 6) -> float:
+        """The mean network's squared error on held-out pictures as a share of nobody's."""
+        own = {name: value.clone() for name, value in self.network.state_dict().items()}
+        self.network.load_state_dict(self.mean)
+        total = nobody = 0.0
+        for step in range(count):
+            batch = held_out.batch(step, 64)
+            with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+                maps = self.network(batch.crops.contiguous(memory_format=torch.channels_last))
+            _, a, b = squared_error(maps.float(), batch, self.background)
+            total, nobody = total + float(a), nobody + float(b)
+        self.network.load_state_dict(own)
+        return total / nobody
+
+    def _save(self) -> None:
+        state = {"network": self.network.state_dict(), "mean": self.mean, "step": self.step}
+        state["optimiser"] = self.optimiser.state_dict()
+        part = self.path.with_suffix(".part")
+        torch.save(state, part)
+        part.replace(self.path)
+        mean = CaffeNet(DESIGNS[self.args.network].prototxt(self.args.network))
+        mean.load_state_dict(self.mean)
+        part = self.args.to / "weights.part"
+        part.write_bytes(write_caffemodel(mean.weights()))
+        part.replace(self.args.to / "weights.caffemodel")
+
+
+def squared_error(maps: Tensor, batch: Batch, background: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The loss, the plain squared error, and what it would cost to predict nobody: 1 in the background's channel."""
+    error = batch.weight * (maps - batch.maps).square()
+    loss = (error * (1 + BUMPS_COUNT * batch.maps.abs())).sum()
+    empty = batch.maps.clone()
+    empty[:, background] -= 1
+    return loss, error.detach().sum(), (batch.weight * empty.square()).sum() + SMALLEST_COST
+
+
+if __name__ == "__main__":
+    if sys.platform == "linux" and not KEEP_MEMORY.keys() <= os.environ.keys():
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | KEEP_MEMORY)
+    main()
