@@ -13,7 +13,6 @@ import argparse
 import statistics
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import accuracy, decode  # noqa: E402
+from benchmarks import accuracy, decode, forward  # noqa: E402
 from posecv.errors import ModelError  # noqa: E402
 from posecv.geometry import NetSize  # noqa: E402
 from posecv.models import manifest  # noqa: E402
@@ -57,11 +56,7 @@ def forward_times(networks: dict[str, Network], height: int, rounds: int) -> dic
     """Milliseconds that each network takes for a frame of 4:3: medians, the networks in turn."""
     width, height = NetSize.parse(f"-1x{height}").of_frame(*FRAME)
     blob = np.random.default_rng(1).uniform(-0.5, 0.5, (1, 3, height, width)).astype(np.float32)
-    times: dict[str, list[float]] = {name: [] for name in networks}
-    for _ in range(1 + rounds):
-        for name, network in networks.items():
-            times[name].append(decode.milliseconds(partial(network.maps, blob)))
-    return {name: statistics.median(taken[1:]) for name, taken in times.items()}  # the first run warms up
+    return {name: statistics.median(taken) for name, taken in forward.in_turn(networks, blob, rounds).items()}
 
 
 def measure(networks: dict[str, Network], heights: list[int], rounds: int, limit: int | None) -> Curve:

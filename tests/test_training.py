@@ -6,10 +6,12 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch; pip install torch==2.13.0 to run these")
 
@@ -18,7 +20,7 @@ from posecv.caffe import format_prototxt, parse_prototxt, read_pair, write_caffe
 from posecv.skeletons import COCO, FACE, HAND  # noqa: E402
 from training import export, pack  # noqa: E402
 from training.batches import Batches, Recipe, disturbed  # noqa: E402
-from training.data import Cropper, Picture, load_shards  # noqa: E402
+from training.data import Cropper, Picture, load_shards, records  # noqa: E402
 from training.designs import DESIGNS  # noqa: E402
 from training.network import CaffeNet, bilinear  # noqa: E402
 from training.recipes import mirrored  # noqa: E402
@@ -26,37 +28,38 @@ from training.slim import choose  # noqa: E402
 from training.targets import heard, paint  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
+Array = NDArray[np.float32]
 CPU = torch.device("cpu")
 
 
-def standing(x: float, y: float, height: float) -> np.ndarray:
+def standing(x: float, y: float, height: float) -> Array:
     """(18, 3) keypoints of somebody who stands upright with the nose at x, y."""
     places = [
         (0, 0), (0, 0.15), (-0.12, 0.15), (-0.18, 0.35), (-0.2, 0.5), (0.12, 0.15), (0.18, 0.35), (0.2, 0.5),
         (-0.08, 0.5), (-0.08, 0.7), (-0.08, 0.9), (0.08, 0.5), (0.08, 0.7), (0.08, 0.9),
         (-0.03, -0.03), (0.03, -0.03), (-0.06, -0.01), (0.06, -0.01),
     ]  # fmt: skip
-    points = np.array(places, np.float32) * height + np.float32([x, y])
+    points = np.array(places, np.float32) * height + np.array([x, y], np.float32)
     return np.concatenate([points, np.ones((18, 1), np.float32)], axis=1)
 
 
-def painted(people: list[np.ndarray], size: tuple[int, int] = (256, 320)) -> np.ndarray:
+def painted(people: list[Array], size: tuple[int, int] = (256, 320)) -> Any:
     points = torch.from_numpy(np.stack(people))
     return paint(points, torch.zeros(len(people), dtype=torch.long), 1, size, COCO)[0].numpy()
 
 
-def figure(people: list[np.ndarray], size: tuple[int, int] = (256, 320)) -> np.ndarray:
+def figure(people: list[Array], size: tuple[int, int] = (256, 320)) -> Any:
     """A frame with people as bright lines on grey."""
     frame = np.full((*size, 3), 100, np.uint8)
     for points in people:
         for start, end in COCO.limbs:
-            ends = [tuple(int(v) for v in points[at, :2].round()) for at in (start, end)]
-            cv2.line(frame, *ends, (30, 200, 250), 5)
+            one, other = points[[start, end], :2].round().astype(int).tolist()
+            cv2.line(frame, one, other, (30, 200, 250), 5)
     return frame
 
 
 class TestTargets:
-    def test_the_decoder_reads_from_painted_targets_whom_they_were_painted_for(self):
+    def test_the_decoder_reads_from_painted_targets_whom_they_were_painted_for(self) -> None:
         people = [standing(80, 40, 180), standing(230, 60, 150)]
         found = posecv.decode_people(painted(people), COCO, refinement="parabola")
         assert len(found) == 2
@@ -64,7 +67,7 @@ class TestTargets:
         for points, wanted in zip(cells, people, strict=True):
             np.testing.assert_allclose(np.array(points)[:, :2], (wanted[:, :2] + 0.5) / 8 - 0.5, atol=0.15)
 
-    def test_a_bump_on_the_middle_of_a_cell_is_as_high_as_it_was_meant_to_be(self):
+    def test_a_bump_on_the_middle_of_a_cell_is_as_high_as_it_was_meant_to_be(self) -> None:
         points = np.zeros((18, 3), np.float32)
         points[4] = 8 * 10 + 3.5, 8 * 5 + 3.5, 0.6
         maps = painted([points])
@@ -73,20 +76,20 @@ class TestTargets:
         assert maps[4, 5, 11] == pytest.approx(0.6 * np.exp(-0.5 / (7 / 8) ** 2))
         assert not maps[[*range(4), *range(5, 18)]].any()
 
-    def test_fields_are_unit_vectors_from_start_to_end(self):
+    def test_fields_are_unit_vectors_from_start_to_end(self) -> None:
         points = np.zeros((18, 3), np.float32)
         points[1], points[2] = (43.5, 83.5, 1), (163.5, 83.5, 1)
         field = painted([points])[[31, 32]]
         np.testing.assert_array_equal(field[:, 10, 5:21], [[1] * 16, [0] * 16])
         assert not field[:, 13:].any()
 
-    def test_where_limbs_cross_the_field_is_their_mean(self):
+    def test_where_limbs_cross_the_field_is_their_mean(self) -> None:
         one, other = np.zeros((2, 18, 3), np.float32)
         one[1], one[2] = (43.5, 83.5, 1), (163.5, 83.5, 1)
         other[1], other[2] = (103.5, 23.5, 1), (103.5, 143.5, 1)
         np.testing.assert_allclose(painted([one, other])[[31, 32], 10, 12], [0.5, 0.5])
 
-    def test_cells_in_boxes_to_ignore_teach_nothing(self):
+    def test_cells_in_boxes_to_ignore_teach_nothing(self) -> None:
         weight = heard(torch.tensor([[16.0, 8.0, 16.0, 8.0]]), torch.tensor([1]), 2, (32, 48))
         expected = np.ones((2, 1, 4, 6))
         expected[1, 0, 1, 2:4] = 0
@@ -94,11 +97,11 @@ class TestTargets:
 
 
 class TestBatches:
-    def picture(self, mirror: bool = False) -> Picture:
+    def picture(self) -> Picture:
         people = np.stack([standing(150, 50, 180)])
         return Picture("a.webp", "painted", "train", figure(list(people)), people, np.zeros((0, 4), np.float32))
 
-    def test_targets_lie_on_what_the_crop_shows(self):
+    def test_targets_lie_on_what_the_crop_shows(self) -> None:
         recipe = Recipe(mosaics=0, turn=20)
         batches = Batches([self.picture()], COCO, mirrored(COCO), recipe, CPU)
         batch = batches._simple(np.random.default_rng(3), 12, 256)
@@ -111,7 +114,7 @@ class TestBatches:
         assert (field > 0.5).sum() > 100
         assert (near | ~(field > 0.5) | ~inside).float().mean() > 0.995
 
-    def test_a_mirrored_crop_swaps_left_and_right(self):
+    def test_a_mirrored_crop_swaps_left_and_right(self) -> None:
         places = mirrored(COCO)
         assert places[2] == 5
         assert places[14] == 15
@@ -120,24 +123,24 @@ class TestBatches:
         assert [face[at] for at in face] == list(range(70))
         assert (face[0], face[8], face[36], face[48], face[68]) == (16, 8, 45, 54, 69)
 
-    def test_the_same_step_gives_the_same_batch(self):
-        make = lambda: Batches([self.picture()], COCO, mirrored(COCO), Recipe(), CPU, seed=4)  # noqa: E731
-        one, again, other = make().batch(7, 8), make().batch(7, 8), make().batch(8, 8)
+    def test_the_same_step_gives_the_same_batch(self) -> None:
+        batches = [Batches([self.picture()], COCO, mirrored(COCO), Recipe(), CPU, seed=4) for _ in range(2)]
+        one, again, other = batches[0].batch(7, 8), batches[1].batch(7, 8), batches[1].batch(8, 8)
         for a, b in zip(one, again, strict=True):
             assert torch.equal(a, b)
         assert not torch.equal(one.crops, other.crops)
 
-    def test_crops_of_a_batch_at_once_are_those_of_opencv(self):
+    def test_crops_of_a_batch_at_once_are_those_of_opencv(self) -> None:
         picture = self.picture()
         cropper = Cropper([picture], CPU)
-        matrices = np.float32([[[0.7, 0.2, 10], [-0.2, 0.8, 20]], [[-1.1, 0, 300], [0, 1.1, -20]]])
+        matrices = np.array([[[0.7, 0.2, 10], [-0.2, 0.8, 20]], [[-1.1, 0, 300], [0, 1.1, -20]]], np.float32)
         one_by_one = cropper.crops(np.array([0, 0]), matrices, 192)
         cropper.canvas = torch.from_numpy(picture.frame)[None]
         together = cropper.crops(np.array([0, 0]), matrices, 192)
         assert (one_by_one - together).abs().median() < 1
         assert (one_by_one - together).abs().mean() < 1.5
 
-    def test_disturbing_keeps_the_range(self):
+    def test_disturbing_keeps_the_range(self) -> None:
         crops = torch.from_numpy(np.random.default_rng(0).uniform(0, 255, (16, 3, 64, 64)).astype(np.float32))
         out = disturbed(crops.clone(), np.random.default_rng(1))
         assert out.min() >= 0
@@ -147,7 +150,7 @@ class TestBatches:
 
 class TestNetwork:
     @pytest.mark.parametrize("name", DESIGNS)
-    def test_opencv_gives_what_pytorch_gives(self, name, tmp_path):
+    def test_opencv_gives_what_pytorch_gives(self, name: str, tmp_path: Path) -> None:
         torch.manual_seed(0)
         message = DESIGNS[name].prototxt(name)
         network = CaffeNet(message)
@@ -156,12 +159,12 @@ class TestNetwork:
         assert export.difference(message, tmp_path) < 1e-3
         assert network(torch.zeros(1, 3, 64, 80)).shape == (1, DESIGNS[name].skeleton.channels, 8, 10)
 
-    def test_a_deconvolution_enlarges_by_linear_interpolation(self):
+    def test_a_deconvolution_enlarges_by_linear_interpolation(self) -> None:
         ramp = torch.arange(6.0).expand(6, 6)[None, None]
         large = torch.nn.functional.conv_transpose2d(ramp, bilinear(2)[None, None], stride=2, padding=1)
         np.testing.assert_allclose(large[0, 0, 6, 2:10].numpy(), (np.arange(2, 10) + 0.5) / 2 - 0.5)
 
-    def test_weights_that_do_not_fit_are_told_or_left(self):
+    def test_weights_that_do_not_fit_are_told_or_left(self) -> None:
         message = parse_prototxt(
             'layer { name: "image" type: "Input" top: "image" } layer { name: "a" type: "Convolution" bottom: "image" '
             'top: "a" convolution_param { num_output: 2 kernel_size: 1 } }'
@@ -172,7 +175,7 @@ class TestNetwork:
         with pytest.raises(ValueError, match="layer a wants"):
             network.load_weights(wrong)
 
-    def test_the_channels_kept_are_those_that_explain_the_rest(self):
+    def test_the_channels_kept_are_those_that_explain_the_rest(self) -> None:
         rng = np.random.default_rng(0)
         inputs = torch.from_numpy(rng.normal(size=(500, 10)))
         wanted = 3 * inputs[:, [2]] + inputs[:, [7]] + 0.1 * inputs[:, [4]]
@@ -181,7 +184,7 @@ class TestNetwork:
 
 
 class TestPack:
-    def test_openposes_order_and_neck(self):
+    def test_openposes_order_and_neck(self) -> None:
         coco = np.array([[at, 2 * at, 1] for at in range(17)], np.float32)
         points = pack.in_openpose_order(coco)
         assert points[4].tolist() == [10 - 0.5, 20 - 0.5, 1]  # right wrist
@@ -189,9 +192,9 @@ class TestPack:
         coco[5, 2] = 0
         assert pack.in_openpose_order(coco)[1, 2] == 0
 
-    def test_somebody_known_twice_is_painted_once_and_the_unsure_are_ignored(self):
+    def test_somebody_known_twice_is_painted_once_and_the_unsure_are_ignored(self) -> None:
         human, unsure = standing(100, 50, 180), standing(250, 60, 100)
-        taught = human + np.float32([2, 2, 0])
+        taught = human + np.array([2, 2, 0], np.float32)
         people, ignored = pack.merged([human], [(0.9, taught), (0.1, unsure)], [(0.8, human)])
         assert len(people) == 1
         assert len(ignored) == 1
@@ -199,7 +202,7 @@ class TestPack:
         assert x < unsure[:, 0].min() < unsure[:, 0].max() < x + width
         assert y < unsure[:, 1].min() < unsure[:, 1].max() < y + height
 
-    def test_cocos_own_files_become_shards_and_come_back(self, tmp_path):
+    def test_cocos_own_files_become_shards_and_come_back(self, tmp_path: Path) -> None:
         people = [standing(100, 50, 180)]
         order = [0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10]
         flat = [value for at in order for value in (float(people[0][at, 0]) + 0.5, float(people[0][at, 1]) + 0.5, 2)]
@@ -213,22 +216,23 @@ class TestPack:
         }
         (tmp_path / "annotations" / "person_keypoints_val2014.json").write_text(json.dumps(truth))
         command = [sys.executable, "-m", "training.pack", "coco", "--data", tmp_path, "--to", tmp_path / "shards"]
-        subprocess.run([*command, "--short-side", "128"], cwd=ROOT, check=True, capture_output=True)
+        subprocess.run([*map(str, command), "--short-side", "128"], cwd=ROOT, check=True, capture_output=True)
         (picture,) = load_shards(tmp_path / "shards")
         assert picture.frame.shape == (128, 160, 3)
         assert picture.split == "val"
         np.testing.assert_allclose(picture.ignore, [[100, 5, 20, 30]])
         np.testing.assert_allclose(picture.people[0][:, :2], (people[0][:, :2] + 0.5) / 2 - 0.5, atol=0.02)
-        assert [export.coco_id(record) for record in export.records(tmp_path / "shards")] == ["000000000042"]
+        assert [export.coco_id(record) for record in records(tmp_path / "shards")] == ["000000000042"]
 
 
-def test_a_few_steps_lower_the_loss_and_the_export_runs_in_opencv(tmp_path):
+def test_a_few_steps_lower_the_loss_and_the_export_runs_in_opencv(tmp_path: Path) -> None:
     shards = tmp_path / "shards"
     rng = np.random.default_rng(0)
     pictures = []
     for at in range(12):
         people = [standing(rng.uniform(60, 250), rng.uniform(30, 60), rng.uniform(120, 190))]
-        record = {"file": f"{at}.webp", "split": "val" if at < 2 else "train", "source": "painted", "ignore": []}
+        split = "val" if at < 2 else "train"
+        record: pack.Record = {"file": f"{at}.webp", "split": split, "source": "painted", "ignore": []}
         content = cv2.imencode(".webp", figure(people))[1].tobytes()
         pictures.append((record | {"people": [people[0].tolist()]}, content))
     pack.write_shards(pictures, shards)
@@ -242,7 +246,7 @@ def test_a_few_steps_lower_the_loss_and_the_export_runs_in_opencv(tmp_path):
     shares = [float(line.split("\t")[1]) for line in (tmp_path / "run" / "log.tsv").read_text().splitlines()]
     assert shares[1] < shares[0]
     command = [sys.executable, "-m", "training.export", "light_body", "--weights", tmp_path / "run/weights.caffemodel"]
-    subprocess.run([*command, "--to", tmp_path / "model"], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run([*map(str, command), "--to", str(tmp_path / "model")], cwd=ROOT, check=True, capture_output=True)
     network = posecv.load_network(tmp_path / "model" / "pose.prototxt", tmp_path / "model" / "pose.caffemodel")
     message, weights = read_pair(tmp_path / "model" / "pose.prototxt", tmp_path / "model" / "pose.caffemodel")
     blob = np.random.default_rng(1).uniform(-0.5, 0.5, (1, 3, 64, 96)).astype(np.float32)
@@ -253,8 +257,8 @@ def test_a_few_steps_lower_the_loss_and_the_export_runs_in_opencv(tmp_path):
     assert HAND.channels == DESIGNS["light_hand"].skeleton.channels
 
 
-def test_shards_are_plain_tars(tmp_path):
-    record = {"file": "a.webp", "split": "train", "source": "s", "people": [], "ignore": []}
+def test_shards_are_plain_tars(tmp_path: Path) -> None:
+    record: pack.Record = {"file": "a.webp", "split": "train", "source": "s", "people": [], "ignore": []}
     assert pack.write_shards([(record, b"x" * 10)], tmp_path) == 1
     with tarfile.open(tmp_path / "shard-0.tar") as tar:
         assert tar.getnames() == ["labels.jsonl", "a.webp"]

@@ -179,7 +179,8 @@ def degraded(crops: Tensor, effect: str, rng: np.random.Generator) -> None:
     for crop in crops:
         if rng.random() < 2 / 3:
             frame = crop.permute(1, 2, 0).round().to(torch.uint8).cpu().numpy()
-            strength = rng.uniform(*sorted((kind.neutral, kind.default)))
+            low, high = sorted((kind.neutral, kind.default))
+            strength = float(rng.uniform(low, high))
             crop.copy_(torch.from_numpy(degrade(frame, effect, strength=strength, rng=rng)).permute(2, 0, 1))
 
 

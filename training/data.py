@@ -47,12 +47,12 @@ def load_shards(folder: Path, *, share: float = 1.0) -> list[Picture]:
     for path in paths:
         with tarfile.open(path) as tar:
             labels, *members = tar
-            lines = tar.extractfile(labels).read().decode().splitlines()
+            lines = _content(tar, labels).decode().splitlines()
             for line, member in zip(lines, members, strict=True):
                 if rng.random() > share:
                     continue
                 record = json.loads(line)
-                frame = cv2.imdecode(np.frombuffer(tar.extractfile(member).read(), np.uint8), cv2.IMREAD_COLOR)
+                frame = decoded(_content(tar, member))
                 people = np.array(record["people"], np.float32)
                 boxes = np.array(record["ignore"], np.float32).reshape(-1, 4)
                 pictures.append(Picture(record["file"], record["source"], record["split"], frame, people, boxes))
@@ -63,7 +63,22 @@ def records(folder: Path) -> Iterator[dict[str, Any]]:
     """The labels in the shards of a folder, without the pictures."""
     for path in sorted(folder.glob("shard-*.tar")):
         with tarfile.open(path) as tar:
-            yield from map(json.loads, tar.extractfile("labels.jsonl").read().decode().splitlines())
+            yield from map(json.loads, _content(tar, tar.getmember("labels.jsonl")).decode().splitlines())
+
+
+def decoded(content: bytes) -> Frame:
+    """The picture in an encoded file's bytes."""
+    frame = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    if frame is None:
+        raise ValueError("a picture that OpenCV cannot read")
+    return frame.astype(np.uint8, copy=False)
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    if file is None:
+        raise ValueError(f"{member.name} is no file")
+    return file.read()
 
 
 class Cropper:

@@ -10,8 +10,10 @@ Run from anywhere: `python -m training.designs` writes `models/NAME/pose.prototx
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from posecv.caffe import Message, Word, format_prototxt
 from posecv.skeletons import COCO, FACE, HAND, Skeleton
@@ -115,7 +117,7 @@ class _Layers:
     def concat(self, name: str, *bottoms: str) -> str:
         return self._add(name, "Concat", bottoms, sum(self.channels[bottom] for bottom in bottoms))
 
-    def _add(self, name: str, kind: str, bottoms: list[str] | tuple[str, ...], channels: int, **options: object) -> str:
+    def _add(self, name: str, kind: str, bottoms: Sequence[str], channels: int, **options: list[Any]) -> str:
         self.made.append({"name": [name], "type": [kind], "bottom": list(bottoms), "top": [name], **options})
         self.channels[name] = channels
         return name

@@ -22,7 +22,7 @@ import gzip
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -30,6 +30,8 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from training.data import decoded
 
 Array = NDArray[np.float32]
 Record = dict[str, Any]
@@ -130,7 +132,8 @@ def coco_people(truth: Record) -> dict[str, Labels]:
 
 
 def _shared_further(folder: Path, seen: Path | None) -> Iterator[tuple[Record, bytes]]:
-    people, split = {}, {}
+    people: dict[str, Labels] = {}
+    split: dict[str, str] = {}
     for record in _lines(folder / "labels.jsonl.gz"):
         human = [np.array(person["keypoints"], np.float32) for person in record["people"]]
         for points in human:
@@ -201,11 +204,11 @@ def shared_crops(folder: Path, keypoints: int) -> Iterator[tuple[Record, bytes]]
             pupils = [points[first : first + 6].mean(axis=0) for first in (36, 42)]
             points = np.concatenate([points, pupils])
             points[68:, 2] = points[68:, 2] == 1
-        made = {key: record[key] for key in ("file", "split", "source", "origin") if key in record}
+        made: Record = {key: record[key] for key in ("file", "split", "source", "origin") if key in record}
         yield {**made, "people": [points], "ignore": []}, content
 
 
-FORMS = {
+FORMS: dict[str, Callable[[Path, Path | None], Iterator[tuple[Record, bytes]]]] = {
     "body": shared_body,
     "coco": own_coco,
     "hand": lambda data, seen: shared_crops(data / "hand", 21),
@@ -215,13 +218,13 @@ FORMS = {
 
 def shrunk(record: Record, content: bytes, short_side: int, quality: int) -> tuple[Record, bytes]:
     """The picture no larger than said, and its labels in its pixels."""
-    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    picture = decoded(content)
     scale = short_side / min(picture.shape[:2])
     if scale < 1:
         size = [round(side * scale) for side in picture.shape[1::-1]]
         exact = np.array(size) / picture.shape[1::-1]
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        content = cv2.imencode(".webp", picture, [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
+        smaller = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        content = cv2.imencode(".webp", smaller, [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
     else:
         exact = np.ones(2)
     people = []

@@ -22,6 +22,7 @@ from posecv import decode_people
 from posecv.caffe import read_pair
 from posecv.models import model_of_pair
 from posecv.skeletons import COCO
+from training.data import decoded
 from training.network import CaffeNet
 from training.pack import members
 
@@ -42,7 +43,7 @@ def main() -> None:
     thresholds = vars(model_of_pair(args.model / "pose.prototxt", args.model / "pose.caffemodel").thresholds)
     with gzip.open(args.to, "wt") as out:
         for name, content in members(args.data):
-            picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+            picture = decoded(content)
             bottom, right = (-side % 16 for side in picture.shape[:2])
             picture = cv2.copyMakeBorder(picture, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=(GREY,) * 3)
             blob = torch.from_numpy((picture.transpose(2, 0, 1)[None].astype(np.float32) - GREY) / 256)

@@ -209,7 +209,7 @@ class Run:
         imitated = torch.zeros(())
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             tops = self.network.tops(crops, ["", *inner, FEATURES])
-            if share:
+            if self.teacher and share:
                 with torch.no_grad():
                     wanted = self.teacher.tops(crops, [TEACHERS_FEATURES])[TEACHERS_FEATURES].float()
                 imitated = (tops[FEATURES].float() - wanted).square().mean() / wanted.square().mean()

@@ -1,0 +1,96 @@
+"""How fast networks are: milliseconds of a forward pass, in turn, and ratios.
+
+    python benchmarks/forward.py                                  our own networks, light-coco, OpenPose's COCO network
+    python benchmarks/forward.py light_body light-coco --size 184x256
+
+A network whose weights are missing is timed with random ones, which take the same time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import accuracy, decode  # noqa: E402
+from posecv.caffe import layers_of, read_prototxt, write_caffemodel  # noqa: E402
+from posecv.errors import ModelError  # noqa: E402
+from posecv.models import manifest  # noqa: E402
+from posecv.network import Network, load_network  # noqa: E402
+
+OTHERS = ("light-coco", "coco")
+
+
+def random_weights(prototxt: Path) -> bytes:
+    """A caffemodel for the convolutions of a prototxt."""
+    rng = np.random.default_rng(0)
+    channels = {"image": 3}
+    weights = {}
+    for layer in layers_of(read_prototxt(prototxt)):
+        bottoms, top = layer.get("bottom", []), layer["top"][0]
+        if layer["type"][0] == "Convolution":
+            param = layer["convolution_param"][0]
+            outputs, kernel, group = (param.get(name, [1])[0] for name in ("num_output", "kernel_size", "group"))
+            shape = outputs, channels[bottoms[0]] // group, kernel, kernel
+            weights[layer["name"][0]] = [rng.normal(0, 0.01, shape), np.zeros(outputs)]
+            channels[top] = outputs
+        elif bottoms:
+            channels[top] = sum(channels[bottom] for bottom in bottoms)
+    return write_caffemodel(weights)
+
+
+def load(name: str) -> Network:
+    """A network by its name, with random weights where its own are missing."""
+    try:
+        return accuracy.load(name)
+    except ModelError:
+        prototxt = ROOT / "models" / name / "pose.prototxt"
+        with tempfile.TemporaryDirectory() as folder:
+            caffemodel = Path(folder) / "random.caffemodel"
+            caffemodel.write_bytes(random_weights(prototxt))
+            return load_network(prototxt, caffemodel)
+
+
+def in_turn(networks: dict[str, Network], blob: NDArray[np.float32], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of each network's forward passes; they take turns, so that all meet the machine in one state."""
+    times: dict[str, list[float]] = {name: [] for name in networks}
+    for _ in range(1 + rounds):
+        for name, network in networks.items():
+            times[name].append(decode.milliseconds(partial(network.maps, blob)))
+    return {name: taken[1:] for name, taken in times.items()}  # the first pass makes the network ready
+
+
+def main() -> int:
+    """Print the table."""
+    own = [row.name for row in manifest() if not row.mirrors and row.name not in OTHERS]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("models", nargs="*", default=[*own, *OTHERS], help=accuracy.MODEL)
+    parser.add_argument("--size", default="256x352", help="height and width of the input")
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    height, width = map(int, options.size.split("x"))
+    blob = np.random.default_rng(1).uniform(-0.5, 0.5, (1, 3, height, width)).astype(np.float32)
+    times = in_turn({name: load(name) for name in options.models}, blob, options.rounds)
+    others = [name for name in OTHERS if name in times]
+
+    def ratio(name: str, other: str) -> str:
+        return f"{statistics.median(b / a for a, b in zip(times[name], times[other], strict=True)):.1f}"
+
+    medians = {name: f"{statistics.median(taken):.1f}" for name, taken in times.items()}
+    rows = [(name, medians[name], *(ratio(name, other) for other in others)) for name in times]
+    print(f"{decode.surroundings()}, input {height} x {width}\n")
+    print(accuracy.table(("network", "ms", *(f"times as fast as {other}" for other in others)), rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
