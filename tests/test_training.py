@@ -24,8 +24,9 @@ from training.data import Cropper, Picture, load_shards, records  # noqa: E402
 from training.designs import DESIGNS  # noqa: E402
 from training.network import CaffeNet, bilinear  # noqa: E402
 from training.recipes import mirrored  # noqa: E402
+from training.replay import Replay  # noqa: E402
 from training.slim import choose  # noqa: E402
-from training.targets import heard, paint  # noqa: E402
+from training.targets import flipped, heard, paint  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 Array = NDArray[np.float32]
@@ -139,6 +140,39 @@ class TestBatches:
         together = cropper.crops(np.array([0, 0]), matrices, 192)
         assert (one_by_one - together).abs().median() < 1
         assert (one_by_one - together).abs().mean() < 1.5
+
+    def test_a_mirrored_teacher_says_what_is_painted_for_mirrored_people(self) -> None:
+        size = 256, 320
+        people = [standing(80, 40, 180), standing(230, 60, 150)]
+        maps = torch.from_numpy(painted(people, size))[None]
+        mirror = []
+        for points in people:
+            points = points[list(mirrored(COCO))]
+            points[:, 0] = size[1] - 1 - points[:, 0]
+            mirror.append(points)
+        np.testing.assert_allclose(flipped(maps, COCO, mirrored(COCO))[0].numpy(), painted(mirror, size), atol=1e-5)
+
+    def test_what_comes_back_is_the_mean_of_teacher_and_labels(self) -> None:
+        def teacher(crops: Any) -> Any:
+            return torch.full((len(crops), 57, *(side // 8 for side in crops.shape[2:])), 0.25)
+
+        picture = self.picture()
+        picture.ignore = np.array([[0, 0, 320, 256]], np.float32)
+        batches = Batches([picture], COCO, mirrored(COCO), Recipe(size=64, mosaics=0), CPU)
+        replay = Replay(batches, teacher, 0.4, 4, torch.float32)
+        lessons = batches.plain(np.random.default_rng(0), 8)
+        replay.add(lessons)
+        heard = lessons.weight.bool().expand_as(lessons.maps)
+        wanted = torch.where(heard, 0.6 * lessons.maps + 0.4 * 0.25, 0.25)
+        assert heard.any()
+        assert not heard.all()
+        np.testing.assert_allclose(replay.maps[:8].float().numpy(), wanted.numpy(), atol=1e-3)
+        assert torch.equal(replay.crops[:8], lessons.crops.round().to(torch.uint8))
+        batch = replay.batch(0, 6)
+        assert len(batch.crops) == 6
+        assert batch.weight.min() == 1
+        replay.ask()
+        assert replay.made == 12
 
     def test_disturbing_keeps_the_range(self) -> None:
         crops = torch.from_numpy(np.random.default_rng(0).uniform(0, 255, (16, 3, 64, 64)).astype(np.float32))

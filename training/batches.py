@@ -86,15 +86,27 @@ class Batches:
     def batch(self, step: int, count: int) -> Batch:
         """`count` crops of a step."""
         rng = np.random.default_rng((self.seed, step))
+        return self.finished(self.plain(rng, count), rng)
+
+    def plain(self, rng: np.random.Generator, count: int) -> Batch:
+        """`count` crops, 0 to 255, that nothing disturbs yet."""
         mosaics = int(count * self.recipe.mosaics)
         whole = self._simple(rng, count - mosaics, self.recipe.size)
         if mosaics:
             quarters = self._simple(rng, 4 * mosaics, self.recipe.size // 2)
             whole = Batch(*(torch.cat([a, _joined(b)]) for a, b in zip(whole, quarters, strict=True)))
+        return whole
+
+    def finished(self, plain: Batch, rng: np.random.Generator) -> Batch:
+        """Plain crops, disturbed, as the network takes them."""
         if self.effect:
-            degraded(whole.crops, self.effect, rng)
-        crops = disturbed(whole.crops, rng)
-        return whole._replace(crops=(crops - GREY) / 256)
+            degraded(plain.crops, self.effect, rng)
+        return plain._replace(crops=self.input(disturbed(plain.crops, rng)))
+
+    @staticmethod
+    def input(crops: Tensor) -> Tensor:
+        """The network's input for crops of 0 to 255."""
+        return (crops - GREY) / 256
 
     def _simple(self, rng: np.random.Generator, count: int, size: int) -> Batch:
         indices = rng.choice(len(self.pictures), count, p=self.chances)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -65,6 +67,18 @@ def paint(
         field = people.new_zeros(limbs.shape).index_add_(0, owner, share * units[..., axis, None, None])
         maps[:, [channel + axis for channel in skeleton.paf_channels]] = field / limbs.clamp(min=1)
     return maps
+
+
+def flipped(maps: Tensor, skeleton: Skeleton, mirrored: Sequence[int]) -> Tensor:
+    """(B, C, h, w) maps of the mirrored picture: left and right change names, fields their direction along x."""
+    order, sign = list(range(maps.shape[1])), [1.0] * maps.shape[1]
+    order[: len(mirrored)] = mirrored
+    channels = dict(zip(skeleton.limbs, skeleton.paf_channels, strict=False))
+    for (start, end), channel in channels.items():
+        source = channels[mirrored[start], mirrored[end]]
+        order[channel : channel + 2] = source, source + 1
+        sign[channel] = -1.0
+    return maps[:, order].flip(3) * maps.new_tensor(sign)[:, None, None]
 
 
 def heard(boxes: Tensor, owner: Tensor, count: int, size: tuple[int, int]) -> Tensor:

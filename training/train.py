@@ -3,9 +3,8 @@
     python -m training.train light_body --shards cache/body --start ../shared/models/light-coco --to runs/light_body
 
 The folder `--to` gets `checkpoint.pt` (all that is needed to go on), `log.tsv` (a line every hundred steps: step, loss,
-distance from the teacher's features, crops a second and, every thousand, the loss on held-out pictures) and
-`weights.caffemodel`, which `training.export` makes a model of. The loss is told as a share of what predicting nobody
-would cost: a network that collapsed stands at 1.
+crops a second and, every five hundred, the loss on held-out pictures) and `weights.caffemodel`, which `training.export`
+makes a model of. The loss is told as a share of what predicting nobody would cost: a collapsed network stands at 1.
 """
 
 from __future__ import annotations
@@ -28,13 +27,16 @@ from posecv.caffe import read_caffemodel, read_pair, write_caffemodel
 from posecv.degrade import EFFECTS
 from training.batches import Batch, Batches
 from training.data import load_shards
-from training.designs import DESIGNS, FEATURES, OUTPUT, STAGE, TEACHERS_FEATURES
+from training.designs import DESIGNS, OUTPUT, STAGE
+from training.muon import Muon
 from training.network import CaffeNet
 from training.recipes import RECIPES, mirrored
+from training.replay import Replay
 
 BUMPS_COUNT = 2.0  # how much more a cell counts where something is painted
 EMA = 0.998
 LOG_EVERY = 100
+JUDGE_EVERY = 500
 SAVE_SECONDS = 120
 SMALLEST_COST = 1e-6
 # glibc gives the memory of large arrays back to the system at once, and zeroing it anew takes a third of the time.
@@ -59,10 +61,6 @@ def main() -> None:
         print(f"new layers: {', '.join(untouched)}", flush=True)
     _quiet(network, design.refinement > 0)
     network.to(device, memory_format=torch.channels_last)
-    teacher = None
-    if args.teacher:
-        teacher = CaffeNet(*read_pair(args.teacher / "pose.prototxt", args.teacher / "pose.caffemodel"))
-        teacher.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
 
     recipe = RECIPES[args.network]
     pictures = load_shards(args.shards)
@@ -71,8 +69,14 @@ def main() -> None:
     opposite = mirrored(design.skeleton)
     batches = Batches(parts["train"], design.skeleton, opposite, recipe, device, effect=args.effect, seed=args.seed)
     held_out = Batches(parts["val"], design.skeleton, opposite, recipe, device, effect=args.effect, seed=1 << 20)
-    run = Run(network, teacher, args, _precision(args.precision, device, network, recipe.size))
-    run.to_end(batches, held_out)
+    run = Run(network, args, _precision(args.precision, device, network, recipe.size))
+    replay = None
+    if args.teacher:
+        teacher = CaffeNet(*read_pair(args.teacher / "pose.prototxt", args.teacher / "pose.caffemodel"))
+        teacher.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+        replay = Replay(batches, teacher, args.trust, args.fresh, run.precision)
+        replay.fill(run.step)
+    run.to_end(replay or batches, held_out)
 
 
 def _arguments() -> argparse.Namespace:
@@ -81,8 +85,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--shards", type=Path, required=True, help="what training.pack wrote")
     parser.add_argument("--to", type=Path, required=True, help="folder of checkpoint and log; goes on where it stopped")
     parser.add_argument("--start", type=Path, help="folder of a pair, or a caffemodel, to begin with")
-    parser.add_argument("--teacher", type=Path, help="folder of the pair whose features are imitated at first")
-    parser.add_argument("--imitate", type=int, default=500, help="steps over which the imitation fades out")
+    parser.add_argument("--teacher", type=Path, help="folder of a pair with the same maps, which are learnt too")
+    parser.add_argument("--trust", type=float, default=0.5, help="share of the teacher's maps in what is learnt")
+    parser.add_argument("--fresh", type=int, default=8, help="new crops a step where a teacher looks at them")
     parser.add_argument("--frozen", nargs="*", default=[], metavar="LAYER", help="beginnings of names of fixed layers")
     parser.add_argument("--thaw", type=float, default=2.0, help="share of the steps after which nothing is fixed")
     parser.add_argument("--steps", type=int, default=6000)
@@ -132,10 +137,8 @@ def _precision(wanted: str, device: torch.device, network: CaffeNet, size: int) 
 class Run:
     """A training run: network, its running mean, optimiser, step."""
 
-    def __init__(
-        self, network: CaffeNet, teacher: CaffeNet | None, args: argparse.Namespace, precision: torch.dtype
-    ) -> None:
-        self.network, self.teacher, self.args, self.precision = network, teacher, args, precision
+    def __init__(self, network: CaffeNet, args: argparse.Namespace, precision: torch.dtype) -> None:
+        self.network, self.args, self.precision = network, args, precision
         self.device = torch.device(args.device)
         self.background = DESIGNS[args.network].skeleton.heatmaps - 1
         self.step = 0
@@ -143,7 +146,10 @@ class Run:
         self.frozen = [name for name in self.trained if name.split(".")[1].startswith(tuple(args.frozen or ["\0"]))]
         self._thaw()
         parameters = dict(network.named_parameters())
-        self.optimiser = torch.optim.Adam([parameters[name] for name in self.trained], lr=args.rate, betas=(0.9, 0.99))
+        matrices = [name for name in self.trained if _is_matrix(name, parameters[name])]
+        others = [parameters[name] for name in self.trained if name not in matrices]
+        adam = torch.optim.Adam(others, lr=args.rate, betas=(0.9, 0.99))
+        self.optimisers = Muon([parameters[name] for name in matrices], args.rate), adam
         self.mean = {name: value.detach().clone() for name, value in network.state_dict().items()}
         self.path = args.to / "checkpoint.pt"
         args.to.mkdir(parents=True, exist_ok=True)
@@ -152,44 +158,47 @@ class Run:
         if self.path.exists():
             saved = torch.load(self.path, map_location=self.device, weights_only=True)
             self.network.load_state_dict(saved["network"])
-            self.optimiser.load_state_dict(saved["optimiser"])
+            for optimiser, state in zip(self.optimisers, saved["optimisers"], strict=True):
+                optimiser.load_state_dict(state)
             self.mean, self.step = saved["mean"], saved["step"]
             print(f"goes on at step {self.step}", flush=True)
 
-    def to_end(self, batches: Batches, held_out: Batches) -> None:
+    def to_end(self, batches: Batches | Replay, held_out: Batches) -> None:
         """Train until the last step or the last minute."""
         args = self.args
         begin = saved = logged = time.monotonic()
-        total = nobody = features = 0.0
+        total = nobody = 0.0
         for batch in self._ahead(batches):
             self._thaw()
-            a, b, c = self._learn(batch)
-            total, nobody, features, self.step = total + a, nobody + b, features + c, self.step + 1
+            a, b = self._learn(batch)
+            total, nobody, self.step = total + a, nobody + b, self.step + 1
             now = time.monotonic()
             last = self.step == args.steps or now - begin > 60 * args.minutes
             if self.step % LOG_EVERY == 0 or last:
                 rate = args.batch * LOG_EVERY / (now - logged)
-                line = f"{self.step}\t{total / nobody:.4f}\t{features / LOG_EVERY:.4f}\t{rate:.1f}"
-                if self.step % (10 * LOG_EVERY) == 0 or last:
+                line = f"{self.step}\t{total / nobody:.4f}\t{rate:.1f}"
+                if self.step % JUDGE_EVERY == 0 or last:
                     line += f"\t{self.judged(held_out):.4f}"
                 print(line, flush=True)
                 with (args.to / "log.tsv").open("a") as log:
                     log.write(line + "\n")
-                total, nobody, features, logged = 0.0, 0.0, 0.0, time.monotonic()
+                total, nobody, logged = 0.0, 0.0, time.monotonic()
             if last or now - saved > SAVE_SECONDS:
                 self._save()
                 saved = now
             if last:
                 return
 
-    def _ahead(self, batches: Batches) -> Iterator[Batch]:
+    def _ahead(self, batches: Batches | Replay) -> Iterator[Batch]:
         """The batches of the steps to come, each made while the one before is learnt from."""
         with ThreadPoolExecutor(1) as pool:
             coming = pool.submit(batches.batch, self.step, self.args.batch)
             for step in range(self.step + 1, self.args.steps + 1):
-                batch = coming.result()
+                made = coming.result()
+                if isinstance(batches, Replay):
+                    batches.ask()
                 coming = pool.submit(batches.batch, step, self.args.batch)
-                yield batch
+                yield made
 
     def _thaw(self) -> None:
         frozen = set(self.frozen) if self.step < self.args.thaw * self.args.steps else set()
@@ -197,31 +206,27 @@ class Run:
         for name in self.trained:
             parameters[name].requires_grad_(name not in frozen)
 
-    def _learn(self, batch: Batch) -> tuple[float, float, float]:
-        """One step; its squared error, that of nobody, and the features' distance from the teacher's."""
+    def _learn(self, batch: Batch) -> tuple[float, float]:
+        """One step; its squared error, and that of nobody."""
         args = self.args
         rate = args.rate * min(1, (self.step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * self.step / args.steps))
-        for group in self.optimiser.param_groups:
-            group["lr"] = max(rate, args.rate / 100)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = max(rate, args.rate / 100)
         crops = batch.crops.contiguous(memory_format=torch.channels_last)
-        share = max(0.0, 1 - self.step / args.imitate) if self.teacher else 0.0
         inner = [STAGE] if STAGE in self.network.channels else []
-        imitated = torch.zeros(())
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            tops = self.network.tops(crops, ["", *inner, FEATURES])
-            if self.teacher and share:
-                with torch.no_grad():
-                    wanted = self.teacher.tops(crops, [TEACHERS_FEATURES])[TEACHERS_FEATURES].float()
-                imitated = (tops[FEATURES].float() - wanted).square().mean() / wanted.square().mean()
+            tops = self.network.tops(crops, ["", *inner])
         loss, plain, nobody = squared_error(tops[""].float(), batch, self.background)
         for name in inner:
             loss = loss + squared_error(tops[name].float(), batch, self.background)[0]
-        (loss / nobody + share * imitated).backward()
+        (loss / nobody).backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        for optimiser in self.optimisers:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
         self._average()
-        return float(plain), float(nobody), float(imitated.detach())
+        return float(plain), float(nobody)
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -246,7 +251,7 @@ class Run:
 
     def _save(self) -> None:
         state = {"network": self.network.state_dict(), "mean": self.mean, "step": self.step}
-        state["optimiser"] = self.optimiser.state_dict()
+        state["optimisers"] = [optimiser.state_dict() for optimiser in self.optimisers]
         part = self.path.with_suffix(".part")
         torch.save(state, part)
         part.replace(self.path)
@@ -255,6 +260,11 @@ class Run:
         part = self.args.to / "weights.part"
         part.write_bytes(write_caffemodel(mean.weights()))
         part.replace(self.args.to / "weights.caffemodel")
+
+
+def _is_matrix(name: str, parameter: Tensor) -> bool:
+    """Whether Muon takes it: weights over several channels, but not those of the maps, each of another kind."""
+    return parameter.dim() == 4 and parameter.shape[1] > 1 and name.split(".")[1] not in (OUTPUT, STAGE)
 
 
 def squared_error(maps: Tensor, batch: Batch, background: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,0 +1,86 @@
+"""Crops that are learnt from several times, together with what the teacher sees in them.
+
+Painted maps are hard to learn from: where a shoulder is hidden, nobody can say from the picture where its bump must
+be, and most of a small network's squared error is of that kind. A teacher's maps say how sure one can be. They cost
+more than a step of the network that learns, so each crop's are made once, and the crop comes back a few times, mirrored
+and disturbed anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.batches import Batch, Batches
+from training.targets import flipped
+
+CAPACITY = 12_000
+FIRST = 1024  # crops that are there before the first step
+
+
+class Replay:
+    """Makes the batch of any step from crops of this step and of many before.
+
+    Parameters
+    ----------
+    batches : Batches
+        Makes the crops.
+    teacher : callable
+        A network with the same maps as the one that learns, from input to maps.
+    trust : float
+        Share of the teacher's maps in what is learnt; the rest is painted from the keypoints. Where the labels say
+        nothing, the teacher's maps count alone.
+    fresh : int
+        New crops a step.
+    precision : torch.dtype
+        That the teacher computes in.
+    """
+
+    def __init__(
+        self, batches: Batches, teacher: Callable[[Tensor], Tensor], trust: float, fresh: int, precision: torch.dtype
+    ) -> None:
+        self.batches, self.teacher, self.trust, self.fresh, self.precision = batches, teacher, trust, fresh, precision
+        size = batches.recipe.size
+        device = batches.device
+        channels = batches.skeleton.channels
+        self.crops = torch.empty(CAPACITY, 3, size, size, dtype=torch.uint8, device=device)
+        self.maps = torch.empty(CAPACITY, channels, size // 8, size // 8, dtype=torch.float16, device=device)
+        self.made = 0
+        self.new: Batch | None = None
+
+    def fill(self, step: int) -> None:
+        """Make the first crops; a run that goes on at a step makes others than it began with."""
+        while self.made < FIRST:
+            self.add(self.batches.plain(np.random.default_rng((self.batches.seed, step, self.made)), 32))
+
+    @torch.no_grad()
+    def add(self, lessons: Batch) -> None:
+        """Ask the teacher, and keep crops and maps; the oldest ones go."""
+        crops = lessons.crops.round()
+        with torch.autocast(crops.device.type, self.precision, enabled=self.precision != torch.float32):
+            answer = self.teacher(self.batches.input(crops).contiguous(memory_format=torch.channels_last)).float()
+        painted = lessons.weight * (1 - self.trust)
+        places = torch.arange(self.made, self.made + len(crops), device=crops.device) % CAPACITY
+        self.crops[places] = crops.to(torch.uint8)
+        self.maps[places] = torch.lerp(answer, lessons.maps, painted).half()
+        self.made += len(crops)
+
+    def ask(self) -> None:
+        """Ask the teacher about the crops that the last `batch` made beside."""
+        if self.new:
+            self.add(self.new)
+
+    def batch(self, step: int, count: int) -> Batch:
+        """`count` crops to learn from; makes a few new ones too, which wait for `ask`."""
+        rng = np.random.default_rng((self.batches.seed, step))
+        self.new = self.batches.plain(rng, self.fresh)
+        places = torch.from_numpy(rng.choice(min(self.made, CAPACITY), count, replace=False))
+        crops, maps = self.crops[places].float(), self.maps[places].float()
+        half = count // 2
+        maps[:half] = flipped(maps[:half], self.batches.skeleton, self.batches.mirrored)
+        crops[:half] = crops[:half].flip(3)
+        weight = maps.new_ones(count, 1, *maps.shape[2:])
+        return self.batches.finished(Batch(crops, maps, weight), rng)
