@@ -33,7 +33,7 @@ sys.path.insert(0, str(ROOT))
 
 import posecv  # noqa: E402
 from posecv import geometry  # noqa: E402
-from posecv.estimate import NET_SIZE  # noqa: E402
+from posecv.models import NET_SIDE  # noqa: E402
 from posecv.network import Network  # noqa: E402
 
 SHARED = Path(os.environ.get("POSECV_SHARED", ROOT.parent / "shared"))
@@ -161,7 +161,7 @@ def main() -> int:
     parser.add_argument("--tune", action="store_true", help="use a part of the training set")
     parser.add_argument("--held-out", action="store_true", help="use the part that our own networks never saw")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N photographs of the evaluation set alone")
-    parser.add_argument("--net-size", default=NET_SIZE)
+    parser.add_argument("--net-size", default=f"-1x{NET_SIDE}")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a constant of the decoder")
     parser.add_argument("--step", type=float, help="geometry.SMALLEST_STEP: 0 never averages a frame that shrinks")
     options = parser.parse_args()

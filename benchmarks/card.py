@@ -24,8 +24,8 @@ sys.path.insert(0, str(ROOT))
 
 import posecv  # noqa: E402
 from benchmarks import accuracy  # noqa: E402
-from posecv.estimate import NET_SIZE  # noqa: E402
 from posecv.geometry import Fit, NetSize  # noqa: E402
+from posecv.models import NET_SIDE  # noqa: E402
 from posecv.network import Network  # noqa: E402
 
 TORSO_SHARE = 0.2  # of the torso, within which a keypoint of somebody alone and upright is right
@@ -168,7 +168,7 @@ def main() -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="light-coco", help=accuracy.MODEL)
-    parser.add_argument("--net-size", default=NET_SIZE)
+    parser.add_argument("--net-size", default=f"-1x{NET_SIDE}")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N photographs alone")
     options = parser.parse_args()
     data = accuracy.evaluation_set(options.limit)

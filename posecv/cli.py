@@ -93,7 +93,7 @@ def run_hand(argv: Sequence[str] | None = None) -> int:
     """One hand in each picture, or in a box of it."""
     parser = _picture_parser(
         "Find the 21 keypoints of one hand in each picture.",
-        net_size="-1x368, for a --box 368x368",
+        net_size="-1x192, for a --box 192x192; 368 with other networks than light_hand",
         threshold="all are written, those above 0.2 drawn",
         own_model="light_hand",
     )

@@ -26,8 +26,6 @@ Array = NDArray[np.float32]
 Frame = NDArray[np.uint8]
 Seconds = MutableMapping[str, float]
 
-NET_SIZE = "-1x368"
-HAND_SIZE = "368x368"
 HALF_PIXEL = 0.5  # OpenPose's body keypoints count from the corner of the first pixel, not from its centre
 SIZE_EXPONENT = 0.2  # of the share of the input that a person covers, where the model's person_score is "sized"
 
@@ -36,7 +34,7 @@ def estimate_people(
     network: Network,
     frame: Frame,
     *,
-    net_size: str | int | tuple[int, int] | NetSize = NET_SIZE,
+    net_size: str | int | tuple[int, int] | NetSize | None = None,
     seconds: Seconds | None = None,
     **thresholds: float | str,
 ) -> People:
@@ -49,7 +47,8 @@ def estimate_people(
     frame : (H, W, 3) uint8 array
         BGR.
     net_size
-        Size of the network's input: -1x368, 368x-1, 656x368, or 368 for the shorter side.
+        Size of the network's input: -1x368, 368x-1, 656x368, or 368 for the shorter side; by default -1 x the model's
+        `net_side`, 368 for most.
     seconds : dict
         Where to write the seconds that "network" and "decoding" took.
     **thresholds
@@ -72,7 +71,7 @@ def estimate_people(
             f"{network.model.name} has no part affinity fields to tell people apart by; "
             "use run_pose.py or estimate_person"
         )
-    fit = Fit.of_frame(_checked(frame), NetSize.parse(net_size))
+    fit = Fit.of_frame(_checked(frame), NetSize.parse(net_size or f"-1x{network.model.net_side}"))
     limits = vars(network.model.thresholds) | thresholds
 
     def decode(maps: Array) -> People:
@@ -86,7 +85,7 @@ def estimate_person(
     network: Network,
     frame: Frame,
     *,
-    net_size: str | int | tuple[int, int] | NetSize = NET_SIZE,
+    net_size: str | int | tuple[int, int] | NetSize | None = None,
     threshold: float = 0.1,
     seconds: Seconds | None = None,
 ) -> People:
@@ -99,7 +98,7 @@ def estimate_person(
     People
         One person in pixels of the frame, or nobody.
     """
-    fit = Fit.of_frame(_checked(frame), NetSize.parse(net_size))
+    fit = Fit.of_frame(_checked(frame), NetSize.parse(net_size or f"-1x{network.model.net_side}"))
     refinement = network.model.thresholds.refinement
 
     def decode(maps: Array) -> People:
@@ -131,7 +130,7 @@ def estimate_hand(
     left : bool
         Hand networks know right hands; a left one is mirrored on the way in and back on the way out.
     net_size
-        Size of the network's input; 368x368 for a box, -1x368 for a frame.
+        Size of the network's input; by default a square of the model's `net_side` for a box, -1 x that for a frame.
     seconds : dict
         Where to write the seconds that "network" and "decoding" took.
 
@@ -141,14 +140,15 @@ def estimate_hand(
         One hand with all 21 keypoints, however weak they are; nobody where all maps are empty.
     """
     height, width = _checked(frame).shape[:2]
+    side = network.model.net_side
     if box is None:
-        fit = Fit.of_frame(frame, NetSize.parse(net_size or NET_SIZE), mirrored=left)
+        fit = Fit.of_frame(frame, NetSize.parse(net_size or f"-1x{side}"), mirrored=left)
     else:
         x, y, wide, tall = box
         if min(wide, tall) <= 0 or x >= width or y >= height or x + wide <= 0 or y + tall <= 0:
             said = f"box {x:g},{y:g},{wide:g},{tall:g} (x, y, width, height)"
             raise InputError(f"{said} has no part in a picture of {width} x {height}")
-        fit = Fit.of_box(square_box(box), NetSize.parse(net_size or HAND_SIZE), mirrored=left)
+        fit = Fit.of_box(square_box(box), NetSize.parse(net_size or f"{side}x{side}"), mirrored=left)
     refinement = network.model.thresholds.refinement
 
     def decode(maps: Array) -> People:

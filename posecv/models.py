@@ -35,6 +35,7 @@ __all__ = [
     "skeleton_of_channels",
 ]
 
+NET_SIDE = 368  # OpenPose's
 PERSON_SCORES = ("openpose", "sized")
 USES = ("any", "non-commercial", "research")
 
@@ -78,6 +79,8 @@ class Model:
         The skeleton's own, where the model has none of its own.
     person_score : str
         How a person's score is computed; "openpose" is the sum of keypoints and limbs divided by P + L.
+    net_side : int
+        Height of the input where none is asked for, and its side for a hand or a face in a box.
     use, licence : str
         "any", "non-commercial" or "research", and the licence's name; "unknown" for a pair that is not known.
     prototxt, caffemodel : Path
@@ -90,6 +93,7 @@ class Model:
     preprocessing: Preprocessing = Preprocessing()
     thresholds: Thresholds = field(default_factory=Thresholds)
     person_score: str = "openpose"
+    net_side: int = NET_SIDE
     use: str = "unknown"
     licence: str = "unknown"
 
@@ -104,6 +108,7 @@ class Row:
     preprocessing: Preprocessing
     thresholds: Thresholds
     person_score: str
+    net_side: int | None
     weights: str
     file: str | None
     bytes: int | None
@@ -123,6 +128,7 @@ class Row:
             preprocessing=self.preprocessing,
             thresholds=self.thresholds,
             person_score=self.person_score,
+            net_side=self.net_side or NET_SIDE,
             use=self.use,
             licence=self.licence,
         )
@@ -408,6 +414,7 @@ COLUMNS: dict[str, Callable[[str], Any]] = {
     "peak_share": _optional(read_number),
     "refinement": _optional(_one_of(*REFINEMENTS)),
     "person_score": _one_of(*PERSON_SCORES),
+    "net_side": _optional(_count),
     "weights": _text,
     "file": _optional(_text),
     "bytes": _optional(_count),

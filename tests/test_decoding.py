@@ -19,8 +19,8 @@ from posecv.decoding.grouping import group
 from posecv.decoding.limbs import Connections, connect
 from posecv.decoding.peaks import MAX_PEAKS, Peaks, cubic_weights, find_peaks, to_cells
 from posecv.errors import InputError
-from posecv.estimate import NET_SIZE
 from posecv.geometry import Fit, NetSize
+from posecv.models import NET_SIDE
 from posecv.network import Network, load_network
 from posecv.people import People
 from posecv.skeletons import COCO, HAND, Skeleton, Thresholds
@@ -97,7 +97,7 @@ def photographs(shared: Path, light_coco: tuple[Path, Path]) -> tuple[Network, l
         pytest.skip(f"no photographs in {shared}")
     network = load_network(*light_coco, device="cpu")
     frames = [frame for path in paths if (frame := cv2.imread(str(path))) is not None]
-    fits = [Fit.of_frame(frame, NetSize.parse(NET_SIZE)) for frame in frames]
+    fits = [Fit.of_frame(frame, NetSize.parse(f"-1x{NET_SIDE}")) for frame in frames]
     preprocessing = network.model.preprocessing
     return network, [network.maps(fit.blob(frame, preprocessing)) for fit, frame in zip(fits, frames, strict=True)]
 

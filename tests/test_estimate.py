@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -214,6 +215,20 @@ def test_a_left_hand_is_the_right_hand_of_the_mirrored_picture(
     assert right.keypoints[0, :, 2].min() > 0.5
     np.testing.assert_allclose(left.keypoints[0, :, 0], 400 - right.keypoints[0, :, 0], atol=0.02)
     np.testing.assert_allclose(left.keypoints[0, :, 1:], right.keypoints[0, :, 1:], atol=0.02)
+
+
+def test_a_model_s_own_side_is_the_default_size_of_its_input(hand: Network, painted: Network) -> None:
+    frame = paint_person(black(400, 368), standing_person(HAND, 130, 90), HAND, radius=2 * RADIUS)
+    small = replace(hand, model=replace(hand.model, net_side=192))
+    for box, size in ((None, "-1x192"), ((60, 20, 300, 300), "192x192")):
+        expected = estimate_hand(hand, frame, box, net_size=size)
+        np.testing.assert_array_equal(estimate_hand(small, frame, box).keypoints, expected.keypoints)
+        assert (estimate_hand(hand, frame, box).keypoints != expected.keypoints).any()
+    frame = paint_person(black(400, 368), standing_person(COCO, 130, 44), COCO)
+    small = replace(painted, model=replace(painted.model, net_side=256))
+    for estimate in (estimate_people, estimate_person):
+        expected = estimate(painted, frame, net_size="-1x256")
+        np.testing.assert_array_equal(estimate(small, frame).keypoints, expected.keypoints)
 
 
 def test_a_box_may_stick_out_of_the_picture(hand: Network) -> None:

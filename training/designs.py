@@ -1,9 +1,10 @@
 """The shapes of our networks, written as prototxts.
 
 All of them are slimmed forms of Lightweight OpenPose (Osokin, arXiv:1811.12004): the same layers with the same names,
-of which the wide ones have fewer channels, the side branches are left out and one chain of 3x3 convolutions ends in
-all maps, where there were two. So `training.slim` can choose their channels among Lightweight OpenPose's and fit their
-weights, and training begins with a network that sees people already.
+of which the wide ones have fewer channels, the side branches are left out and one chain of 3x3 convolutions ends in all
+maps, where there were two. So `training.slim` can choose their channels among Lightweight OpenPose's and fit their
+weights, and training begins with a network that sees people already. A side branch of our own, at sixteenths, looks far
+around: without it the network sees 219 pixels, and people who are larger fall apart.
 
 Run from anywhere: `python -m training.designs` writes `models/NAME/pose.prototxt`.
 """
@@ -24,6 +25,8 @@ DILATED = "5_1"
 FEATURES = "features"
 TEACHERS_FEATURES = "conv4_3_CPM/res"  # Lightweight OpenPose's layer that it takes after
 HEAD = ("conv4_4_CPM", "conv5_1_CPM_L1", "conv5_2_CPM_L1", "conv5_3_CPM_L1")
+CONTEXT = "context/out"  # the last layer of the side branch; at 0 the branch changes nothing
+CONTEXT_BLOCKS = 3
 STAGE = "maps"  # what a network with refinement answers before it
 OUTPUT = "net_output"
 SIDE = 368  # of the input as written; OpenCV reshapes the network to each blob
@@ -43,6 +46,8 @@ class Design:
         3x3 convolutions between features and maps.
     wide : int
         Channels of the layer before the maps.
+    context : int
+        Channels of a side branch at sixteenths, which sees most of the picture and is added to the features.
     refinement : int
         Blocks that look at the maps once more.
     """
@@ -51,6 +56,7 @@ class Design:
     width: int = 192
     head: int = 4
     wide: int = 192
+    context: int = 64
     refinement: int = 0
 
     def prototxt(self, name: str) -> Message:
@@ -62,6 +68,7 @@ class Design:
         for block in DEEP:
             x = layers.separable(block, x, self.width, dilation=2 if block == DILATED else 1)
         x = layers.convolution(FEATURES, x, 128, act=False)
+        x = layers.context(x, self.context) if self.context else x
         for layer in HEAD[: self.head]:
             x = layers.convolution(layer, x, 128, 3)
         first = layers.convolution("wide", x, self.wide)
@@ -102,6 +109,19 @@ class _Layers:
         group = self.channels[bottom]
         x = self.convolution(f"conv{block}/dw", bottom, group, 3, stride=stride, group=group, dilation=dilation)
         return self.convolution(f"conv{block}/sep", x, outputs)
+
+    def context(self, bottom: str, inner: int) -> str:
+        """What lies around, at half the resolution."""
+        x = self.convolution("context", bottom, inner, 3, stride=2)
+        for number in range(1, CONTEXT_BLOCKS + 1):
+            inside = self.convolution(f"context{number}", x, inner, 3)
+            inside = self.convolution(f"context{number}/2", inside, inner, 3, act=False)
+            x = self.sum(f"context{number}/res", x, inside)
+            self.relu(x)
+        enlarged = {"num_output": [inner], "kernel_size": [4], "pad": [1], "stride": [2], "group": [inner]}
+        enlarged |= {"bias_term": [False]}
+        x = self._add("context/up", "Deconvolution", [x], inner, convolution_param=[enlarged])
+        return self.sum("around", bottom, self.convolution(CONTEXT, x, self.channels[bottom], act=False))
 
     def residual(self, name: str, bottom: str) -> str:
         """A block of Lightweight OpenPose's refinement stage."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from posecv.skeletons import FACE, Skeleton
 from training.batches import Recipe
 
-_BODY = Recipe(weights=(("coco", 3.0), ("lspet", 0.5), ("yoga5", 0.5), ("yoga8", 0.5), ("har15", 0.7)))
+_BODY = Recipe(most=1.5, weights=(("coco", 3.0), ("lspet", 0.5), ("yoga5", 0.5), ("yoga8", 0.5), ("har15", 0.7)))
 _CROP = Recipe(size=192, least=0.4, most=0.9, zoom=4, cover=0.5, shift=0.12, turn=35, most_turn=100, mosaics=0)
 
 RECIPES = {

@@ -27,7 +27,7 @@ from posecv.caffe import read_caffemodel, read_pair, write_caffemodel
 from posecv.degrade import EFFECTS
 from training.batches import Batch, Batches
 from training.data import load_shards
-from training.designs import DESIGNS, OUTPUT, STAGE
+from training.designs import CONTEXT, DESIGNS, OUTPUT, STAGE
 from training.muon import Muon
 from training.network import CaffeNet
 from training.recipes import RECIPES, mirrored
@@ -59,7 +59,7 @@ def main() -> None:
     if args.start:
         untouched = network.load_weights(_weights(args.start), strict=False)
         print(f"new layers: {', '.join(untouched)}", flush=True)
-    _quiet(network, design.refinement > 0)
+    _quiet(network, design.refinement > 0, design.skeleton.heatmaps - 1)
     network.to(device, memory_format=torch.channels_last)
 
     recipe = RECIPES[args.network]
@@ -105,12 +105,15 @@ def _weights(path: Path) -> dict[str, list[np.ndarray]]:
     return read_caffemodel((path / "pose.caffemodel" if path.is_dir() else path).read_bytes())
 
 
-def _quiet(network: CaffeNet, refined: bool) -> None:
+def _quiet(network: CaffeNet, refined: bool, background: int) -> None:
     """Let maps begin near nobody: small last weights, 1 for the background; from there training does not collapse."""
     for name in (OUTPUT, STAGE) if refined else (OUTPUT,):
         layer = network.convolutions[name]
         if not layer.bias.any():
             nn.init.normal_(layer.weight, std=0.002)
+            nn.init.ones_(layer.bias[background : background + 1])
+    if CONTEXT in network.convolutions and not network.convolutions[CONTEXT].bias.any():
+        nn.init.zeros_(network.convolutions[CONTEXT].weight)
 
 
 def _precision(wanted: str, device: torch.device, network: CaffeNet, size: int) -> torch.dtype:
