@@ -35,18 +35,13 @@ import posecv  # noqa: E402
 from posecv import geometry  # noqa: E402
 from posecv.models import NET_SIDE  # noqa: E402
 from posecv.network import Network  # noqa: E402
+from posecv.skeletons import COCO_17  # noqa: E402
+from training import HELD_OUT  # noqa: E402
 
 SHARED = Path(os.environ.get("POSECV_SHARED", ROOT.parent / "shared"))
 TUNE_EVERY = 5  # every fifth picture of the training set serves the choice of constants of others' networks
-HELD_OUT = 20  # pictures whose id this divides were kept from our own networks' training
 FIGURES = ("AP", "AP50", "AP75", "medium", "large", "AR")  # the first of COCO's summary
 MODEL = "a name of the manifest, or PROTOTXT,CAFFEMODEL"
-# COCO's 17 keypoints by their names in our skeletons.
-COCO_17 = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
-    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
-    "right_ankle",
-)  # fmt: skip
 
 Data = tuple[dict[str, Any], Iterator[tuple[int, Any]]]  # the truth, as COCO has it, and ids with pictures
 

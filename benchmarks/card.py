@@ -27,15 +27,16 @@ from benchmarks import accuracy  # noqa: E402
 from posecv.geometry import Fit, NetSize  # noqa: E402
 from posecv.models import NET_SIDE  # noqa: E402
 from posecv.network import Network  # noqa: E402
+from posecv.skeletons import COCO_17  # noqa: E402
 
 TORSO_SHARE = 0.2  # of the torso, within which a keypoint of somebody alone and upright is right
 SIMILAR = 0.5  # from this object keypoint similarity on a person is found, and a keypoint by its own term of it
 HEIGHTS = (0, 32, 64, 96, 128, 192, 256, math.inf)  # of people, in pixels of the network's input
 
 Floats = NDArray[np.float64]
-NOSE = accuracy.COCO_17.index("nose")
+NOSE = COCO_17.index("nose")
 SHOULDERS, HIPS = (
-    [accuracy.COCO_17.index(f"{side}_{part}") for side in ("left", "right")] for part in ("shoulder", "hip")
+    [COCO_17.index(f"{side}_{part}") for side in ("left", "right")] for part in ("shoulder", "hip")
 )
 
 
@@ -97,7 +98,7 @@ def matches(annotations: list[dict[str, Any]], people: posecv.People, scale: flo
     `scale` is pixels of the network's input a pixel of the picture.
     """
     rows = [row for row in annotations if row["num_keypoints"] and not row["iscrowd"]]
-    order = [people.skeleton.keypoints.index(name) for name in accuracy.COCO_17]
+    order = [people.skeleton.keypoints.index(name) for name in COCO_17]
     labels = np.array([row["keypoints"] for row in rows], np.float64).reshape(len(rows), 1, 17, 3)
     found = people.keypoints[None, :, order].astype(np.float64)  # (1, N, 17, 3)
     away = np.linalg.norm(found[..., :2] - labels[..., :2], axis=-1)  # (M, N, 17)
@@ -142,7 +143,7 @@ def by_keypoint(people: list[Match]) -> str:
     torsos = np.array([person.torsos for person in people if person.torsos is not None]).reshape(-1, 17)
     similar = np.array([person.similarity for person in people]).reshape(-1, 17)
     rows = []
-    for name, columns in [*((name, [at]) for at, name in enumerate(accuracy.COCO_17)), ("all", list(range(17)))]:
+    for name, columns in [*((name, [at]) for at, name in enumerate(COCO_17)), ("all", list(range(17)))]:
         figures: list[object] = [name.replace("_", " ")]
         for values, right in ((torsos, torsos <= TORSO_SHARE), (similar, similar >= SIMILAR)):
             labelled = ~np.isnan(values[:, columns])

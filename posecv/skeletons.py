@@ -16,6 +16,7 @@ from functools import cached_property
 __all__ = [
     "BODY_25",
     "COCO",
+    "COCO_17",
     "FACE",
     "HAND",
     "MPI",
@@ -153,6 +154,13 @@ COCO = Skeleton(
     paf_channels=(31, 39, 33, 35, 41, 43, 19, 21, 23, 25, 27, 29, 47, 49, 53, 51, 55, 37, 45),
     colors=_WHEEL,
     hidden_limbs=frozenset({17, 18}),
+)  # fmt: skip
+
+# The keypoints of COCO's own annotations and results, in their order.
+COCO_17 = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+    "right_ankle",
 )  # fmt: skip
 
 MPI = Skeleton(

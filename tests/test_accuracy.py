@@ -15,7 +15,7 @@ import posecv.estimate
 from benchmarks import accuracy
 from posecv.network import Network, load_network
 from posecv.people import People
-from posecv.skeletons import COCO, Skeleton, Thresholds
+from posecv.skeletons import COCO, COCO_17, Skeleton, Thresholds
 
 PICTURES = 30
 TOLERANCE = 0.005  # of average precision, as a keypoint may lie up to half a network pixel beside the oracle's
@@ -62,7 +62,7 @@ def test_people_in_photographs_are_found_as_precisely_as_by_the_oracle(
 def test_a_perfect_answer_has_a_precision_of_one() -> None:
     """The benchmark's own records: people who lie where the truth has them."""
     pytest.importorskip("pycocotools")
-    order = [COCO.keypoints.index(name) for name in accuracy.COCO_17]
+    order = [COCO.keypoints.index(name) for name in COCO_17]
     keypoints = np.random.default_rng(1).uniform(10, 200, (2, 18, 3)).astype(np.float32)
     keypoints[..., 2] = 0.9
     people = People(keypoints, np.array([0.9, 0.8], np.float32), COCO)

@@ -19,9 +19,9 @@ from benchmarks import accuracy, card, curve, hands
 from networks import paint_person, painted_network, standing_person
 from posecv.network import load_network
 from posecv.people import People
-from posecv.skeletons import COCO, HAND
+from posecv.skeletons import COCO, COCO_17, HAND
 
-ORDER = [COCO.keypoints.index(name) for name in accuracy.COCO_17]
+ORDER = [COCO.keypoints.index(name) for name in COCO_17]
 TORSO = 74  # of `standing_person`, from the shoulders' middle to the hips'
 
 Floats = NDArray[np.float64]

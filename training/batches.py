@@ -13,7 +13,7 @@ from torch import Tensor
 
 from posecv.degrade import EFFECTS, degrade
 from posecv.skeletons import Skeleton
-from training.data import GREY, Cropper, Picture
+from training.data import Cropper, Picture, network_input
 from training.targets import heard, paint
 
 Array = NDArray[np.float32]
@@ -101,12 +101,7 @@ class Batches:
         """Plain crops, disturbed, as the network takes them."""
         if self.effect:
             degraded(plain.crops, self.effect, rng)
-        return plain._replace(crops=self.input(disturbed(plain.crops, rng)))
-
-    @staticmethod
-    def input(crops: Tensor) -> Tensor:
-        """The network's input for crops of 0 to 255."""
-        return (crops - GREY) / 256
+        return plain._replace(crops=network_input(disturbed(plain.crops, rng)))
 
     def _simple(self, rng: np.random.Generator, count: int, size: int) -> Batch:
         indices = rng.choice(len(self.pictures), count, p=self.chances)

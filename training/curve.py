@@ -1,6 +1,8 @@
 """Draw a run's loss over crops, with matplotlib.
 
-python -m training.curve runs/light_body --to models/light_body/loss.png
+    python -m training.curve runs/light_body --to models/light_body/loss.png
+
+reads the run's `log.tsv`.
 """
 
 from __future__ import annotations

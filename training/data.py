@@ -74,6 +74,11 @@ def decoded(content: bytes) -> Frame:
     return frame.astype(np.uint8, copy=False)
 
 
+def network_input(crops: Tensor) -> Tensor:
+    """The network's input for values of 0 to 255."""
+    return (crops - GREY) / 256
+
+
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     file = tar.extractfile(member)
     if file is None:

@@ -19,9 +19,14 @@ from torch import Tensor, nn
 
 from posecv.caffe import Message, layers_of, parse_prototxt
 
-__all__ = ["CaffeNet", "parse_prototxt"]
+__all__ = ["CaffeNet", "computed_in", "parse_prototxt"]
 
 Weights = Mapping[str, Sequence[NDArray[np.float32]]]
+
+
+def computed_in(precision: torch.dtype, device: torch.device) -> torch.autocast:
+    """A block in which networks compute so; float32 leaves everything as it is."""
+    return torch.autocast(device.type, precision, enabled=precision != torch.float32)
 
 
 def bilinear(factor: int) -> Tensor:

@@ -31,6 +31,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from posecv.skeletons import COCO, COCO_17
+from training import HELD_OUT
 from training.data import decoded
 
 Array = NDArray[np.float32]
@@ -44,7 +46,7 @@ SURE_PERSON, SURE_KEYPOINT = 0.25, 0.3  # of the top-down teacher
 CERTAIN = 0.7  # a teacher's keypoint of this score makes a bump of full height
 HALF_PIXEL = 0.5  # COCO counts from the corner of the first pixel
 # COCO's 17 keypoints in OpenPose's order; -1 is the neck, the middle of the shoulders.
-FROM_COCO = (0, -1, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
+FROM_COCO = tuple(COCO_17.index(name) if name in COCO_17 else -1 for name in COCO.keypoints)
 RIGHT_SHOULDER, LEFT_SHOULDER = 2, 5
 # COCO's spread of human labels, by keypoint in OpenPose's order, the neck as a shoulder.
 SIGMAS = 2 * np.array([26, 79, 79, 72, 62, 79, 72, 62, 107, 87, 89, 107, 87, 89, 25, 25, 35, 35], np.float32) / 1000
@@ -112,7 +114,7 @@ def shared_body(data: Path, seen: Path | None) -> Iterator[tuple[Record, bytes]]
 
 def _shared_coco(folder: Path) -> Iterator[tuple[Record, bytes]]:
     truth = json.loads(gzip.decompress((folder / "person_keypoints.json.gz").read_bytes()))
-    split = {image["file_name"]: "val" if image["id"] % 20 == 0 else "train" for image in truth["images"]}
+    split = {image["file_name"]: "val" if image["id"] % HELD_OUT == 0 else "train" for image in truth["images"]}
     yield from _joined(folder, coco_people(truth), split, "coco")
 
 

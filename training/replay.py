@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from training.batches import Batch, Batches
+from training.data import network_input
+from training.network import computed_in
 from training.targets import flipped
 
 CAPACITY = 12_000
@@ -60,8 +62,8 @@ class Replay:
     def add(self, lessons: Batch) -> None:
         """Ask the teacher, and keep crops and maps; the oldest ones go."""
         crops = lessons.crops.round()
-        with torch.autocast(crops.device.type, self.precision, enabled=self.precision != torch.float32):
-            answer = self.teacher(self.batches.input(crops).contiguous(memory_format=torch.channels_last)).float()
+        with computed_in(self.precision, crops.device):
+            answer = self.teacher(network_input(crops).contiguous(memory_format=torch.channels_last)).float()
         painted = lessons.weight * (1 - self.trust)
         places = torch.arange(self.made, self.made + len(crops), device=crops.device) % CAPACITY
         self.crops[places] = crops.to(torch.uint8)

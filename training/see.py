@@ -22,12 +22,10 @@ from posecv import decode_people
 from posecv.caffe import read_pair
 from posecv.models import model_of_pair
 from posecv.skeletons import COCO
-from training.data import decoded
+from training.data import GREY, decoded, network_input
 from training.network import CaffeNet
 from training.pack import members
-
-STRIDE = 8
-GREY = 128
+from training.targets import STRIDE
 
 
 def main() -> None:
@@ -46,7 +44,7 @@ def main() -> None:
             picture = decoded(content)
             bottom, right = (-side % 16 for side in picture.shape[:2])
             picture = cv2.copyMakeBorder(picture, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=(GREY,) * 3)
-            blob = torch.from_numpy((picture.transpose(2, 0, 1)[None].astype(np.float32) - GREY) / 256)
+            blob = network_input(torch.from_numpy(picture.transpose(2, 0, 1)[None].astype(np.float32)))
             with torch.inference_mode(), torch.autocast(args.device, torch.bfloat16):
                 maps = network(blob.to(args.device, memory_format=torch.channels_last))[0].float().cpu().numpy()
             people = decode_people(maps, COCO, **thresholds)

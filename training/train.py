@@ -29,7 +29,7 @@ from training.batches import Batch, Batches
 from training.data import load_shards
 from training.designs import CONTEXT, DESIGNS, OUTPUT, STAGE
 from training.muon import Muon
-from training.network import CaffeNet
+from training.network import CaffeNet, computed_in
 from training.recipes import RECIPES, mirrored
 from training.replay import Replay
 
@@ -130,7 +130,7 @@ def _precision(wanted: str, device: torch.device, network: CaffeNet, size: int) 
     for precision in (torch.float32, torch.bfloat16):
         for _ in range(2):
             begin = time.perf_counter()
-            with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+            with computed_in(precision, device):
                 network(crops).float().sum().backward()
             seconds[precision] = time.perf_counter() - begin
     network.zero_grad()
@@ -218,7 +218,7 @@ class Run:
                 group["lr"] = max(rate, args.rate / 100)
         crops = batch.crops.contiguous(memory_format=torch.channels_last)
         inner = [STAGE] if STAGE in self.network.channels else []
-        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+        with computed_in(self.precision, self.device):
             tops = self.network.tops(crops, ["", *inner])
         loss, plain, nobody = squared_error(tops[""].float(), batch, self.background)
         for name in inner:
@@ -245,7 +245,7 @@ class Run:
         total = nobody = 0.0
         for step in range(count):
             batch = held_out.batch(step, 64)
-            with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            with computed_in(self.precision, self.device):
                 maps = self.network(batch.crops.contiguous(memory_format=torch.channels_last))
             _, a, b = squared_error(maps.float(), batch, self.background)
             total, nobody = total + float(a), nobody + float(b)
