@@ -1,6 +1,7 @@
 """The command lines of the four scripts: options that are spelt the same everywhere, errors in one line, exit codes.
 
-Exit codes: 0 all done, 1 some inputs failed and the others are done, 2 nothing could be done as asked, 130 Ctrl-C.
+Exit codes: 0 all done, 1 some inputs failed and the others are done, 2 nothing could be done as asked, 130 Ctrl-C,
+143 SIGTERM.
 What takes long to import is imported when it is needed, so that help and mistakes are answered at once.
 """
 
@@ -10,13 +11,16 @@ import argparse
 import difflib
 import functools
 import re
+import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from posecv import models, opencv
 from posecv.errors import ModelError, PoseError, UsageError
+from posecv.terminal import say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from posecv.outputs.window import Window
     from posecv.people import People
     from posecv.pipeline import Job
+    from posecv.sources import Source
 
     Frame = NDArray[np.uint8]
     Estimate = Callable[[Frame, dict[str, float]], People]
@@ -49,6 +54,15 @@ ALIASES = {
     "--image": "--input",
     "--image-file": "--input",
     "--image-dir": "--input",
+    "--video": "--input",
+    "--video-file": "--input",
+    "--frame-first": "--first",
+    "--frame-last": "--last",
+    "--frame-step": "--step",
+    "--frame-flip": "--flip",
+    "--frame-rotate": "--rotate",
+    "--write-video": "--output",
+    "--write-coco-json": "--coco-json",
     "--write-images": "--output",
     "--write-json": "--json",
     "--write-keypoint-json": "--json",
@@ -60,9 +74,6 @@ ALIASES = {
     "--no-display": "--no-show",
 }
 ELSEWHERE = {
-    "--video": "films are not read yet",
-    "--video-file": "films are not read yet",
-    "--write-video": "films are not written yet",
     "--camera": "webcam_pose.py shows a camera: -i N",
     "--resize": "it would stretch the picture; --net-size WxH keeps its aspect ratio",
     "--hand": "run_hand.py finds hands",
@@ -136,14 +147,28 @@ def _picture_parser(
     """The options of the scripts that read pictures; the defaults are told in words."""
     parser = _Parser(description=description, allow_abbrev=False)
     parser.add_argument(
-        "-i", "--input", nargs="+", action="extend", metavar="PICTURE", help="pictures, folders or quoted patterns"
+        "-i", "--input", nargs="+", action="extend", metavar="FILE", help="pictures, films, folders or quoted patterns"
     )
     parser.add_argument(
-        "-o", "--output", metavar="PATH", help="drawn pictures: a file such as out.png, or a folder for NAME_pose.png"
+        "-o",
+        "--output",
+        metavar="PATH",
+        help="what is drawn: a picture such as out.png, a film such as out.avi, or a folder for NAME_pose.png",
     )
     parser.add_argument(
-        "--json", metavar="PATH", help="OpenPose's JSON: a .json file, or a folder for NAME_keypoints.json"
+        "--json",
+        metavar="PATH",
+        help="OpenPose's JSON: a folder for NAME_keypoints.json, a .json file, or a .jsonl file with a line a frame",
     )
+    parser.add_argument("--csv", metavar="FILE", help="a table with a row a person and frame")
+    parser.add_argument("--coco-json", metavar="FILE", help="COCO's result format, 17 keypoints, for evaluation")
+    parser.add_argument("--codec", metavar="NAME", help="of a film: h264 (takes PyAV), mjpg, mp4v, vp8, vp9, ...")
+    frames = parser.add_argument_group("frames of films, counted from 0")
+    frames.add_argument("--first", type=int, default=0, metavar="N", help="begin with this one")
+    frames.add_argument("--last", type=int, default=-1, metavar="N", help="end with this one (default: the last)")
+    frames.add_argument("--step", type=int, default=1, metavar="N", help="take every Nth")
+    frames.add_argument("--rotate", type=int, default=0, metavar="DEGREES", help="90, 180 or 270, clockwise")
+    frames.add_argument("--flip", action="store_true", help="mirror pictures and frames, after --rotate")
     no_show = "no window: save NAME_pose.png in this folder if there is no -o or --json"
     _add_shared(parser, no_show=no_show, net_size=net_size, threshold=threshold, own_model=own_model)
     return parser
@@ -292,13 +317,37 @@ def _guarded(parser: _Parser, argv: Sequence[str] | None, work: Callable[[argpar
         if options.version:
             print(_versions())
             return 0
-        return work(options)
+        with _ended_in_order():
+            return work(options)
     except PoseError as error:
         hint = " (--help lists the options)" if isinstance(error, UsageError) else ""
         print(" ".join(f"{parser.prog}: {error}{hint}".split()), file=sys.stderr)
         return error.exit_code
+    except _Terminated:
+        return 128 + signal.SIGTERM
     except KeyboardInterrupt:
         return 130
+
+
+class _Terminated(KeyboardInterrupt):
+    """Somebody asked the program to end, as systems do before they turn off."""
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let SIGTERM end the work as Ctrl-C does: what was begun is finished."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(_number: int, _frame: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _versions() -> str:
@@ -317,16 +366,19 @@ def _pictures(options: argparse.Namespace, method: Method) -> int:
     """Read, estimate and write all pictures that the options name."""
     opencv.require_opencv()
     from posecv import pipeline
-    from posecv.sources.pictures import find_pictures
+    from posecv.sources.find import find_sources
+    from posecv.sources.selection import Selection
 
     if not options.input or not all(options.input):
-        raise UsageError("no input: name pictures, a folder or a quoted pattern with -i")
+        raise UsageError("no input: name pictures, films, a folder or a quoted pattern with -i")
+    last = None if options.last == -1 else options.last  # OpenPose's way to say: all
+    selection = Selection(options.first, last, options.step, options.flip, options.rotate)
     _check_network(options)
     no_window = None
-    if options.output is None and options.json is None:
+    if all(where is None for where in (options.output, options.json, options.csv, options.coco_json)):
         no_window = "--no-show" if options.no_show else opencv.why_no_window()
         options.output = "." if no_window else None
-    jobs = _jobs(options, find_pictures(options.input))
+    jobs = _jobs(options, find_sources(options.input, selection))
 
     @functools.cache
     def estimate() -> Estimate:  # loaded for the first picture that can be read
@@ -372,9 +424,9 @@ def _network(options: argparse.Namespace) -> Network:
     preprocessing = {name: getattr(options, name) for name in ("scale", "mean", "swap_rb")}
     network = load_network(*pair, skeleton=options.skeleton, device=options.device, **preprocessing)
     if network.model.use in ("non-commercial", "research"):
-        print(f"{network.model.name}: {network.model.use} use only ({network.model.licence})", file=sys.stderr)
+        say(f"{network.model.name}: {network.model.use} use only ({network.model.licence})")
     if options.verbose:
-        print(f"network {network.model.name} ({network.skeleton.name}) runs on {network.device}", file=sys.stderr)
+        say(f"network {network.model.name} ({network.skeleton.name}) runs on {network.device}")
     return network
 
 
@@ -409,29 +461,18 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     return {} if options.net_size is None else {"net_size": options.net_size}
 
 
-def _jobs(options: argparse.Namespace, sources: Sequence[Path]) -> list[Job]:
-    """What is to be made of each picture. Its files can be written, and none of them is an input."""
-    from posecv.outputs import openpose_json, pictures
-    from posecv.outputs.files import plan_files, prepare_files
+def _jobs(options: argparse.Namespace, sources: Sequence[Source]) -> list[Job]:
+    """What is to be made of each source. Its files can be written, and none of them is an input."""
+    from posecv.outputs.files import prepare_files
+    from posecv.outputs.plan import plan_outputs
     from posecv.pipeline import Job
 
-    if options.output is None and options.json is None:
+    plans = plan_outputs(options, sources, _style(options))
+    if not plans:
         window = _window(options, "posecv: any key for the next picture, q to end")
         return [Job(source, (window,)) for source in sources]
-    outputs: list[list[pictures.DrawnPicture | openpose_json.OpenPoseJson]] = [[] for _ in sources]
-    if options.output is not None:
-        files = plan_files(sources, options.output, pictures.KIND)
-        for made, path in zip(outputs, files, strict=True):
-            made.append(pictures.DrawnPicture(path, **_style(options)))
-    if options.json is not None:
-        files = plan_files(sources, options.json, openpose_json.KIND)
-        for made, path in zip(outputs, files, strict=True):
-            made.append(openpose_json.OpenPoseJson(path, left=getattr(options, "left", False)))
-    prepare_files([output.path for made in outputs for output in made], sources)
-    return [
-        Job(source, tuple(made), tuple(output.path for output in made))
-        for source, made in zip(sources, outputs, strict=True)
-    ]
+    prepare_files([file for plan in plans for file in plan.files], [source.path for source in sources])
+    return [Job(source, plan.outputs, plan.told) for source, plan in zip(sources, plans, strict=True)]
 
 
 def _style(options: argparse.Namespace) -> dict[str, float]:

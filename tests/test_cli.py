@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from networks import own_models, painted_network, write_manifest
 from posecv import cli, drawing, live, models, opencv, pipeline
 from posecv.errors import InputError, OutputError, UsageError
+from posecv.outputs import Output
 from posecv.outputs.window import Window, WindowClosed
 from posecv.people import People
 from posecv.skeletons import COCO, HAND, MPI
-from posecv.sources import cameras
+from posecv.sources import Still, cameras
+from posecv.sources.pictures import Picture
+from posecv.sources.selection import Selection
 
 Frame = NDArray[np.uint8]
 Main = Callable[[list[str]], int]
@@ -75,6 +78,10 @@ def test_width_and_height_say_the_net_size() -> None:
         ("--image_file a.jpg", "-i a.jpg"),
         ("--imgpath a.jpg b.jpg", "-i a.jpg b.jpg"),
         ("--image=a.jpg", "--input a.jpg"),
+        ("--video a.mp4 --write_video b.avi", "-i a.mp4 -o b.avi"),
+        ("--frame_first 2 --frame_last 9 --frame_step 3", "--first 2 --last 9 --step 3"),
+        ("--frame_flip --frame_rotate 90", "--flip --rotate 90"),
+        ("--write_coco_json c.json", "--coco-json c.json"),
         ("--image_dir d --write_images o --write_json j --display 0", "-i d -o o --json j --no-show"),
         ("--image-dir d --write-images o --no_display", "-i d -o o --no-show"),
         ("--thr 0.2 --dataset MPI", "--threshold 0.2 --skeleton MPI"),
@@ -130,7 +137,6 @@ def test_the_version_names_what_it_stands_on(capsys: pytest.CaptureFixture[str])
         ("--treshold 1", "--threshold"),
         ("--netsize 368", "--net-size"),
         ("--write-jsno x", "--write-json"),
-        ("--video a.mp4", "films are not read yet"),
         ("--camera 0", "webcam_pose.py"),
         ("--image_dir d --write_images o --hand --face", "run_hand.py"),
         ("-i a.jpg --face", "faces are not found along with bodies"),
@@ -286,13 +292,17 @@ class Sink:
     def __init__(self, error: BaseException | None = None) -> None:
         self.error, self.frames, self.closed = error, list[Frame](), False
 
-    def write(self, frame: Frame, people: People) -> None:
+    def write(self, still: Still, people: People) -> None:
         if self.error:
             raise self.error
-        self.frames.append(frame)
+        self.frames.append(still.frame)
 
     def close(self) -> None:
         self.closed = True
+
+
+def job(path: Path, *outputs: Output, files: tuple[Path, ...] = ()) -> pipeline.Job:
+    return pipeline.Job(Picture(path, Selection()), outputs, files)
 
 
 def nobody(_frame: Frame, seconds: dict[str, float]) -> People:
@@ -319,13 +329,13 @@ def picture(tmp_path: Path) -> Path:
 )
 def test_the_exit_code_says_how_much_was_done(picture: Path, inputs: str, error: BaseException, code: int) -> None:
     sink = Sink(error)
-    jobs = [pipeline.Job(picture if word == "good" else picture / "none", (sink,)) for word in inputs.split()]
+    jobs = [job(picture if word == "good" else picture / "none", sink) for word in inputs.split()]
     assert pipeline.run(jobs, nobody) == code
     assert sink.closed
 
 
 def test_a_line_a_picture_tells_what_was_found_and_the_times(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pipeline.run([pipeline.Job(picture, (), (Path("out/a_pose.png"),))], nobody)
+    pipeline.run([job(picture, files=(Path("out/a_pose.png"),))], nobody)
     assert only_line(capsys) == f"{picture}: nobody (network 250.0 ms, decoding 1.5 ms) -> out/a_pose.png"
 
 
@@ -333,7 +343,7 @@ def test_a_line_about_a_failure_names_the_picture(picture: Path, capsys: pytest.
     def outside(_frame: Frame, _seconds: dict[str, float]) -> People:
         raise InputError("the box lies\noutside")
 
-    pipeline.run([pipeline.Job(picture, ())], outside)
+    pipeline.run([job(picture)], outside)
     assert only_line(capsys) == f"{picture}: the box lies outside"
 
 
@@ -342,21 +352,21 @@ def test_too_little_memory_is_said_in_words(picture: Path, capsys: pytest.Captur
         cv2.resize(frame, (1 << 24, 1 << 24))
         raise AssertionError("somebody has 700 TB of memory")
 
-    assert pipeline.run([pipeline.Job(picture, ())], huge) == 2
+    assert pipeline.run([job(picture)], huge) == 2
     assert only_line(capsys) == f"{picture}: there is not enough memory for it"
 
 
 def test_a_picture_in_a_window_is_told_about_while_it_is_shown(
     picture: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pipeline.run([pipeline.Job(picture, (Sink(WindowClosed()),))], nobody)
+    pipeline.run([job(picture, Sink(WindowClosed()))], nobody)
     assert only_line(capsys).startswith(f"{picture}: nobody")
 
 
 def test_ctrl_c_says_what_is_done_and_closes_the_outputs(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good, stopped = Sink(), Sink(KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        pipeline.run([pipeline.Job(picture, (good,)), pipeline.Job(picture, (stopped,))], nobody)
+        pipeline.run([job(picture, good), job(picture, stopped)], nobody)
     assert "stopped: 1 of 2 pictures done" in capsys.readouterr().err
     assert good.closed
     assert stopped.closed
@@ -364,7 +374,7 @@ def test_ctrl_c_says_what_is_done_and_closes_the_outputs(picture: Path, capsys: 
 
 def test_closing_the_window_ends_a_run_and_is_no_failure(picture: Path) -> None:
     later = Sink()
-    jobs = [pipeline.Job(picture, (Sink(WindowClosed()),)), pipeline.Job(picture, (later,))]
+    jobs = [job(picture, Sink(WindowClosed())), job(picture, later)]
     assert pipeline.run(jobs, nobody) == 0
     assert later.frames == []
 
@@ -374,7 +384,7 @@ def test_several_pictures_on_a_terminal_have_a_progress_bar(
 ) -> None:
     pytest.importorskip("tqdm")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    assert pipeline.run([pipeline.Job(picture, ())] * 3, nobody, bar=True) == 0
+    assert pipeline.run([job(picture)] * 3, nobody, bar=True) == 0
     text = capsys.readouterr().err
     assert "0/3" in text
     assert text.count(f"{picture}: nobody") == 3
@@ -390,7 +400,7 @@ def test_what_is_said_about_the_network_stands_above_the_progress_bar(
         return nobody(frame, seconds)
 
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    pipeline.run([pipeline.Job(picture, ())] * 2, loading, bar=True)
+    pipeline.run([job(picture)] * 2, loading, bar=True)
     assert capsys.readouterr().err.startswith("research use only\n")
 
 
@@ -399,7 +409,7 @@ def test_without_tqdm_there_are_plain_lines(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setitem(sys.modules, "tqdm", None)
-    assert pipeline.run([pipeline.Job(picture, ())] * 3, nobody, bar=True) == 0
+    assert pipeline.run([job(picture)] * 3, nobody, bar=True) == 0
     assert capsys.readouterr().err.count("\n") == 3
 
 

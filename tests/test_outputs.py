@@ -22,6 +22,7 @@ from posecv.outputs.pictures import DrawnPicture
 from posecv.outputs.window import Window, WindowClosed
 from posecv.people import People
 from posecv.skeletons import BODY_25, COCO, FACE, HAND, SKELETONS, Skeleton
+from posecv.sources import Still
 from posecv.sources.pictures import read_picture
 
 Frame = NDArray[np.uint8]
@@ -263,7 +264,7 @@ def test_a_keypoint_that_is_no_number_is_a_missing_one(value: float) -> None:
 
 def test_the_file_of_a_record_has_no_newline_at_its_end(tmp_path: Path) -> None:
     path = tmp_path / "a_keypoints.json"
-    OpenPoseJson(path).write(black(), someone())
+    OpenPoseJson(path).write(Still(black(), Path("a.jpg")), someone())
     assert path.read_text() == format_record(someone())
     assert path.read_bytes().endswith(b"]}]}")
 
@@ -273,7 +274,7 @@ def test_the_file_of_a_record_has_no_newline_at_its_end(tmp_path: Path) -> None:
 
 def test_a_drawn_picture_is_what_draw_people_draws_and_the_frame_stays(tmp_path: Path) -> None:
     frame, path = black(), tmp_path / "a_pose.png"
-    DrawnPicture(path, alpha=0.3).write(frame, someone())
+    DrawnPicture(path, alpha=0.3).write(Still(frame, Path("a.jpg")), someone())
     assert not frame.any()
     np.testing.assert_array_equal(read_picture(path), drawing.draw_people(black(), someone(), alpha=0.3))
 
@@ -284,29 +285,29 @@ def test_weak_keypoints_of_hands_and_faces_are_not_drawn(
 ) -> None:
     path = tmp_path / "a.png"
     for score, seen in ((drawn_above, False), (drawn_above + 0.01, True)):
-        DrawnPicture(path).write(black(300), someone(skeleton, score))
+        DrawnPicture(path).write(Still(black(300), Path("a.jpg")), someone(skeleton, score))
         assert read_picture(path).any() == seen
-    DrawnPicture(path, threshold=0.001).write(black(300), someone(skeleton, 0.01))
+    DrawnPicture(path, threshold=0.001).write(Still(black(300), Path("a.jpg")), someone(skeleton, 0.01))
     assert read_picture(path).any()
 
 
 @pytest.mark.parametrize("suffix", sorted(pictures.KIND.suffixes))
 def test_each_suffix_that_is_offered_can_be_written(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
-    DrawnPicture(path).write(black(), someone())
+    DrawnPicture(path).write(Still(black(), Path("a.jpg")), someone())
     assert read_picture(path).shape == (100, 120, 3)
 
 
 def test_a_picture_that_a_format_cannot_hold_says_so(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"OpenCV cannot write 17000 x 1 pixels as \.webp"):
-        DrawnPicture(tmp_path / "a.webp").write(black(17000, 1), People.empty(COCO))
+        DrawnPicture(tmp_path / "a.webp").write(Still(black(17000, 1), Path("a.jpg")), People.empty(COCO))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_every_skeleton_has_a_record_and_a_picture(tmp_path: Path) -> None:
     for name, skeleton in SKELETONS.items():
-        DrawnPicture(tmp_path / f"{name}.png").write(black(400), someone(skeleton))
-        OpenPoseJson(tmp_path / f"{name}.json").write(black(), someone(skeleton))
+        DrawnPicture(tmp_path / f"{name}.png").write(Still(black(400), Path("a.jpg")), someone(skeleton))
+        OpenPoseJson(tmp_path / f"{name}.json").write(Still(black(), Path("a.jpg")), someone(skeleton))
     assert len(list(tmp_path.iterdir())) == 2 * len(SKELETONS)
 
 
@@ -327,7 +328,7 @@ class Screen:
 def test_a_window_shows_the_drawn_picture_until_a_key_is_pressed(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Screen(monkeypatch, [-1, -1, ord(" ")])
     window = Window("posecv")
-    window.write(black(), someone())
+    window.write(Still(black(), Path("a.jpg")), someone())
     window.close()
     np.testing.assert_array_equal(screen.shown[0], drawing.draw_people(black(), someone()))
     assert not screen.open
@@ -337,14 +338,14 @@ def test_a_window_shows_the_drawn_picture_until_a_key_is_pressed(monkeypatch: py
 def test_q_and_escape_end_a_window(monkeypatch: pytest.MonkeyPatch, key: int) -> None:
     Screen(monkeypatch, [-1, key])
     with pytest.raises(WindowClosed):
-        Window("posecv").write(black(), someone())
+        Window("posecv").write(Still(black(), Path("a.jpg")), someone())
 
 
 @pytest.mark.parametrize("visible", [0.0, -1.0])
 def test_a_window_that_was_closed_ends(monkeypatch: pytest.MonkeyPatch, visible: float) -> None:
     Screen(monkeypatch, [], visible)
     with pytest.raises(WindowClosed):
-        Window("posecv").write(black(), someone())
+        Window("posecv").write(Still(black(), Path("a.jpg")), someone())
 
 
 def test_a_window_whose_closing_makes_opencv_raise_ends_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,7 +355,7 @@ def test_a_window_whose_closing_makes_opencv_raise_ends_too(monkeypatch: pytest.
     Screen(monkeypatch, [])
     monkeypatch.setattr(cv2, "getWindowProperty", no_receiver)
     with pytest.raises(WindowClosed):
-        Window("posecv").write(black(), someone())
+        Window("posecv").write(Still(black(), Path("a.jpg")), someone())
 
 
 def test_a_large_picture_is_shown_reduced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from posecv.errors import InputError
 from posecv.sources import cameras
-from posecv.sources.pictures import find_pictures, quiet_stderr, read_picture
+from posecv.sources.pictures import find_files, read_picture
+from posecv.terminal import quiet_stderr
 
 Frame = NDArray[np.uint8]
 
@@ -65,28 +66,29 @@ def palette_png(indices: NDArray[np.uint8], palette_rgb: bytes) -> bytes:
 # --- which files ----------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_stands_for_its_pictures_in_natural_order(tmp_path: Path) -> None:
-    for name in ("img10.png", "img2.JPG", "img1.webp", "notes.txt", ".hidden.png", "film.mp4"):
+def test_a_folder_stands_for_its_pictures_and_films_in_natural_order(tmp_path: Path) -> None:
+    for name in ("img10.png", "img2.JPG", "img1.webp", "notes.txt", ".hidden.png", "film.mp4", "film.part.mp4"):
         file(tmp_path, name, b"")
     (tmp_path / "deeper.png").mkdir()
-    assert [path.name for path in find_pictures([str(tmp_path)])] == ["img1.webp", "img2.JPG", "img10.png"]
+    found = [path.name for path in find_files([str(tmp_path)])]
+    assert found == ["film.mp4", "img1.webp", "img2.JPG", "img10.png"]
 
 
 def test_a_pattern_stands_for_the_pictures_that_match_it(tmp_path: Path) -> None:
     for name in ("b12.png", "b3.png", "a1.png", "b.txt"):
         file(tmp_path, name, b"")
-    assert [path.name for path in find_pictures([str(tmp_path / "b*")])] == ["b3.png", "b12.png"]
+    assert [path.name for path in find_files([str(tmp_path / "b*")])] == ["b3.png", "b12.png"]
 
 
 def test_files_keep_their_order_and_come_once(tmp_path: Path) -> None:
     second, first = file(tmp_path, "2.png", b""), file(tmp_path, "1.png", b"")
-    assert find_pictures([str(second), str(tmp_path), str(second)]) == [second, first]
+    assert find_files([str(second), str(tmp_path), str(second)]) == [second, first]
 
 
 def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> None:
     odd = file(tmp_path, "[1].png", b"")
     file(tmp_path, "1.png", b"")
-    assert find_pictures([str(odd)]) == [odd]
+    assert find_files([str(odd)]) == [odd]
 
 
 @pytest.mark.parametrize(
@@ -95,13 +97,13 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> 
         ("none.png", "no such file"),
         ("n" * 300, "name too long"),
         ("none*.png", "no file matches"),
-        ("", "no pictures in this folder"),
+        ("", "no pictures or films in this folder"),
         ("7", "webcam"),
     ],
 )
 def test_what_stands_for_nothing_says_so_when_it_is_read(tmp_path: Path, name: str, words: str) -> None:
     given = str(tmp_path / name)
-    (path,) = find_pictures([given if name != "7" else name])
+    (path,) = find_files([given if name != "7" else name])
     with pytest.raises(InputError, match=words):
         read_picture(path)
 
@@ -217,11 +219,6 @@ def test_no_mutated_jpeg_hangs_or_crashes_the_reader(tmp_path: Path) -> None:
 def test_what_is_no_picture_is_called_what_it_is(tmp_path: Path, content: bytes, words: str) -> None:
     with pytest.raises(InputError, match=words):
         read_picture(file(tmp_path, "a.jpg", content))
-
-
-def test_a_film_is_not_read_yet(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="films are not read yet"):
-        read_picture(file(tmp_path, "a.mp4", b"film"))
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")

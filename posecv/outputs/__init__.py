@@ -1,24 +1,20 @@
-"""Where results go: one file a format; every output speaks `write(frame, people)` and `close()`."""
+"""Where results go: one file a format; every output speaks `write(still, people)` and `close()`."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from posecv.people import People
+from posecv.sources import Still
 
 __all__ = ["Output"]
-
-Frame = NDArray[np.uint8]
 
 
 class Output(Protocol):
     """What a pipeline asks of an output."""
 
-    def write(self, frame: Frame, people: People) -> None:
-        """Take the people of a (H, W, 3) uint8 BGR frame; OutputError where they cannot be kept."""
+    def write(self, still: Still, people: People) -> None:
+        """Take a still and its people; OutputError where they cannot be kept."""
 
     def close(self) -> None:
         """Finish what was begun."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from posecv.outputs.files import Kind, write_whole
 from posecv.people import Array, People
+from posecv.sources import Still
 
 __all__ = ["KIND", "OpenPoseJson", "format_record"]
 
@@ -57,14 +57,33 @@ def _number(value: float) -> str:
 
 @dataclass(frozen=True)
 class OpenPoseJson:
-    """Writes the record of one frame into a file."""
+    """Writes a record a still, each into a file of its own.
+
+    Attributes
+    ----------
+    path : Path
+        The file of a picture's record; a film's have their frames' numbers before `_keypoints`, as OpenPose has it.
+    left : bool
+        Hands are left ones.
+    """
 
     path: Path
     left: bool = False
 
-    def write(self, frame: NDArray[np.uint8], people: People) -> None:
+    def file(self, still: Still) -> Path:
+        """Where a still's record goes.
+
+        >>> frame = np.zeros((1, 1, 3), np.uint8)
+        >>> OpenPoseJson(Path("out/clip_keypoints.json")).file(Still(frame, Path("clip.mp4"), 42)).name
+        'clip_000000000042_keypoints.json'
+        """
+        if still.number is None:
+            return self.path
+        return self.path.with_name(f"{self.path.name.removesuffix(KIND.ending)}_{still.number:012d}{KIND.ending}")
+
+    def write(self, still: Still, people: People) -> None:
         """Write the file; OutputError where that fails."""
-        write_whole(self.path, format_record(people, left=self.left).encode())
+        write_whole(self.file(still), format_record(people, left=self.left).encode())
 
     def close(self) -> None:
         """Nothing is left to do: the file is whole."""

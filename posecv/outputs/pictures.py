@@ -13,6 +13,7 @@ from posecv.drawing import ALPHA, draw_people
 from posecv.errors import OutputError
 from posecv.outputs.files import Kind, write_whole
 from posecv.people import People
+from posecv.sources import Still
 
 __all__ = ["KIND", "DrawnPicture", "drawn_copy"]
 
@@ -52,9 +53,10 @@ class DrawnPicture:
     threshold: float | None = None
     alpha: float = ALPHA
 
-    def write(self, frame: Frame, people: People) -> None:
+    def write(self, still: Still, people: People) -> None:
         """Write the file; OutputError where that fails."""
-        write_whole(self.path, self._encode(drawn_copy(frame, people, threshold=self.threshold, alpha=self.alpha)))
+        drawn = drawn_copy(still.frame, people, threshold=self.threshold, alpha=self.alpha)
+        write_whole(self.path, self._encode(drawn))
 
     def _encode(self, drawn: Frame) -> bytes:
         suffix = self.path.suffix.lower()

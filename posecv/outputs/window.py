@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from posecv.drawing import ALPHA
 from posecv.outputs.pictures import drawn_copy
 from posecv.people import People
+from posecv.sources import Still
 
 __all__ = ["Window", "WindowClosed"]
 
@@ -43,9 +44,15 @@ class Window:
     threshold: float | None = None
     alpha: float = ALPHA
 
-    def write(self, frame: Frame, people: People) -> None:
-        """Draw the people on a copy of the frame and show it until a key is pressed; WindowClosed at the end."""
-        self.show(drawn_copy(frame, people, threshold=self.threshold, alpha=self.alpha))
+    def write(self, still: Still, people: People) -> None:
+        """Draw the people on a copy of the frame and show it: a picture until a key is pressed, a film's frame briefly.
+
+        WindowClosed at the end.
+        """
+        self.show(drawn_copy(still.frame, people, threshold=self.threshold, alpha=self.alpha))
+        if still.number is not None:
+            self.pressed(1)
+            return
         while not self.pressed(MILLISECONDS):
             pass
 

@@ -1,1 +1,58 @@
-"""Where frames come from."""
+"""Where frames come from: every source yields stills, each a frame with its place and time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Source", "Still"]
+
+Frame = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Still:
+    """One frame of a source.
+
+    Attributes
+    ----------
+    frame : (H, W, 3) uint8 array
+        Blue, green, red.
+    source : Path
+        The picture or film.
+    number : int or None
+        Place in the film, the first frame being 0, whether or not the frames before it are wanted; None for a picture.
+    time : float
+        Seconds since the film's beginning.
+    rate : float
+        Wanted frames a second, 0 where nobody knows.
+    """
+
+    frame: Frame
+    source: Path
+    number: int | None = None
+    time: float = 0.0
+    rate: float = 0.0
+
+
+class Source(Protocol):
+    """What a pipeline asks of a source."""
+
+    @property
+    def path(self) -> Path:
+        """How it is called."""
+
+    @property
+    def live(self) -> bool:
+        """Whether frames come whether or not somebody takes them; old ones are left out then."""
+
+    def expected(self) -> int | None:
+        """About how many stills there will be; None where nobody knows."""
+
+    def stills(self) -> Iterator[Still]:
+        """The stills in order; InputError where there are none, or no more than a part."""

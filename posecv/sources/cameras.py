@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posecv.errors import InputError
-from posecv.sources.pictures import quiet_stderr
+from posecv.terminal import quiet_stderr
 
 __all__ = ["open_camera"]
 

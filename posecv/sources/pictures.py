@@ -6,20 +6,27 @@ import contextlib
 import glob
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from posecv.errors import InputError, reason
+from posecv.sources import Still
+from posecv.terminal import quiet_stderr
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from posecv.sources.selection import Selection
+
     Frame = NDArray[np.uint8]
 
-__all__ = ["FILM_SUFFIXES", "PICTURE_SUFFIXES", "find_pictures", "natural_order", "quiet_stderr", "read_picture"]
+__all__ = [
+    "FILM_SUFFIXES", "PICTURE_SUFFIXES", "Picture", "check_file", "find_files", "is_film", "natural_order",
+    "read_picture",
+]  # fmt: skip
 
 # What a folder's pictures are recognised by; a file that is named on its own may be called anything.
 PICTURE_SUFFIXES = frozenset({
@@ -36,12 +43,13 @@ _SIGNATURES = re.compile(
     rb"\x59\xa6\x6a\x95|....ftypavif",
     re.DOTALL,
 )
+_FILM = re.compile(rb"....ftyp(?!avif|hei|mif1|msf1)|\x1a\x45\xdf\xa3|RIFF....AVI ", re.DOTALL)
 _NOT_PICTURES = (
     (rb"version https://git-lfs", "a Git LFS pointer, not the picture itself: run `git lfs pull`"),
     (rb"\s*<(?:!doctype|html|\?xml|svg)", "a web page or other markup, not a picture"),
     (rb"%PDF", "a PDF document, not a picture"),
     (rb"....ftyp(?:hei|mif1|msf1)", "a HEIC picture, which OpenCV does not read: save it as JPEG or PNG"),
-    (rb"....ftyp(?!avif)|\x1a\x45\xdf\xa3|RIFF....AVI ", "a film, and films are not read yet"),
+    (_FILM.pattern, "a film by its content: give it a name that says so, such as film.mp4"),
 )
 # A marker that begins a segment or ends the picture: not a byte of it (FF 00), a restart, a start or filling.
 _JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
@@ -57,10 +65,11 @@ def natural_order(name: str | Path) -> list[tuple[int, str]]:
     return [(int(piece), "") if piece.isdecimal() else (-1, piece.casefold()) for piece in pieces]
 
 
-def find_pictures(inputs: Iterable[str]) -> list[Path]:
+def find_files(inputs: Iterable[str]) -> list[Path]:
     """The files that the values of `--input` mean, each once.
 
-    A folder stands for the pictures that lie in it, a pattern for the files that match it, both in natural order.
+    A folder stands for the pictures and films that lie in it, a pattern for the files that match it, both in natural
+    order.
     What stands for nothing stays as it is: `read_picture` says what is wrong with it when its turn comes, and the
     other inputs are done all the same.
     """
@@ -73,21 +82,61 @@ def find_pictures(inputs: Iterable[str]) -> list[Path]:
 
 
 def _expand(text: str) -> list[Path]:
-    """The pictures of a folder or a pattern; nothing for a file."""
+    """The pictures and films of a folder or a pattern; nothing for a file."""
     # os.path answers no where Path raises: for names that are too long, in folders that may not be looked into.
     if os.path.isdir(text):
         with contextlib.suppress(OSError):
-            return sorted(filter(_looks_like_a_picture, Path(text).iterdir()), key=natural_order)
+            return sorted(filter(_looks_like_one, Path(text).iterdir()), key=natural_order)
         return []
     if os.path.lexists(text) or not glob.has_magic(text):
         return []
     matches = [path for path in map(Path, glob.glob(text, recursive=True)) if os.path.isfile(path)]
-    return sorted(list(filter(_looks_like_a_picture, matches)) or matches, key=natural_order)
+    return sorted(list(filter(_looks_like_one, matches)) or matches, key=natural_order)
 
 
-def _looks_like_a_picture(path: Path) -> bool:
-    """By its name alone; names with a leading dot belong to the system and to unfinished files."""
-    return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".") and os.path.isfile(path)
+def _looks_like_one(path: Path) -> bool:
+    """By its name alone; names with a leading dot, or .part before the suffix, belong to unfinished files."""
+    known = path.suffix.lower() in PICTURE_SUFFIXES | FILM_SUFFIXES
+    return known and not path.name.startswith(".") and not path.stem.endswith(".part") and os.path.isfile(path)
+
+
+def is_film(path: Path) -> bool:
+    """Whether a file is a film, by its name, or by its first bytes where its name says nothing."""
+    suffix = path.suffix.lower()
+    if suffix in PICTURE_SUFFIXES | FILM_SUFFIXES:
+        return suffix in FILM_SUFFIXES
+    try:
+        with path.open("rb") as file:
+            return _FILM.match(file.read(16)) is not None
+    except OSError:
+        return False
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture in a file, as a source.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    selection : Selection
+        Which way up it is wanted.
+    live : bool
+        False: a file waits.
+    """
+
+    path: Path
+    selection: Selection
+    live: bool = False
+
+    def expected(self) -> int:
+        """One."""
+        return 1
+
+    def stills(self) -> Iterator[Still]:
+        """The picture; InputError where there is none."""
+        yield Still(self.selection.turned(read_picture(self.path)), self.path)
 
 
 def read_picture(path: Path) -> Frame:
@@ -119,25 +168,33 @@ def read_picture(path: Path) -> Frame:
     raise InputError(f"{path}: this is not a picture")
 
 
-def _read_bytes(path: Path) -> bytes:
-    """What a file holds."""
-    if path.suffix.lower() in FILM_SUFFIXES and os.path.exists(path):
-        raise InputError(f"{path}: films are not read yet; give pictures, a folder of them or a pattern")
+def check_file(path: Path) -> None:
+    """InputError where there is no file, or one that may not be read."""
     if str(path) == "-":
-        raise InputError("-: standard input is not read; give pictures, a folder of them or a pattern")
+        raise InputError("-: standard input is not read; give pictures, films, a folder of them or a pattern")
     if re.match(r"[a-z]{2,}:/", path.as_posix()):
         address = re.sub(r":/+", "://", path.as_posix(), count=1)  # Path has taken a slash for one too many
         raise InputError(f"{address}: addresses are not read; download the picture first")
     if os.path.isdir(path):
         closed = not os.access(path, os.R_OK | os.X_OK)
-        raise InputError(f"{path}: {'no permission to look into' if closed else 'no pictures in'} this folder")
+        raise InputError(f"{path}: {'no permission to look into' if closed else 'no pictures or films in'} this folder")
     try:
-        return path.read_bytes()
+        with path.open("rb"):
+            pass
     except FileNotFoundError:
         if glob.has_magic(str(path)):
             raise InputError(f"{path}: no file matches this pattern") from None
         hint = "; a camera is for webcam_pose.py" if str(path).isdecimal() else ""
         raise InputError(f"{path}: no such file{hint}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from None
+
+
+def _read_bytes(path: Path) -> bytes:
+    """What a file holds."""
+    check_file(path)
+    try:
+        return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({reason(error)})") from None
     except MemoryError:
@@ -172,28 +229,3 @@ def _jpeg_is_whole(data: bytes) -> bool:
         length = int.from_bytes(data[marker.end() : marker.end() + 2], "big")
         position = marker.end() + length
     return False
-
-
-@contextlib.contextmanager
-def quiet_stderr() -> Iterator[list[str]]:
-    """Keep what native code writes to stderr from the terminal.
-
-    OpenCV's decoders and camera backends talk there instead of raising. The yielded list holds what they said once
-    the block is left.
-    """
-    noise: list[str] = []
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):  # a program without a terminal has no stderr, a full disk no space
-            file = stack.enter_context(tempfile.TemporaryFile())
-            before = os.dup(2)
-            stack.callback(lambda: noise.append(_read_all(file)))
-            stack.callback(os.close, before)
-            stack.callback(os.dup2, before, 2)
-            os.dup2(file.fileno(), 2)
-        yield noise
-
-
-def _read_all(file: IO[bytes]) -> str:
-    """What a file holds, as text, whatever it is."""
-    file.seek(0)
-    return file.read().decode(errors="replace")

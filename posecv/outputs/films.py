@@ -1,0 +1,313 @@
+"""Drawn films: by PyAV where it is installed (H.264, exact times, sound), otherwise by OpenCV.
+
+A film is written as NAME.part.EXT and gets its name when it is whole. What happens to an unfinished one depends on its
+format: AVI, WebM, Matroska and PyAV's MP4, which is written in fragments, play up to where they end; OpenCV's MP4 does
+not play at all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from posecv.drawing import ALPHA
+from posecv.errors import OutputError, UsageError, reason
+from posecv.outputs.files import Kind
+from posecv.outputs.growing import part_of
+from posecv.outputs.pictures import drawn_copy
+from posecv.people import People
+from posecv.sources import Still
+from posecv.terminal import quiet_opencv, quiet_stderr, say
+
+__all__ = ["CODECS", "KIND", "DrawnFilm", "check_codec", "default_suffix"]
+
+Frame = NDArray[np.uint8]
+
+# What each suffix holds, the first that works being taken. H.264 takes PyAV: OpenCV's wheels cannot write it, and their
+# mp4v does not play in browsers.
+CODECS = {
+    ".mp4": ("h264", "mp4v"),
+    ".avi": ("mjpg", "xvid"),
+    ".webm": ("vp8", "vp9"),
+    ".mkv": ("h264", "mjpg", "vp8"),
+    ".mov": ("h264", "mjpg"),
+}
+FOURCC = {"mp4v": "mp4v", "mjpg": "MJPG", "xvid": "XVID", "vp8": "VP80", "vp9": "VP90", "ffv1": "FFV1"}
+KIND = Kind("--output", ending="_pose", suffixes=frozenset(CODECS))
+RATE = 25.0  # frames a second, where the source has no rate
+TICKS = 90_000  # a second, of PyAV's films: every usual frame rate is a whole number of them
+QUALITY = "20"  # of H.264: 0 is lossless, 23 the usual
+
+
+class _Writer(Protocol):
+    """Writes frames of one size into a file."""
+
+    def write(self, frame: Frame, time: float) -> None:
+        """Add a frame that is shown from a time on, in seconds."""
+
+    def close(self) -> None:
+        """Finish the file."""
+
+
+def default_suffix() -> str:
+    """The format of films in a folder: one that browsers play, where PyAV is installed, or the one that is safest."""
+    return ".mp4" if _av() else ".avi"
+
+
+@dataclass(eq=False)
+class DrawnFilm:
+    """Draws the people on copies of the frames and writes a film, as fast and as large as its source.
+
+    Attributes
+    ----------
+    path : Path
+        The file; its suffix says the format.
+    codec : str or None
+        One of `CODECS` or four characters; by default the first that the suffix allows and that is installed.
+    threshold : float or None
+        Keypoints scoring this or less are not drawn; by default weak ones of hands and faces.
+    alpha : float
+        Opacity of what is drawn, 0 to 1.
+    """
+
+    path: Path
+    codec: str | None = None
+    threshold: float | None = None
+    alpha: float = ALPHA
+
+    def __post_init__(self) -> None:
+        self._writer: _Writer | None = None
+        self._size = 0, 0
+        self._count = 0
+        self._begin = 0.0
+        self._whole = True
+
+    def write(self, still: Still, people: People) -> None:
+        """Add a frame; OutputError where that fails."""
+        drawn = drawn_copy(still.frame, people, threshold=self.threshold, alpha=self.alpha)
+        try:
+            if self._writer is None:
+                self._size = _even(drawn.shape[1]), _even(drawn.shape[0])
+                self._begin = still.time
+                self._writer = _opened(part_of(self.path), self._size, still, self._codecs())
+            rate = still.rate or RATE
+            time = still.time - self._begin if still.number is not None else self._count / rate
+            self._writer.write(_fitted(drawn, self._size), time)
+        except OSError as error:
+            self._whole = False
+            raise OutputError(f"{part_of(self.path)} cannot be written ({reason(error)})") from None
+        except OutputError:
+            self._whole = False
+            raise
+        self._count += 1
+
+    def _codecs(self) -> Sequence[str]:
+        if self.codec:
+            return (self.codec,)
+        return CODECS[self.path.suffix.lower()]
+
+    def close(self) -> None:
+        """Finish the film and give it its name; one that could not be written as a whole keeps the other."""
+        if self._writer is None:
+            return
+        writer, self._writer = self._writer, None
+        part = part_of(self.path)
+        try:
+            writer.close()
+            if self._whole:
+                os.replace(part, self.path)
+        except OSError as error:
+            raise OutputError(f"{part} cannot be finished ({reason(error)})") from None
+
+
+def check_codec(path: Path, codec: str | None) -> None:
+    """UsageError where a film of that name cannot be written here."""
+    av = _av()
+    for name in [codec] if codec else CODECS[path.suffix.lower()]:
+        if name == "h264" and not av:
+            continue
+        if name == "h264" or name in FOURCC or len(name) == 4:
+            return
+        raise UsageError(f"--codec {name}: known are {', '.join(['h264', *FOURCC])}, and any four characters")
+    raise UsageError(f"{path}: h264 takes PyAV; pip install av, or choose another codec or .avi")
+
+
+def _opened(part: Path, size: tuple[int, int], still: Still, codecs: Sequence[str]) -> _Writer:
+    """A writer with the first codec that works here."""
+    part.parent.mkdir(parents=True, exist_ok=True)
+    rate = still.rate or RATE
+    av = _av()
+    for codec in codecs:
+        if codec == "h264":
+            if av:
+                return _AvWriter(av, part, size, rate, still)
+            continue
+        writer = _OpenCvWriter.opened(part, size, rate, codec)
+        if writer:
+            _tell(part.suffix.lower(), still.number is not None)
+            return writer
+    raise OutputError(f"{part}: OpenCV writes no {part.suffix} with {' or '.join(codecs)} here; try .avi")
+
+
+@cache
+def _tell(suffix: str, of_film: bool) -> None:
+    """What a film that OpenCV writes lacks, once."""
+    lacks = ["it does not play in browsers, nor at all until it is finished"] if suffix in (".mp4", ".mov") else []
+    lacks += ["it has no sound"] if of_film else []
+    if lacks:
+        say(f"OpenCV writes the {suffix}: {'; '.join(lacks)} (.mp4 with PyAV does better: pip install av)")
+
+
+class _OpenCvWriter:
+    """OpenCV's writer; it never says what goes wrong, so the file itself is looked at."""
+
+    def __init__(self, part: Path, writer: cv2.VideoWriter) -> None:
+        self._part, self._writer = part, writer
+        self._written = 0
+
+    @classmethod
+    def opened(cls, part: Path, size: tuple[int, int], rate: float, codec: str) -> _OpenCvWriter | None:
+        """A writer, if OpenCV has that codec."""
+        fourcc = cv2.VideoWriter.fourcc(*FOURCC.get(codec, codec))
+        with quiet_opencv(), quiet_stderr():  # FFmpeg remarks on the tags that it gives
+            writer = cv2.VideoWriter(str(part), cv2.CAP_FFMPEG, fourcc, rate, size)
+        return cls(part, writer) if writer.isOpened() else None
+
+    def write(self, frame: Frame, time: float) -> None:
+        self._writer.write(frame)
+        self._written += 1
+        if self._written % 100 == 0:
+            self._check()
+
+    def close(self) -> None:
+        self._writer.release()
+        self._check()
+
+    def _check(self) -> None:
+        """A full disk shows in the file alone."""
+        if not self._part.exists() or not self._part.stat().st_size:
+            raise OutputError(f"{self._part}: nothing arrived in this file; is the disk full?")
+
+
+class _AvWriter:
+    """PyAV's writer: H.264 in fragments, frames at their own times, the source's sound."""
+
+    def __init__(self, av: Any, part: Path, size: tuple[int, int], rate: float, still: Still) -> None:
+        self._av = av
+        options = {} if part.suffix.lower() == ".mkv" else {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+        try:
+            self._container = av.open(str(part), "w", options=options)
+            self._stream = self._container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001))
+        except av.error.FFmpegError as error:
+            raise OutputError(f"{part}: PyAV cannot write it ({error})") from None
+        self._part = part
+        self._stream.width, self._stream.height = size
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.time_base = Fraction(1, TICKS)
+        self._stream.codec_context.gop_size = max(1, round(rate))  # what a crash may cost: a second
+        self._stream.options = {"crf": QUALITY, "preset": "veryfast"}
+        self._last = -1
+        self._sound = _Sound.of(av, self._container, still)
+
+    def write(self, frame: Frame, time: float) -> None:
+        if self._sound:
+            self._sound.copy(time)
+        still = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="bgr24")
+        self._last = max(round(time * TICKS), self._last + 1)
+        still.pts, still.time_base = self._last, Fraction(1, TICKS)
+        self._mux(self._stream.encode(still))
+
+    def _mux(self, packets: Any) -> None:
+        try:
+            self._container.mux(packets)
+        except self._av.error.FFmpegError as error:
+            raise OutputError(f"{self._part} cannot be written ({error.strerror.lower()})") from None
+
+    def close(self) -> None:
+        if self._sound:
+            self._sound.copy(self._last / TICKS + 1 / self._stream.codec_context.framerate)
+            self._sound.close()
+        self._mux(self._stream.encode(None))
+        self._container.close()
+
+
+class _Sound:
+    """The sound of a film, copied as it is beside the frames that are written."""
+
+    def __init__(self, source: Any, container: Any, begin: float) -> None:
+        self._source, self._container, self._begin = source, container, begin
+        stream = source.streams.audio[0]
+        self._stream = container.add_stream_from_template(stream)
+        self._packets = (packet for packet in source.demux(stream) if packet.dts is not None)
+        self._next = next(self._packets, None)
+
+    @classmethod
+    def of(cls, av: Any, container: Any, still: Still) -> _Sound | None:
+        """The sound from a still on; None where there is none that the container holds."""
+        if still.number is None or not still.source.is_file():
+            return None
+        try:
+            source = av.open(str(still.source))
+        except av.error.FFmpegError:
+            return None
+        try:
+            return cls(source, container, still.time) if source.streams.audio else None
+        except (av.error.FFmpegError, ValueError):
+            say(f"{still.source}: its sound does not fit into the film, which has none")
+            return None
+
+    def copy(self, time: float) -> None:
+        """Copy what is heard before a time of the new film, in seconds."""
+        while self._next is not None:
+            begins = float(self._next.dts * self._next.time_base) - self._begin
+            if begins >= time:
+                return
+            if begins >= 0:
+                shift = round(self._begin / self._next.time_base)
+                self._next.dts -= shift
+                self._next.pts = None if self._next.pts is None else self._next.pts - shift
+                self._next.stream = self._stream
+                self._container.mux(self._next)
+            self._next = next(self._packets, None)
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def _fitted(frame: Frame, size: tuple[int, int]) -> Frame:
+    """The frame at the film's size: its last row or column twice where that was odd, between bars where it differs."""
+    width, height = size
+    tall, wide = frame.shape[:2]
+    if (_even(wide), _even(tall)) != size:
+        scale = min(width / wide, height / tall)
+        inner = max(1, round(wide * scale)), max(1, round(tall * scale))
+        frame = cv2.resize(frame, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        top, left = (height - inner[1]) // 2, (width - inner[0]) // 2
+        bars = top, height - inner[1] - top, left, width - inner[0] - left
+        return cv2.copyMakeBorder(frame, *bars, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+    if (wide, tall) == size:
+        return frame
+    return cv2.copyMakeBorder(frame, 0, height - tall, 0, width - wide, cv2.BORDER_REPLICATE)
+
+
+def _even(side: int) -> int:
+    """The next even number: most codecs share a colour among 2 x 2 pixels."""
+    return side + side % 2
+
+
+def _av() -> Any:
+    """PyAV, which is not required."""
+    try:
+        import av
+    except ImportError:
+        return None
+    return av

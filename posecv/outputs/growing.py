@@ -1,0 +1,169 @@
+"""Files that grow still by still: JSON lines, CSV, COCO's results.
+
+Each is written as NAME.part.EXT, whole up to the last still whatever happens, and gets its name at the end.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posecv.errors import ModelError, OutputError, reason
+from posecv.outputs.files import Kind
+from posecv.outputs.openpose_json import format_record
+from posecv.people import People
+from posecv.skeletons import Skeleton
+from posecv.sources import Still
+
+__all__ = ["COCO_KIND", "CSV_KIND", "JSONL_KIND", "CocoResults", "Csv", "JsonLines", "part_of"]
+
+JSONL_KIND = Kind("--json", ending="_keypoints.jsonl", suffixes=frozenset({".jsonl"}))
+CSV_KIND = Kind("--csv", ending="_keypoints.csv", suffixes=frozenset({".csv"}))
+COCO_KIND = Kind("--coco-json", ending="_coco.json", suffixes=frozenset({".json"}))
+
+COCO_NAMES = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+    "right_ankle",
+)  # fmt: skip
+DIGITS = 6  # significant ones, as in OpenPose's records
+
+
+def part_of(path: Path) -> Path:
+    """What a file is called until it is whole.
+
+    >>> part_of(Path("out/team.csv")).as_posix()
+    'out/team.part.csv'
+    """
+    return path.with_name(f"{path.stem}.part{path.suffix}")
+
+
+class _Growing:
+    """A file that grows at its end, where a few closing bytes may stand that the next growth overwrites."""
+
+    def __init__(self, path: Path, *, opening: bytes = b"", closing: bytes = b"") -> None:
+        self.path = path
+        self._opening, self._closing = opening, closing
+        self._file: io.BufferedRandom | None = None
+        self._whole = True
+
+    def grow(self, data: bytes) -> None:
+        """Add bytes; the file is whole when this returns, and is not taken for whole any more where it fails."""
+        try:
+            if self._file is None:
+                self._file = self._begun()
+            self._file.write(data + self._closing)
+            self._file.flush()
+            self._file.seek(-len(self._closing), os.SEEK_CUR)
+        except OSError as error:
+            self._whole = False
+            raise OutputError(f"{part_of(self.path)} cannot be written ({reason(error)})") from None
+
+    def _begun(self) -> io.BufferedRandom:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = part_of(self.path).open("wb+")
+        file.write(self._opening)
+        return file
+
+    def close(self) -> None:
+        """Give the file its name; one that could not be written as a whole keeps the other."""
+        if self._file is None:
+            return
+        try:
+            self._file.close()
+            if self._whole:
+                os.replace(part_of(self.path), self.path)
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be written ({reason(error)})") from None
+        finally:
+            self._file = None
+
+
+class JsonLines:
+    """A line a still: OpenPose's record with `source`, `frame` and `time` before it."""
+
+    def __init__(self, path: Path, *, left: bool = False) -> None:
+        self._file, self._left = _Growing(path), left
+
+    def write(self, still: Still, people: People) -> None:
+        """Add the line; OutputError where that fails."""
+        place = {"source": str(still.source), "frame": still.number or 0, "time": round(still.time, DIGITS)}
+        begin = json.dumps(place, ensure_ascii=False, separators=(",", ":"))[:-1]
+        self._file.grow(f"{begin},{format_record(people, left=self._left)[1:]}\n".encode())
+
+    def close(self) -> None:
+        """Give the file its name."""
+        self._file.close()
+
+
+class Csv:
+    """A row a person: source, frame, time, number of the person in its frame, score, then x, y, score a keypoint."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = _Growing(path)
+        self._skeleton: Skeleton | None = None
+
+    def write(self, still: Still, people: People) -> None:
+        """Add the rows; OutputError where that fails."""
+        rows: list[Sequence[Any]] = []
+        if self._skeleton is None:
+            self._skeleton = people.skeleton
+            columns = [f"{name}_{what}" for name in people.skeleton.keypoints for what in ("x", "y", "score")]
+            rows.append(["source", "frame", "time", "person", "score", *columns])
+        for index, (keypoints, score) in enumerate(zip(people, people.scores, strict=True)):
+            values = [f"{value:.{DIGITS}g}" for value in (score, *keypoints.ravel())]
+            rows.append([still.source, still.number or 0, f"{still.time:.{DIGITS}g}", index, *values])
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        self._file.grow(text.getvalue().encode())
+
+    def close(self) -> None:
+        """Give the file its name."""
+        self._file.close()
+
+
+class CocoResults:
+    """COCO's result format: a list of people with 17 keypoints, those not found at -1, -1, as OpenPose writes it."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = _Growing(path, opening=b"[", closing=b"\n]\n")
+        self._first = True
+
+    def write(self, still: Still, people: People) -> None:
+        """Add the people; OutputError where that fails, ModelError where they lack COCO's keypoints."""
+        order = _coco_order(people.skeleton)
+        image = still.number if still.number is not None else _last_number(still.source)
+        rows = []
+        for keypoints, score in zip(people.keypoints[:, order], people.scores, strict=True):
+            found = keypoints[:, 2:] > 0
+            values = np.concatenate([np.where(found, keypoints[:, :2], -1), found], axis=1).ravel()
+            row = {"image_id": image, "category_id": 1, "keypoints": [float(f"{value:.{DIGITS}g}") for value in values]}
+            rows.append(json.dumps(row | {"score": float(f"{score:.{DIGITS}g}")}, separators=(",", ":")))
+        before = "" if self._first or not rows else ","
+        self._first = self._first and not rows
+        self._file.grow((before + ",".join("\n" + row for row in rows)).encode())
+
+    def close(self) -> None:
+        """Give the file its name."""
+        self._file.close()
+
+
+def _coco_order(skeleton: Skeleton) -> list[int]:
+    missing = [name for name in COCO_NAMES if name not in skeleton.keypoints]
+    if missing:
+        raise ModelError(f"--coco-json wants COCO's 17 keypoints, and {skeleton.name} has no {missing[0]}")
+    return [skeleton.keypoints.index(name) for name in COCO_NAMES]
+
+
+def _last_number(path: Path) -> int:
+    """COCO's id of a picture: the last number in its name, 0 where there is none."""
+    numbers = re.findall(r"\d+", path.stem)
+    return int(numbers[-1]) if numbers else 0

@@ -1,0 +1,74 @@
+"""Which frames of a source are wanted, and which way up."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from posecv.errors import UsageError
+
+__all__ = ["Selection"]
+
+Frame = NDArray[np.uint8]
+
+TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which frames of a film are wanted, and how they are turned.
+
+    Attributes
+    ----------
+    first, last : int
+        Numbers of the first and the last one, the film's first frame being 0; no last one goes on to the end.
+    step : int
+        Every how many frames one is wanted.
+    flip : bool
+        Left and right change places.
+    rotate : int
+        Degrees clockwise: 0, 90, 180 or 270; before the flip.
+
+    Raises
+    ------
+    UsageError
+        Where no frame can be meant.
+    """
+
+    first: int = 0
+    last: int | None = None
+    step: int = 1
+    flip: bool = False
+    rotate: int = 0
+
+    def __post_init__(self) -> None:
+        if self.first < 0 or self.step < 1:
+            raise UsageError(f"--first {self.first} --step {self.step}: frames count from 0, and a step is 1 or more")
+        if self.last is not None and self.last < self.first:
+            raise UsageError(f"--last {self.last} lies before --first {self.first}")
+        if self.rotate not in (0, *TURNS):
+            raise UsageError(f"--rotate {self.rotate}: turns are 0, 90, 180 or 270 degrees clockwise")
+
+    def wants(self, number: int) -> bool:
+        """Whether the frame of that number is wanted."""
+        within = self.first <= number and (self.last is None or number <= self.last)
+        return within and (number - self.first) % self.step == 0
+
+    def of(self, count: int) -> int:
+        """How many of `count` frames are wanted.
+
+        >>> Selection(first=2, last=8, step=3).of(7)
+        2
+        """
+        end = count if self.last is None else min(count, self.last + 1)
+        return max(0, math.ceil((end - self.first) / self.step))
+
+    def turned(self, frame: Frame) -> Frame:
+        """The frame as it is wanted."""
+        if self.rotate:
+            frame = cv2.rotate(frame, TURNS[self.rotate]).astype(np.uint8, copy=False)
+        return cv2.flip(frame, 1).astype(np.uint8, copy=False) if self.flip else frame

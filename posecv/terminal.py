@@ -1,0 +1,60 @@
+"""The terminal: lines on stderr, and native code kept from it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from typing import IO
+
+__all__ = ["STDERR", "quiet_opencv", "quiet_stderr", "say"]
+
+STDERR = threading.RLock()  # whoever speaks holds it; what is said while somebody else is quiet would be lost
+
+
+def say(line: str) -> None:
+    """Print a line on stderr at once, from any thread."""
+    with STDERR:
+        print(line, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[list[str]]:
+    """Keep what native code writes to stderr from the terminal.
+
+    OpenCV's decoders and camera backends talk there instead of raising. The yielded list holds what they said once
+    the block is left.
+    """
+    noise: list[str] = []
+    with STDERR, contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # a program without a terminal has no stderr, a full disk no space
+            file = stack.enter_context(tempfile.TemporaryFile())
+            before = os.dup(2)
+            stack.callback(lambda: noise.append(_read_all(file)))
+            stack.callback(os.close, before)
+            stack.callback(os.dup2, before, 2)
+            os.dup2(file.fileno(), 2)
+        yield noise
+
+
+def _read_all(file: IO[bytes]) -> str:
+    """What a file holds, as text, whatever it is."""
+    file.seek(0)
+    return file.read().decode(errors="replace")
+
+
+@contextlib.contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """Keep OpenCV's own log from telling which of its backends cannot do what is asked; the result tells."""
+    import cv2
+
+    logging = cv2.utils.logging
+    level = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(level)

@@ -1,0 +1,510 @@
+"""Films: the right frames at the right times, films that play, and what is left of them however a run ends."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from conftest import REPOSITORY, RunScript
+from networks import Pair, paint_person, painted_network, standing_person
+from posecv import pipeline
+from posecv.errors import InputError, ModelError, OutputError, UsageError
+from posecv.outputs.films import DrawnFilm, check_codec
+from posecv.outputs.growing import CocoResults, Csv, JsonLines, part_of
+from posecv.people import People
+from posecv.skeletons import COCO, HAND
+from posecv.sources import Still
+from posecv.sources.films import Film
+from posecv.sources.selection import Selection
+
+Frame = NDArray[np.uint8]
+
+WIDTH, HEIGHT = 64, 48
+SHADE = 4  # of frame n is n times this, so that a frame tells its number
+
+
+def grey(number: int, width: int = WIDTH, height: int = HEIGHT) -> Frame:
+    return np.full((height, width, 3), SHADE * number, np.uint8)
+
+
+def number_of(frame: Frame) -> int:
+    return round(float(frame.mean()) / SHADE)
+
+
+def film(path: Path, count: int = 20, codec: str = "MJPG", rate: float = 10) -> Path:
+    """Frames that tell their numbers."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), rate, (WIDTH, HEIGHT))
+    for number in range(count):
+        writer.write(grey(number))
+    writer.release()
+    return path
+
+
+def played(path: Path) -> list[Frame]:
+    """All frames of a film that OpenCV gets out of it."""
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while (read := capture.read())[0]:
+        frames.append(read[1])
+    capture.release()
+    return frames
+
+
+def someone(number: int = 1) -> People:
+    keypoints = np.zeros((number, 18, 3), np.float32)
+    keypoints[..., :2] = np.arange(36).reshape(18, 2)
+    keypoints[..., 2] = 0.5
+    keypoints[:, 4] = 0
+    return People(keypoints, np.full(number, 0.5, np.float32), COCO)
+
+
+# --- in -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("selection", "numbers"),
+    [
+        (Selection(), range(20)),
+        (Selection(first=3, last=9), range(3, 10)),
+        (Selection(first=1, step=6), [1, 7, 13, 19]),
+        (Selection(last=4, step=2), [0, 2, 4]),
+        (Selection(first=18, last=400), [18, 19]),
+    ],
+)
+def test_the_frames_asked_for_come_with_their_numbers_and_times(
+    tmp_path: Path, selection: Selection, numbers: list[int]
+) -> None:
+    source = Film(film(tmp_path / "a.avi"), selection)
+    stills = list(source.stills())
+    assert [still.number for still in stills] == [number_of(still.frame) for still in stills] == list(numbers)
+    np.testing.assert_allclose([still.time for still in stills], np.array(numbers) / 10, atol=1e-6)
+    assert {still.rate for still in stills} == {10 / selection.step}
+    assert source.expected() == selection.of(20) == len(numbers)
+
+
+def test_a_film_may_be_turned_and_mirrored(tmp_path: Path) -> None:
+    frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    frame[:24, :32] = 255  # upper left
+    writer = cv2.VideoWriter(str(tmp_path / "a.avi"), cv2.VideoWriter.fourcc(*"FFV1"), 10, (WIDTH, HEIGHT))
+    writer.write(frame)
+    writer.release()
+    for selection, corner in (
+        (Selection(rotate=90), (0, -1)), (Selection(rotate=270), (-1, 0)), (Selection(rotate=180), (-1, -1)),
+        (Selection(flip=True), (0, -1)), (Selection(rotate=90, flip=True), (0, 0)),
+    ):  # fmt: skip
+        (still,) = Film(tmp_path / "a.avi", selection).stills()
+        assert still.frame.shape[:2] == ((WIDTH, HEIGHT) if selection.rotate in (90, 270) else (HEIGHT, WIDTH))
+        assert still.frame[corner].min() > 200
+        assert (still.frame > 200).mean() == pytest.approx(0.25, abs=0.01)
+
+
+@pytest.mark.parametrize("wrong", [{"first": -1}, {"step": 0}, {"first": 5, "last": 4}, {"rotate": 45}])
+def test_a_selection_that_means_nothing_is_a_mistake(wrong: dict[str, int]) -> None:
+    with pytest.raises(UsageError):
+        Selection(**wrong)  # type: ignore[arg-type]
+
+
+def test_frames_that_come_at_no_steady_rate_keep_their_times(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    milliseconds = [0, 40, 80, 500, 540, 1000]
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for number, at in enumerate(milliseconds):
+            frame = av.VideoFrame.from_ndarray(grey(number * 5), format="bgr24")
+            frame.pts, frame.time_base = at, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    stills = list(Film(tmp_path / "a.mp4", Selection(first=1, step=2)).stills())
+    np.testing.assert_allclose([still.time for still in stills], [0.04, 0.5, 1.0], atol=1e-6)
+    # And a film that is made of them has them too.
+    copied = DrawnFilm(tmp_path / "b.mp4")
+    for still in Film(tmp_path / "a.mp4").stills():
+        copied.write(still, People.empty(COCO))
+    copied.close()
+    again = list(Film(tmp_path / "b.mp4").stills())
+    np.testing.assert_allclose([still.time for still in again], np.array(milliseconds) / 1000, atol=1e-3)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_of_a_film_that_was_cut_off_all_frames_that_are_there_are_read(tmp_path: Path, share: float) -> None:
+    whole = film(tmp_path / "a.avi", 40).read_bytes()
+    (tmp_path / "b.avi").write_bytes(whole[: int(share * len(whole))])
+    stills = list(Film(tmp_path / "b.avi").stills())
+    assert [still.number for still in stills] == list(range(len(stills)))
+    assert share * 40 - 5 < len(stills) < 40
+
+
+def test_a_header_that_lies_about_the_length_changes_nothing(tmp_path: Path) -> None:
+    data = bytearray(film(tmp_path / "a.avi").read_bytes())
+    for chunk, offset in ((b"avih", 8 + 16), (b"strh", 8 + 32)):
+        place = data.index(chunk) + offset
+        assert int.from_bytes(data[place : place + 4], "little") == 20
+        data[place : place + 4] = (5000).to_bytes(4, "little")
+    (tmp_path / "a.avi").write_bytes(data)
+    assert len(list(Film(tmp_path / "a.avi").stills())) == 20
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"", "no film"), (b"RIFF\0\0\0\0AVI ", "no film"), (b"some words", "no film")]
+)
+def test_what_is_no_film_is_one_line(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "a.avi").write_bytes(content)
+    with pytest.raises(InputError, match=words):
+        list(Film(tmp_path / "a.avi").stills())
+
+
+def test_a_film_without_frames_or_without_those_asked_for_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no frames|no film"):
+        list(Film(film(tmp_path / "none.avi", 0)).stills())
+    with pytest.raises(InputError, match="has 20 frames, none of them"):
+        list(Film(film(tmp_path / "a.avi"), Selection(first=20)).stills())
+
+
+# --- out ------------------------------------------------------------------------------------------------------------
+
+
+def stills(count: int, rate: float = 10, width: int = WIDTH, height: int = HEIGHT) -> list[Still]:
+    frames = (grey(number, width, height) for number in range(count))
+    return [Still(frame, Path("a.avi"), number, number / rate, rate) for number, frame in enumerate(frames)]
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.webm", "a.mkv", "a.mp4", "a.mov"])
+@pytest.mark.parametrize("size", [(64, 48), (65, 49)])
+def test_a_film_plays_with_its_frames_rate_and_size(tmp_path: Path, name: str, size: tuple[int, int]) -> None:
+    output = DrawnFilm(tmp_path / name)
+    for still in stills(12, width=size[0], height=size[1]):
+        output.write(still, People.empty(COCO))
+        assert not (tmp_path / name).exists()
+    output.close()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    frames = played(tmp_path / name)
+    assert [number_of(frame) for frame in frames] == list(range(12))
+    assert frames[0].shape == (size[1] + size[1] % 2, size[0] + size[0] % 2, 3)
+    capture = cv2.VideoCapture(str(tmp_path / name))
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(10, rel=0.01)
+
+
+def test_people_are_drawn_into_a_film(tmp_path: Path) -> None:
+    output = DrawnFilm(tmp_path / "a.avi", codec="ffv1")
+    output.write(stills(1)[0], someone())
+    output.close()
+    (frame,) = played(tmp_path / "a.avi")
+    assert (frame.astype(int).max(axis=2) - frame.min(axis=2)).max() > 100
+
+
+def test_frames_of_other_sizes_are_fitted_between_bars(tmp_path: Path) -> None:
+    output = DrawnFilm(tmp_path / "a.avi", codec="ffv1")
+    output.write(Still(grey(50), Path("a.png")), People.empty(COCO))
+    output.write(Still(grey(50, 24, 48), Path("b.png")), People.empty(COCO))
+    output.close()
+    _, frame = played(tmp_path / "a.avi")
+    assert frame.shape == (48, 64, 3)
+    np.testing.assert_array_equal(frame[:, :20], 0)
+    assert frame[:, 21:43].min() > 190
+    np.testing.assert_array_equal(frame[:, 44:], 0)
+
+
+def test_sound_is_copied_from_where_the_film_begins(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        pictures = container.add_stream("libx264", rate=10)
+        pictures.width, pictures.height, pictures.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        sound = container.add_stream("aac", rate=8000)
+        sound.layout = "mono"
+        for number in range(20):
+            container.mux(pictures.encode(av.VideoFrame.from_ndarray(grey(number), format="bgr24")))
+        wave = np.sin(np.arange(16000) / 3).astype(np.float32)[None]
+        samples = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
+        samples.sample_rate, samples.pts = 8000, 0
+        container.mux(sound.encode(samples))
+        container.mux(sound.encode(None))
+        container.mux(pictures.encode(None))
+    output = DrawnFilm(tmp_path / "b.mp4")
+    for still in Film(tmp_path / "a.mp4", Selection(first=5, last=14)).stills():
+        output.write(still, People.empty(COCO))
+    output.close()
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        heard = [float(packet.pts * packet.time_base) for packet in container.demux(audio=0) if packet.dts is not None]
+    assert 0 <= min(heard) < 0.15
+    assert 0.8 < max(heard) < 1.0
+
+
+def test_a_codec_that_is_not_there_is_named_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="--codec nonsense"):
+        check_codec(Path("a.avi"), "nonsense")
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(UsageError, match="PyAV"):
+        check_codec(Path("a.mp4"), "h264")
+    check_codec(Path("a.mp4"), None)
+
+
+def test_without_pyav_a_film_says_what_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    for name in ("a.mp4", "b.mp4"):
+        output = DrawnFilm(tmp_path / name)
+        output.write(stills(1)[0], People.empty(COCO))
+        output.close()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "browsers" in line
+    assert "sound" in line
+
+
+# --- growing files --------------------------------------------------------------------------------------------------
+
+
+def test_growing_files_are_whole_after_every_still_and_get_their_names_at_the_end(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a.jsonl", "a.csv", "a.json")]
+    outputs = [JsonLines(paths[0]), Csv(paths[1]), CocoResults(paths[2])]
+    persons = [2, 0, 1]
+    for at, still in enumerate(stills(3)):
+        for output in outputs:
+            output.write(still, someone(persons[at]))
+        lines = [json.loads(line) for line in part_of(paths[0]).read_text().splitlines()]
+        assert [(line["source"], line["frame"], line["time"]) for line in lines] == [
+            ("a.avi", number, number / 10) for number in range(at + 1)
+        ]
+        assert [len(line["people"]) for line in lines] == persons[: at + 1]
+        rows = list(csv.DictReader(part_of(paths[1]).open()))
+        assert len(rows) == len(json.loads(part_of(paths[2]).read_text())) == sum(persons[: at + 1])
+    for output in outputs:
+        output.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.json", "a.jsonl"]
+    row = list(csv.DictReader(paths[1].open()))[1]
+    assert (row["frame"], row["person"], row["nose_x"], row["neck_y"], row["right_wrist_score"]) == (
+        "0", "1", "0", "3", "0",
+    )  # fmt: skip
+
+
+def test_coco_results_have_coco_s_order_and_the_picture_s_number(tmp_path: Path) -> None:
+    output = CocoResults(tmp_path / "a.json")
+    output.write(Still(grey(0), Path("COCO_val2014_000000000042.jpg")), someone())
+    output.close()
+    (row,) = json.loads((tmp_path / "a.json").read_text())
+    assert row["image_id"] == 42
+    assert row["category_id"] == 1
+    keypoints = np.array(row["keypoints"]).reshape(17, 3)
+    assert keypoints[0].tolist() == [0, 1, 1]  # nose, keypoint 0
+    assert keypoints[1].tolist() == [30, 31, 1]  # left eye, keypoint 15
+    assert keypoints[10].tolist() == [-1, -1, 0]  # right wrist, keypoint 4, which is missing
+    with pytest.raises(ModelError, match="17 keypoints"):
+        CocoResults(tmp_path / "b.json").write(stills(1)[0], People.empty(HAND))
+
+
+# --- runs -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def coco(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    return painted_network(tmp_path_factory.mktemp("coco"), COCO)
+
+
+@pytest.fixture(scope="session")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Somebody who walks two pixels a frame to the right."""
+    path = tmp_path_factory.mktemp("films") / "a walk – ö.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"FFV1"), 10, (176, 192))
+    for number in range(40):
+        frame = np.zeros((192, 176, 3), np.uint8)
+        paint_person(frame, walker(number), COCO, radius=6)
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def walker(number: int) -> NDArray[Any]:
+    person = standing_person(COCO, 84, 44) * np.array([0.5, 0.5, 1], np.float32)
+    person[:, 0] += 2 * number
+    return person
+
+
+def words(coco: Pair, *more: str | Path) -> list[str]:
+    return ["-p", str(coco[0]), "-m", str(coco[1]), "--net-size", "192", *map(str, more)]
+
+
+def test_all_outputs_of_a_film_come_from_one_pass(run_script: RunScript, coco: Pair, walk: Path, tmp_path: Path) -> None:
+    result = run_script(
+        "run_multi_pose.py",
+        *words(coco, "-i", walk, "-o", "out.avi", "--json", "records", "--csv", "a.csv", "--coco-json", "c.json"),
+        *("--first", "4", "--last", "30", "--step", "3"),
+    )
+    assert result.returncode == 0, result.stderr
+    numbers = list(range(4, 31, 3))
+    assert len(played(tmp_path / "out.avi")) == len(numbers)
+    names = [f"{walk.stem}_{number:012d}_keypoints.json" for number in numbers]
+    assert sorted(path.name for path in (tmp_path / "records").iterdir()) == names
+    rows = list(csv.DictReader((tmp_path / "a.csv").open(encoding="utf-8")))
+    assert [int(row["frame"]) for row in rows] == numbers
+    assert {row["source"] for row in rows} == {str(walk)}
+    for number, row, name in zip(numbers, rows, names, strict=True):
+        neck = json.loads((tmp_path / "records" / name).read_text())["people"][0]["pose_keypoints_2d"][3:5]
+        np.testing.assert_allclose(neck, walker(number)[1, :2] + 0.5, atol=1)
+        np.testing.assert_allclose([float(row["neck_x"]), float(row["neck_y"])], neck, atol=1e-3)
+        assert float(row["time"]) == pytest.approx(number / 10)
+    assert len(json.loads((tmp_path / "c.json").read_text())) == len(numbers)
+    assert f"{walk}: {len(numbers)} frames, 1.0 people a frame" in result.stderr
+
+
+def test_a_folder_of_everything_is_done_and_the_bad_ones_are_named(
+    run_script: RunScript, coco: Pair, walk: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in put"
+    folder.mkdir()
+    for number in range(3):
+        frame = np.zeros((192, 176, 3), np.uint8)
+        paint_person(frame, walker(number), COCO, radius=6)
+        cv2.imwrite(str(folder / f"p{number}.png"), frame)
+    (folder / "film.avi").write_bytes(walk.read_bytes())
+    (folder / "bad.avi").write_bytes(b"bad")
+    (folder / "bad.png").write_bytes(b"bad")
+    result = run_script(
+        "run_multi_pose.py", *words(coco, "-i", folder, "-o", "out", "--json", "all.jsonl", "--last", "4")
+    )
+    assert result.returncode == 1
+    assert "4 of 6 inputs done, 2 failed" in result.stderr
+    made = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {path for path in made if path.endswith(".png")} == {f"p{number}_pose.png" for number in range(3)}
+    assert {Path(path).stem for path in made} >= {"film_pose"}
+    lines = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    assert len(lines) == 3 + 5
+    assert all(len(line["people"]) == 1 for line in lines)
+
+
+def begun(coco: Pair, walk: Path, folder: Path, ready: Callable[[], bool], limit: int | None = None) -> Any:
+    """A run over a long film that has begun to write."""
+    many = folder / "in.avi"
+    writer = cv2.VideoWriter(str(many), cv2.VideoWriter.fourcc(*"FFV1"), 10, (176, 192))
+    for frame in played(walk) * 30:
+        writer.write(frame)
+    writer.release()
+    command = [sys.executable, str(REPOSITORY / "run_multi_pose.py")]
+    command += words(coco, "-i", "in.avi", "-o", "out.avi", "--json", "out.jsonl", "--csv", "out.csv")
+    command += ["--coco-json", "out.json"]
+    if limit:
+        command = ["bash", "-c", f'ulimit -f {limit}; exec "$@"', "bash", *command]
+    run = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not ready() and run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return run
+
+
+def parsed(folder: Path, part: str) -> list[int]:
+    """How many stills each output holds: film, lines, rows, results."""
+    lines = [json.loads(line) for line in (folder / f"out{part}.jsonl").read_text().splitlines()]
+    assert [line["frame"] for line in lines] == list(range(len(lines)))
+    rows = list(csv.reader((folder / f"out{part}.csv").open()))
+    assert len({len(row) for row in rows}) == 1
+    results = json.loads((folder / f"out{part}.json").read_text())
+    return [len(played(folder / f"out{part}.avi")), len(lines), len(rows) - 1, len(results)]
+
+
+def some_lines(folder: Path) -> Callable[[], bool]:
+    """Whether a run has written twenty stills."""
+    part = folder / "out.part.jsonl"
+    return lambda: part.exists() and part.read_bytes().count(b"\n") > 20
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_stopped_finishes_its_files(
+    coco: Pair, walk: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    run = begun(coco, walk, tmp_path, some_lines(tmp_path))
+    run.send_signal(number)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == code, said
+    assert "stopped: 0 of 1 input done" in said
+    assert not list(tmp_path.glob("*.part.*"))
+    counts = parsed(tmp_path, "")
+    assert len(set(counts)) == 1
+    assert 20 < counts[0] < 1200
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_what_a_killed_run_leaves_plays_and_parses(coco: Pair, walk: Path, tmp_path: Path) -> None:
+    run = begun(coco, walk, tmp_path, some_lines(tmp_path))
+    run.kill()
+    run.communicate(timeout=60)
+    assert not (tmp_path / "out.avi").exists()
+    counts = parsed(tmp_path, ".part")
+    assert min(counts[1:]) >= 20
+    assert counts[0] >= counts[1] - 10  # OpenCV writes AVI in blocks
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
+def test_a_disk_that_is_full_ends_the_run_with_what_fitted(coco: Pair, walk: Path, tmp_path: Path) -> None:
+    run = begun(coco, walk, tmp_path, lambda: False, limit=40)  # blocks of 1024 bytes that a file may grow to
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 1, said
+    assert "cannot be written" in said or "arrived" in said
+    assert "Traceback" not in said
+    assert (tmp_path / "out.part.jsonl").exists()
+    lines = (tmp_path / "out.part.jsonl").read_text().splitlines()
+    assert len([json.loads(line) for line in lines[:-1]]) > 10
+
+
+def test_the_outputs_of_a_film_that_breaks_keep_what_was_there(tmp_path: Path) -> None:
+    kept: list[int | None] = []
+
+    class Sink:
+        def write(self, still: Still, _people: People) -> None:
+            kept.append(still.number)
+
+        def close(self) -> None:
+            kept.append(None)
+
+    class Breaking:
+        path, live = Path("a.avi"), False
+
+        def expected(self) -> int | None:
+            return 5
+
+        def stills(self) -> Any:
+            yield from stills(3)
+            raise InputError("a.avi: broken")
+
+    jobs = [pipeline.Job(Breaking(), (Sink(),))]
+    assert pipeline.run(jobs, lambda _frame, _seconds: People.empty(COCO)) == 1
+    assert kept == [0, 1, 2, None]
+
+
+def test_an_output_that_fails_ends_its_film_and_not_the_next(tmp_path: Path) -> None:
+    class Full:
+        count = 0
+
+        def write(self, _still: Still, _people: People) -> None:
+            self.count += 1
+            raise OutputError("a.avi: disk full")
+
+        def close(self) -> None:
+            pass
+
+    films = [film(tmp_path / "a.avi", 200), film(tmp_path / "b.avi")]
+    full, seen = Full(), list[int]()
+
+    def nobody(frame: Frame, _seconds: dict[str, float]) -> People:
+        seen.append(number_of(frame))
+        return People.empty(COCO)
+
+    assert pipeline.run([pipeline.Job(Film(films[0]), (full,)), pipeline.Job(Film(films[1]), ())], nobody) == 1
+    assert full.count == 1
+    assert len(seen) < 60
+    assert seen[-20:] == list(range(20))
