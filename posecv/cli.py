@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from posecv import models, opencv
 from posecv.errors import ModelError, PoseError, UsageError
-from posecv.terminal import say
+from posecv.terminal import say, silence_opencv
 
 if TYPE_CHECKING:
     import numpy as np
@@ -365,6 +365,7 @@ def _versions() -> str:
 def _pictures(options: argparse.Namespace, method: Method) -> int:
     """Read, estimate and write all pictures that the options name."""
     opencv.require_opencv()
+    silence_opencv()
     from posecv import pipeline
     from posecv.sources.find import find_sources
     from posecv.sources.selection import Selection

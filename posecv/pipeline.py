@@ -80,7 +80,8 @@ class _Found:
 
 
 _END = None  # what comes after a job's last still
-_Item = tuple[int, Any]  # a job's place, and a Still, a _Found, an error or _END
+_CLOSE = object()  # what is left to do with a job that did not come to its end
+_Item = tuple[int, Any]  # a job's place, and a Still, a _Found, an error, _END or _CLOSE
 
 
 def run(jobs: Sequence[Job], estimate: Estimate, *, bar: bool = False) -> int:
@@ -160,24 +161,34 @@ class _Line:
             for thread in threads:
                 thread.join()
             for index in range(len(self.jobs)):
-                self._close(index)
+                self._write(index, _CLOSE)
         if self._broken:
             raise self._broken
 
     def _reader(self) -> None:
         """Thread: stills of all sources."""
-        for index, job in enumerate(self.jobs):
-            end: Exception | None = _END
-            try:
-                self.progress.expect(job.source.expected())
-                for still in job.source.stills():
-                    if self.tallies[index].failure or not self._put(self._read, (index, still), job.source.live):
-                        break
-            except FAILURES as error:
-                end = error
-            if not self._put(self._read, (index, end)):
-                return
-        self._put(self._read, None)
+        try:
+            for index, job in enumerate(self.jobs):
+                self._put(self._read, (index, self._read_job(index, job)))
+            self._put(self._read, None)
+        except BaseException as error:
+            self._stop(error)
+
+    def _read_job(self, index: int, job: Job) -> Exception | None:
+        """Read one source; why it ended early, or _END."""
+        try:
+            self.progress.expect(job.source.expected())
+            for still in job.source.stills():
+                if self.tallies[index].failure or not self._put(self._read, (index, still), job.source.live):
+                    break
+        except FAILURES as error:
+            return error
+        return _END
+
+    def _stop(self, error: BaseException) -> None:
+        """End the run in this thread's stead."""
+        self._broken = error
+        self._stopped.set()
 
     def _put(self, queue: Queue[_Item | None], item: _Item | None, live: bool = False) -> bool:
         """Wait for a place in a queue, or take an older item's; False where the run was stopped."""
@@ -213,8 +224,7 @@ class _Line:
             while (item := self._found.get()) is not None:
                 self._write(*item)
         except BaseException as error:
-            self._broken = error
-            self._stopped.set()
+            self._stop(error)
             while self._found.get() is not None:
                 pass
 
@@ -227,11 +237,12 @@ class _Line:
             if isinstance(what, _Found):
                 if not tally.failure:
                     self._give(job, tally, what)
-            elif what is _END and not tally.failure:
+            elif what is _CLOSE or not tally.failure:
                 self._close(index)
-                tally.done = True
-                if tally.film:
-                    self.progress.say(_film_line(job, tally))
+                if what is _END:
+                    tally.done = True
+                    if tally.film:
+                        self.progress.say(_film_line(job, tally))
         except FAILURES as error:
             if not tally.failure:
                 tally.failure = error

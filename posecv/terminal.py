@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from typing import IO
 
-__all__ = ["STDERR", "quiet_opencv", "quiet_stderr", "say"]
+__all__ = ["STDERR", "quiet_stderr", "say", "silence_opencv"]
 
 STDERR = threading.RLock()  # whoever speaks holds it; what is said while somebody else is quiet would be lost
 
@@ -46,15 +46,10 @@ def _read_all(file: IO[bytes]) -> str:
     return file.read().decode(errors="replace")
 
 
-@contextlib.contextmanager
-def quiet_opencv() -> Iterator[None]:
-    """Keep OpenCV's own log from telling which of its backends cannot do what is asked; the result tells."""
-    import cv2
+def silence_opencv() -> None:
+    """Keep OpenCV and FFmpeg from telling what the scripts say in better words, unless the user asks to hear it."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    if "OPENCV_LOG_LEVEL" not in os.environ:
+        import cv2
 
-    logging = cv2.utils.logging
-    level = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        logging.setLogLevel(level)
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

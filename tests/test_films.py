@@ -23,6 +23,7 @@ from conftest import REPOSITORY, RunScript
 from networks import Pair, paint_person, painted_network, standing_person
 from posecv import pipeline
 from posecv.errors import InputError, ModelError, OutputError, UsageError
+from posecv.outputs import Output
 from posecv.outputs.films import DrawnFilm, check_codec
 from posecv.outputs.growing import CocoResults, Csv, JsonLines, part_of
 from posecv.people import People
@@ -34,11 +35,11 @@ from posecv.sources.selection import Selection
 Frame = NDArray[np.uint8]
 
 WIDTH, HEIGHT = 64, 48
-SHADE = 4  # of frame n is n times this, so that a frame tells its number
+SHADE = 10  # of frame n is n times this, so that a frame tells its number
 
 
 def grey(number: int, width: int = WIDTH, height: int = HEIGHT) -> Frame:
-    return np.full((height, width, 3), SHADE * number, np.uint8)
+    return np.full((height, width, 3), SHADE * (number % 25), np.uint8)
 
 
 def number_of(frame: Frame) -> int:
@@ -62,6 +63,10 @@ def played(path: Path) -> list[Frame]:
         frames.append(read[1])
     capture.release()
     return frames
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
 def someone(number: int = 1) -> People:
@@ -126,7 +131,7 @@ def test_frames_that_come_at_no_steady_rate_keep_their_times(tmp_path: Path) -> 
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
         for number, at in enumerate(milliseconds):
-            frame = av.VideoFrame.from_ndarray(grey(number * 5), format="bgr24")
+            frame = av.VideoFrame.from_ndarray(grey(number), format="bgr24")
             frame.pts, frame.time_base = at, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -144,10 +149,14 @@ def test_frames_that_come_at_no_steady_rate_keep_their_times(tmp_path: Path) -> 
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_of_a_film_that_was_cut_off_all_frames_that_are_there_are_read(tmp_path: Path, share: float) -> None:
     whole = film(tmp_path / "a.avi", 40).read_bytes()
-    (tmp_path / "b.avi").write_bytes(whole[: int(share * len(whole))])
+    movie = whole.index(b"movi")
+    cut = whole[: movie + int(share * (len(whole) - movie))]
+    (tmp_path / "b.avi").write_bytes(cut)
     stills = list(Film(tmp_path / "b.avi").stills())
     assert [still.number for still in stills] == list(range(len(stills)))
-    assert share * 40 - 5 < len(stills) < 40
+    begun = cut.count(b"00dc")
+    assert 10 < begun <= 40
+    assert begun - 2 <= len(stills) <= begun  # FFmpeg drops a frame that nothing follows
 
 
 def test_a_header_that_lies_about_the_length_changes_nothing(tmp_path: Path) -> None:
@@ -170,7 +179,7 @@ def test_what_is_no_film_is_one_line(tmp_path: Path, content: bytes, words: str)
 
 
 def test_a_film_without_frames_or_without_those_asked_for_says_so(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no frames|no film"):
+    with pytest.raises(InputError, match=r"no frames|no film"):
         list(Film(film(tmp_path / "none.avi", 0)).stills())
     with pytest.raises(InputError, match="has 20 frames, none of them"):
         list(Film(film(tmp_path / "a.avi"), Selection(first=20)).stills())
@@ -210,8 +219,8 @@ def test_people_are_drawn_into_a_film(tmp_path: Path) -> None:
 
 def test_frames_of_other_sizes_are_fitted_between_bars(tmp_path: Path) -> None:
     output = DrawnFilm(tmp_path / "a.avi", codec="ffv1")
-    output.write(Still(grey(50), Path("a.png")), People.empty(COCO))
-    output.write(Still(grey(50, 24, 48), Path("b.png")), People.empty(COCO))
+    output.write(Still(grey(20), Path("a.png")), People.empty(COCO))
+    output.write(Still(grey(20, 24, 48), Path("b.png")), People.empty(COCO))
     output.close()
     _, frame = played(tmp_path / "a.avi")
     assert frame.shape == (48, 64, 3)
@@ -272,7 +281,7 @@ def test_without_pyav_a_film_says_what_it_lacks(
 
 def test_growing_files_are_whole_after_every_still_and_get_their_names_at_the_end(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("a.jsonl", "a.csv", "a.json")]
-    outputs = [JsonLines(paths[0]), Csv(paths[1]), CocoResults(paths[2])]
+    outputs: list[Output] = [JsonLines(paths[0]), Csv(paths[1]), CocoResults(paths[2])]
     persons = [2, 0, 1]
     for at, still in enumerate(stills(3)):
         for output in outputs:
@@ -282,12 +291,12 @@ def test_growing_files_are_whole_after_every_still_and_get_their_names_at_the_en
             ("a.avi", number, number / 10) for number in range(at + 1)
         ]
         assert [len(line["people"]) for line in lines] == persons[: at + 1]
-        rows = list(csv.DictReader(part_of(paths[1]).open()))
+        rows = table(part_of(paths[1]))
         assert len(rows) == len(json.loads(part_of(paths[2]).read_text())) == sum(persons[: at + 1])
     for output in outputs:
         output.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.json", "a.jsonl"]
-    row = list(csv.DictReader(paths[1].open()))[1]
+    row = table(paths[1])[1]
     assert (row["frame"], row["person"], row["nose_x"], row["neck_y"], row["right_wrist_score"]) == (
         "0", "1", "0", "3", "0",
     )  # fmt: skip
@@ -339,7 +348,9 @@ def words(coco: Pair, *more: str | Path) -> list[str]:
     return ["-p", str(coco[0]), "-m", str(coco[1]), "--net-size", "192", *map(str, more)]
 
 
-def test_all_outputs_of_a_film_come_from_one_pass(run_script: RunScript, coco: Pair, walk: Path, tmp_path: Path) -> None:
+def test_all_outputs_of_a_film_come_from_one_pass(
+    run_script: RunScript, coco: Pair, walk: Path, tmp_path: Path
+) -> None:
     result = run_script(
         "run_multi_pose.py",
         *words(coco, "-i", walk, "-o", "out.avi", "--json", "records", "--csv", "a.csv", "--coco-json", "c.json"),
@@ -350,7 +361,7 @@ def test_all_outputs_of_a_film_come_from_one_pass(run_script: RunScript, coco: P
     assert len(played(tmp_path / "out.avi")) == len(numbers)
     names = [f"{walk.stem}_{number:012d}_keypoints.json" for number in numbers]
     assert sorted(path.name for path in (tmp_path / "records").iterdir()) == names
-    rows = list(csv.DictReader((tmp_path / "a.csv").open(encoding="utf-8")))
+    rows = table(tmp_path / "a.csv")
     assert [int(row["frame"]) for row in rows] == numbers
     assert {row["source"] for row in rows} == {str(walk)}
     for number, row, name in zip(numbers, rows, names, strict=True):
@@ -410,16 +421,16 @@ def parsed(folder: Path, part: str) -> list[int]:
     """How many stills each output holds: film, lines, rows, results."""
     lines = [json.loads(line) for line in (folder / f"out{part}.jsonl").read_text().splitlines()]
     assert [line["frame"] for line in lines] == list(range(len(lines)))
-    rows = list(csv.reader((folder / f"out{part}.csv").open()))
+    rows = list(csv.reader((folder / f"out{part}.csv").read_text().splitlines()))
     assert len({len(row) for row in rows}) == 1
     results = json.loads((folder / f"out{part}.json").read_text())
     return [len(played(folder / f"out{part}.avi")), len(lines), len(rows) - 1, len(results)]
 
 
 def some_lines(folder: Path) -> Callable[[], bool]:
-    """Whether a run has written twenty stills."""
+    """Whether a run has written enough stills for FFmpeg's buffers to be emptied some times."""
     part = folder / "out.part.jsonl"
-    return lambda: part.exists() and part.read_bytes().count(b"\n") > 20
+    return lambda: part.exists() and part.read_bytes().count(b"\n") > 150
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
@@ -435,7 +446,7 @@ def test_a_run_that_is_stopped_finishes_its_files(
     assert not list(tmp_path.glob("*.part.*"))
     counts = parsed(tmp_path, "")
     assert len(set(counts)) == 1
-    assert 20 < counts[0] < 1200
+    assert 150 < counts[0] < 1200
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
@@ -445,8 +456,8 @@ def test_what_a_killed_run_leaves_plays_and_parses(coco: Pair, walk: Path, tmp_p
     run.communicate(timeout=60)
     assert not (tmp_path / "out.avi").exists()
     counts = parsed(tmp_path, ".part")
-    assert min(counts[1:]) >= 20
-    assert counts[0] >= counts[1] - 10  # OpenCV writes AVI in blocks
+    assert min(counts[1:]) >= 150
+    assert counts[0] >= counts[1] - 40  # OpenCV writes AVI in blocks
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")

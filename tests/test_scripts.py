@@ -283,7 +283,7 @@ def test_bad_pictures_get_a_line_each_and_the_others_are_done(
 
 @pytest.mark.parametrize(
     ("given", "words"),
-    [("missing.png", "no such file"), ("none*", "no file matches"), (".", "no pictures in this folder")],
+    [("missing.png", "no such file"), ("none*", "no file matches"), (".", "no pictures or films in this folder")],
 )
 def test_an_input_that_is_none_ends_with_2_and_one_line(
     run_script: RunScript, coco: Pair, given: str, words: str

@@ -8,6 +8,7 @@ not play at all.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,7 +27,7 @@ from posecv.outputs.growing import part_of
 from posecv.outputs.pictures import drawn_copy
 from posecv.people import People
 from posecv.sources import Still
-from posecv.terminal import quiet_opencv, quiet_stderr, say
+from posecv.terminal import quiet_stderr, say
 
 __all__ = ["CODECS", "KIND", "DrawnFilm", "check_codec", "default_suffix"]
 
@@ -44,6 +45,9 @@ CODECS = {
 FOURCC = {"mp4v": "mp4v", "mjpg": "MJPG", "xvid": "XVID", "vp8": "VP80", "vp9": "VP90", "ffv1": "FFV1"}
 KIND = Kind("--output", ending="_pose", suffixes=frozenset(CODECS))
 RATE = 25.0  # frames a second, where the source has no rate
+CHECKED = 100  # frames between two looks at the disk
+LEAST_FREE = 1 << 20  # bytes
+ARRIVED = 0.9  # share of the frames that a whole file holds by its header, which counts by time in some formats
 TICKS = 90_000  # a second, of PyAV's films: every usual frame rate is a whole number of them
 QUALITY = "20"  # of H.264: 0 is lossless, 23 the usual
 
@@ -168,7 +172,7 @@ def _tell(suffix: str, of_film: bool) -> None:
 
 
 class _OpenCvWriter:
-    """OpenCV's writer; it never says what goes wrong, so the file itself is looked at."""
+    """OpenCV's writer; it never says what goes wrong, so disk and file are looked at."""
 
     def __init__(self, part: Path, writer: cv2.VideoWriter) -> None:
         self._part, self._writer = part, writer
@@ -178,24 +182,24 @@ class _OpenCvWriter:
     def opened(cls, part: Path, size: tuple[int, int], rate: float, codec: str) -> _OpenCvWriter | None:
         """A writer, if OpenCV has that codec."""
         fourcc = cv2.VideoWriter.fourcc(*FOURCC.get(codec, codec))
-        with quiet_opencv(), quiet_stderr():  # FFmpeg remarks on the tags that it gives
+        with quiet_stderr():  # FFmpeg remarks on the tags that it gives
             writer = cv2.VideoWriter(str(part), cv2.CAP_FFMPEG, fourcc, rate, size)
         return cls(part, writer) if writer.isOpened() else None
 
     def write(self, frame: Frame, time: float) -> None:
         self._writer.write(frame)
         self._written += 1
-        if self._written % 100 == 0:
-            self._check()
+        if self._written % CHECKED == 0 and shutil.disk_usage(self._part.parent).free < LEAST_FREE:
+            raise OutputError(f"{self._part}: the disk is full")
 
     def close(self) -> None:
         self._writer.release()
-        self._check()
-
-    def _check(self) -> None:
-        """A full disk shows in the file alone."""
-        if not self._part.exists() or not self._part.stat().st_size:
-            raise OutputError(f"{self._part}: nothing arrived in this file; is the disk full?")
+        capture = cv2.VideoCapture(str(self._part), cv2.CAP_FFMPEG)
+        arrived = round(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+        capture.release()
+        if arrived < ARRIVED * self._written:
+            told = f"its header tells of {max(arrived, 0)} of {self._written} frames"
+            raise OutputError(f"{self._part} cannot be finished: {told}; is the disk full?")
 
 
 class _AvWriter:
@@ -214,7 +218,8 @@ class _AvWriter:
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = Fraction(1, TICKS)
         self._stream.codec_context.gop_size = max(1, round(rate))  # what a crash may cost: a second
-        self._stream.options = {"crf": QUALITY, "preset": "veryfast"}
+        # Without B-frames, since a fragmented file that begins with one plays shifted by two frames.
+        self._stream.options = {"crf": QUALITY, "preset": "veryfast", "bf": "0"}
         self._last = -1
         self._sound = _Sound.of(av, self._container, still)
 

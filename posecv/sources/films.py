@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,12 +14,9 @@ from posecv.errors import InputError
 from posecv.sources import Still
 from posecv.sources.pictures import check_file
 from posecv.sources.selection import Selection
-from posecv.terminal import quiet_opencv
 
 __all__ = ["Film"]
 
-# A damaged film makes FFmpeg complain frame by frame; what that means is said here, once.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 FASTEST = 1000.0  # frames a second that a header may say; containers without a rate say 90000 or so
 
 
@@ -86,8 +82,7 @@ class Film:
 def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
     """The film, open; InputError where it is none."""
     check_file(path)
-    with quiet_opencv():
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
         if not capture.isOpened():
             raise InputError(f"{path}: this is no film that OpenCV reads, or it is damaged")
