@@ -18,14 +18,21 @@ from posecv.skeletons import Skeleton
 if TYPE_CHECKING:
     from posecv.decoding import decode_people, decode_person
     from posecv.drawing import draw_people
-    from posecv.estimate import estimate_hand, estimate_people, estimate_person
+    from posecv.estimate import (
+        estimate_faces,
+        estimate_hand,
+        estimate_hands,
+        estimate_people,
+        estimate_person,
+    )
     from posecv.network import load_network
     from posecv.people import People
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "People", "PoseError", "Skeleton", "decode_people", "decode_person", "draw_people", "estimate_hand",
+    "People", "PoseError", "Skeleton", "decode_people", "decode_person", "draw_people",
+    "estimate_faces", "estimate_hand", "estimate_hands",
     "estimate_people", "estimate_person", "load_network", "skeletons",
 ]  # fmt: skip
 
@@ -35,7 +42,8 @@ _HOMES = {
     "People": "people",
     "decode_people": "decoding", "decode_person": "decoding",
     "draw_people": "drawing",
-    "estimate_hand": "estimate", "estimate_people": "estimate", "estimate_person": "estimate",
+    "estimate_faces": "estimate", "estimate_hand": "estimate", "estimate_hands": "estimate",
+    "estimate_people": "estimate", "estimate_person": "estimate",
     "load_network": "network",
 }  # fmt: skip
 

@@ -41,6 +41,7 @@ T = TypeVar("T")
 __all__ = ["run_hand", "run_multi_pose", "run_pose", "webcam_pose"]
 
 DEVICES = ("auto", "cpu", "cuda", "cuda-fp16", "opencl")
+PARTS = {"hand": "light_hand", "face": "face"}  # what is found along with bodies, by which networks
 SINGLE_THRESHOLD = 0.1  # of run_pose.py, as in the tutorials
 OWN_MODELS = {"light_body": "coco", "light_hand": "hand"}  # run by default: what getModels.sh fetches in their place
 
@@ -67,7 +68,7 @@ ALIASES = {
     "--write-json": "--json",
     "--write-keypoint-json": "--json",
     "--net-resolution": "--net-size",
-    "--hand-net-resolution": "--net-size",
+    "--hand-net-resolution": "--hand-net-size",
     "--thr": "--threshold",
     "--dataset": "--skeleton",
     "--alpha-pose": "--alpha",
@@ -76,8 +77,8 @@ ALIASES = {
 ELSEWHERE = {
     "--camera": "webcam_pose.py shows a camera: -i N",
     "--resize": "it would stretch the picture; --net-size WxH keeps its aspect ratio",
-    "--hand": "run_hand.py finds hands",
-    "--face": "faces are not found along with bodies yet",
+    "--hand": "run_multi_pose.py finds hands along with bodies, run_hand.py hands alone",
+    "--face": "run_multi_pose.py finds faces along with bodies",
     "--render-pose": "what is drawn goes where -o says, and without -o to a window",
     "--model-folder": "POSECV_MODELS names the folder of models",
     **dict.fromkeys(("--scale-number", "--scale-gap"), "one scale is looked at; a larger --net-size finds more"),
@@ -96,7 +97,8 @@ def run_pose(argv: Sequence[str] | None = None) -> int:
 
 def run_multi_pose(argv: Sequence[str] | None = None) -> int:
     """All people in each picture, by peaks, part affinity fields and grouping."""
-    parser = _picture_parser("Find the keypoints of everybody in each picture.")
+    parser = _picture_parser("Find the keypoints of everybody in each picture or film.")
+    _add_parts(parser)
     return _guarded(parser, argv, lambda options: _pictures(options, _many_people))
 
 
@@ -110,6 +112,7 @@ def run_hand(argv: Sequence[str] | None = None) -> int:
     )
     hand = parser.add_argument_group("hand")
     hand.add_argument("--box", type=_box, metavar="X,Y,W,H", help="where the hand is, in pixels (default: anywhere)")
+    hand.add_argument("--hand-net-size", dest="net_size", help=argparse.SUPPRESS)
     hand.add_argument("--left", action="store_true", help="it is a left hand")
     return _guarded(parser, argv, lambda options: _pictures(options, _hand))
 
@@ -122,6 +125,7 @@ def webcam_pose(argv: Sequence[str] | None = None) -> int:
     people = parser.add_mutually_exclusive_group()
     people.add_argument("--multi", action="store_true", help="everybody (default where the network can)")
     people.add_argument("--single", action="store_true", help="one person, which is faster")
+    _add_parts(parser)
     no_show = "no window: tell the frame rate each second"
     _add_shared(parser, no_show=no_show, net_size="-1x368", threshold="the model's own", own_model="light_body")
     return _guarded(parser, argv, _webcam)
@@ -172,6 +176,20 @@ def _picture_parser(
     no_show = "no window: save NAME_pose.png in this folder if there is no -o or --json"
     _add_shared(parser, no_show=no_show, net_size=net_size, threshold=threshold, own_model=own_model)
     return parser
+
+
+def _add_parts(parser: _Parser) -> None:
+    """The options of hands and faces that are found along with bodies."""
+    parts = parser.add_argument_group("hands and faces, where arms and heads say")
+    for part, own in PARTS.items():
+        parts.add_argument(f"--{part}", action="store_true", help=f"find {part}s too")
+        parts.add_argument(
+            f"--{part}-model",
+            metavar="NAME|P,M",
+            default=own,
+            help=f"a model's name, or prototxt and caffemodel with a comma between (default: {own})",
+        )
+    parts.add_argument("--hand-net-size", metavar="SIZE", help="of both networks' input (default: 368x368)")
 
 
 def _add_shared(parser: _Parser, *, no_show: str, net_size: str, threshold: str, own_model: str) -> None:
@@ -446,7 +464,42 @@ def _many_people(network: Network, options: argparse.Namespace) -> Estimate:
         alone = "run_hand.py" if network.skeleton.name == "hand" else "run_pose.py"
         raise UsageError(f"{network.model.name} has no part affinity fields to tell people apart by; use {alone}")
     settings = _settings(options)
-    return lambda frame, seconds: estimate_people(network, frame, seconds=seconds, **settings)
+    add_parts = _parts(options)
+
+    def estimate(frame: Frame, seconds: dict[str, float]) -> People:
+        return add_parts(frame, estimate_people(network, frame, seconds=seconds, **settings), seconds)
+
+    return estimate
+
+
+def _parts(options: argparse.Namespace) -> Callable[[Frame, People, dict[str, float]], People]:
+    """Adds the hands and faces that the options ask for."""
+    from posecv.estimate import estimate_faces, estimate_hands
+
+    estimates = {"hand": estimate_hands, "face": estimate_faces}
+    wanted = [part for part in PARTS if getattr(options, part, False)]
+    networks = {part: _part_network(options, part) for part in wanted}
+    settings = {} if not wanted or options.hand_net_size is None else {"net_size": options.hand_net_size}
+
+    def add(frame: Frame, people: People, seconds: dict[str, float]) -> People:
+        for part, network in networks.items():
+            people = estimates[part](network, frame, people, seconds=seconds, **settings)
+        return people
+
+    return add
+
+
+def _part_network(options: argparse.Namespace, part: str) -> Network:
+    """The network for hands or faces."""
+    name = getattr(options, f"{part}_model")
+    prototxt, _, caffemodel = name.partition(",")
+    pair = argparse.Namespace(**vars(options))
+    pair.prototxt, pair.model = (prototxt, caffemodel) if caffemodel else (None, name)
+    pair.skeleton = pair.scale = pair.mean = pair.swap_rb = None
+    network = _network(pair)
+    if network.skeleton.name != part:
+        raise UsageError(f"--{part}-model {name} is a network for {network.skeleton.name}, not for {part}s")
+    return network
 
 
 def _hand(network: Network, options: argparse.Namespace) -> Estimate:

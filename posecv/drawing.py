@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from posecv.errors import InputError, UsageError
 from posecv.people import People
-from posecv.skeletons import Skeleton
+from posecv.skeletons import FACE, HAND, Skeleton
 
-__all__ = ["ALPHA", "draw_people"]
+__all__ = ["ALPHA", "DRAWN_ABOVE", "draw_people"]
 
 Frame = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -34,6 +34,8 @@ Bools = NDArray[np.bool_]
 ALPHA = 0.8  # Opacity of a certain limb: strong on a slide, and the picture still shines through.
 CERTAIN = 0.5  # Elements scoring this or more have the full opacity,
 FAINTEST = 0.25  # and one that scores next to nothing this share of it.
+
+DRAWN_ABOVE = {"hand": 0.2, "face": 0.4}  # OpenPose's render thresholds: weaker keypoints are written, not drawn
 
 # Half width of a limb as a share of the person's longer side. OpenPose draws hands thicker than bodies, and faces as
 # thin lines.
@@ -61,7 +63,8 @@ def draw_people(frame: Frame, people: People, *, threshold: float = 0.0, alpha: 
     people : People
         In pixels of the frame; whole numbers are the centres of pixels. The first, the best, is drawn last, on top.
     threshold : float
-        Keypoints that score this or less are not drawn, nor are their limbs.
+        Keypoints that score this or less are not drawn, nor are their limbs; of people's hands and faces only what
+        `DRAWN_ABOVE` says is ever drawn.
     alpha : float
         Opacity of what is certain, 0 to 1. Limbs and keypoints that score less than 0.5 are fainter.
 
@@ -85,6 +88,11 @@ def draw_people(frame: Frame, people: People, *, threshold: float = 0.0, alpha: 
     shown, outlines, colors = _strokes(people, max(threshold, 0.0), alpha)
     for person in reversed(range(len(people))):
         _paint(frame, outlines[person, shown[person]], colors[person, shown[person]])
+    for parts, skeleton in ((people.hands, HAND), (people.faces, FACE)):
+        if parts is not None:
+            keypoints = parts.reshape(-1, len(skeleton.keypoints), 3)
+            own = People(keypoints, keypoints[..., 2].mean(axis=1), skeleton)
+            draw_people(frame, own, threshold=max(threshold, DRAWN_ABOVE[skeleton.name]), alpha=alpha)
     return frame
 
 

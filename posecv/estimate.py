@@ -9,23 +9,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
+from dataclasses import replace
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from posecv.boxes import face_boxes, hand_boxes
 from posecv.decoding import decode_people, decode_person
 from posecv.errors import InputError, ModelError
 from posecv.geometry import Box, Fit, NetSize, square_box
 from posecv.network import Network
 from posecv.people import People
+from posecv.skeletons import FACE, HAND
 
-__all__ = ["estimate_hand", "estimate_people", "estimate_person"]
+__all__ = ["estimate_faces", "estimate_hand", "estimate_hands", "estimate_people", "estimate_person"]
 
 Array = NDArray[np.float32]
 Frame = NDArray[np.uint8]
 Seconds = MutableMapping[str, float]
 
+HAND_THRESHOLD = 0.2  # mean score from which on a crop shows a hand or a face
 HALF_PIXEL = 0.5  # OpenPose's body keypoints count from the corner of the first pixel, not from its centre
 SIZE_EXPONENT = 0.2  # of the share of the input that a person covers, where the model's person_score is "sized"
 
@@ -157,6 +162,82 @@ def estimate_hand(
     return _estimate(network, frame, fit, decode, seconds, shift=0)
 
 
+def estimate_hands(
+    network: Network,
+    frame: Frame,
+    people: People,
+    *,
+    net_size: str | int | tuple[int, int] | NetSize | None = None,
+    threshold: float = HAND_THRESHOLD,
+    seconds: Seconds | None = None,
+) -> People:
+    """Find the hands of people whose bodies are known.
+
+    Parameters
+    ----------
+    network : Network
+        A hand network.
+    frame : (H, W, 3) uint8 array
+        BGR.
+    people : People
+        Bodies with arms, in pixels of the frame.
+    net_size
+        Size of the network's input; by default a square of the model's `net_side`.
+    threshold : float
+        A hand whose keypoints score less than this on average is none: hand networks find one in everything.
+    seconds : dict
+        As in `estimate_people`; the hands' seconds are added.
+
+    Returns
+    -------
+    People
+        The same with `hands`.
+    """
+    boxes = hand_boxes(people)
+    hands = np.zeros((len(people), 2, len(HAND.keypoints), 3), np.float32)
+    for person, side in np.argwhere(boxes[..., 2] > 0):
+        found = _part(network, frame, boxes[person, side], side == 0, net_size, seconds)
+        if found[:, 2].mean() >= threshold:
+            hands[person, side] = found
+    return replace(people, hands=hands)
+
+
+def estimate_faces(
+    network: Network,
+    frame: Frame,
+    people: People,
+    *,
+    net_size: str | int | tuple[int, int] | NetSize | None = None,
+    threshold: float = HAND_THRESHOLD,
+    seconds: Seconds | None = None,
+) -> People:
+    """Find the faces of people whose bodies are known; parameters and result like those of `estimate_hands`."""
+    boxes = face_boxes(people)
+    faces = np.zeros((len(people), len(FACE.keypoints), 3), np.float32)
+    for person in np.flatnonzero(boxes[:, 2] > 0):
+        found = _part(network, frame, boxes[person], False, net_size, seconds)
+        if found[:, 2].mean() >= threshold:
+            faces[person] = found
+    return replace(people, faces=faces)
+
+
+def _part(
+    network: Network, frame: Frame, square: Array, left: bool, net_size: Any, seconds: Seconds | None
+) -> Array:
+    """(K, 3) keypoints of what lies in a square of the frame; zeros where that is outside."""
+    x, y, side = map(float, square)
+    height, width = frame.shape[:2]
+    nothing = np.zeros((len(network.skeleton.keypoints), 3), np.float32)
+    if x >= width or y >= height or x + side <= 0 or y + side <= 0:
+        return nothing
+    own: dict[str, float] = {}
+    found = estimate_hand(network, frame, (x, y, side, side), left, net_size=net_size, seconds=own)
+    if seconds is not None:
+        for step, value in own.items():
+            seconds[step] = seconds.get(step, 0.0) + value
+    return found.keypoints[0] if len(found) else nothing
+
+
 def _estimate(
     network: Network, frame: Frame, fit: Fit, decode: Callable[..., People], seconds: Seconds | None, shift: float
 ) -> People:
@@ -183,8 +264,7 @@ def _sized(people: People, fit: Fit) -> People:
     """The people ranked by size too: a network that is unsure of small people is the surer the larger they are."""
     covered = people.boxes[:, 2] * people.boxes[:, 3] * fit.scale**2 / (fit.width * fit.height)
     scores = (people.scores * covered**SIZE_EXPONENT).astype(np.float32)
-    order = np.argsort(-scores, kind="stable")
-    return People(people.keypoints[order], scores[order], people.skeleton)
+    return replace(people, scores=scores)[np.argsort(-scores, kind="stable")]
 
 
 def _checked(frame: object) -> Frame:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,10 @@ class People:
         A score a person, falling.
     skeleton : Skeleton
         What the K keypoints are.
+    hands : (N, 2, 21, 3) float32 array or None
+        Keypoints of each person's left and right hand, where hands were looked for; zeros where none was found.
+    faces : (N, 70, 3) float32 array or None
+        Keypoints of the faces, likewise.
 
     Examples
     --------
@@ -40,6 +45,8 @@ class People:
     keypoints: Array
     scores: Array
     skeleton: Skeleton
+    hands: Array | None = None
+    faces: Array | None = None
 
     @classmethod
     def empty(cls, skeleton: Skeleton) -> People:
@@ -72,5 +79,10 @@ class People:
         """The same people without keypoints that score `threshold` or less, and without people who have none left."""
         kept = self.keypoints[..., 2] > threshold
         keypoints = np.where(kept[..., None], self.keypoints, 0).astype(np.float32)
-        somebody = kept.any(axis=1)
-        return People(keypoints[somebody], self.scores[somebody], self.skeleton)
+        return replace(self, keypoints=keypoints)[np.asarray(kept.any(axis=1))]
+
+    def __getitem__(self, which: NDArray[Any] | slice) -> People:
+        """Some of the people: a slice, a mask or an array of places."""
+        hands = None if self.hands is None else self.hands[which]
+        faces = None if self.faces is None else self.faces[which]
+        return People(self.keypoints[which], self.scores[which], self.skeleton, hands, faces)

@@ -49,8 +49,9 @@ def square(middle: tuple[float, float], side: float) -> list[float]:
 
 
 def test_a_face_from_the_front_is_the_mean_of_three_guesses() -> None:
-    places: dict[str, tuple[float, float]] = {"neck": (100, 200), "nose": (100, 150), "left_eye": (110, 140), "right_eye": (90, 140)}
-    people = person(COCO, places | {"left_ear": (125, 145), "right_ear": (75, 145)})
+    ears: dict[str, tuple[float, float]] = {"left_ear": (125, 145), "right_ear": (75, 145)}
+    eyes: dict[str, tuple[float, float]] = {"left_eye": (110, 140), "right_eye": (90, 140)}
+    people = person(COCO, {"neck": (100, 200), "nose": (100, 150), **eyes, **ears})
     y = ((200 + 150) / 2 + 140 + 145) / 3
     side = (2 * 50 + 3 * 20 + 2 * 50) / 3
     np.testing.assert_allclose(face_boxes(people)[0], square((100, y), side), rtol=1e-6)
@@ -76,8 +77,8 @@ def test_a_face_of_mpi_lies_on_the_head() -> None:
     np.testing.assert_allclose(face_boxes(people)[0], square((100, 140), 1.33 * 60), rtol=1e-6)
 
 
-def test_small_faces_and_unsure_keypoints_give_none() -> None:
-    assert not face_boxes(person(COCO, {"neck": (100, 200), "nose": (100, 180)})).any()  # a side of 40 is not more than 40
+def test_faces_of_forty_pixels_or_less_and_unsure_keypoints_give_none() -> None:
+    assert not face_boxes(person(COCO, {"neck": (100, 200), "nose": (100, 180)})).any()
     assert face_boxes(person(COCO, {"neck": (100, 200), "nose": (100, 179)})).any()
     assert not face_boxes(person(COCO, {"neck": (100, 200), "nose": (100, 100)}, 0.25)).any()
     assert face_boxes(People.empty(COCO)).shape == (0, 3)

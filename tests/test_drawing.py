@@ -73,6 +73,22 @@ def test_a_keypoint_is_a_disc_of_its_own_colour(skeleton: Skeleton) -> None:
         np.testing.assert_allclose(frame[70, 100], blend(color, GREY, ALPHA), atol=ROUNDING)
 
 
+def test_hands_and_faces_are_drawn_with_the_people_they_belong_to() -> None:
+    frame = np.zeros((200, 300, 3), np.uint8)
+    hands = np.zeros((1, 2, 21, 3), np.float32)
+    hands[0, 1, :, 0], hands[0, 1, :, 1], hands[0, 1, :, 2] = 100 + 5 * np.arange(21), 80, 0.9
+    faces = np.zeros((1, 70, 3), np.float32)
+    faces[0, :, 0], faces[0, :, 1], faces[0, :, 2] = 20 + np.arange(70), 150, 0.9
+    people = People(np.zeros((1, 18, 3), np.float32), np.ones(1, np.float32), COCO, hands, faces)
+    expected = frame.copy()
+    draw_people(expected, People(hands[0, 1:], np.ones(1, np.float32), HAND))
+    draw_people(expected, People(faces, np.ones(1, np.float32), FACE))
+    assert expected[75:85, 100:200].any()
+    np.testing.assert_array_equal(draw_people(frame, people), expected)
+    hands[..., 2] = faces[..., 2] = 0.19
+    assert not draw_people(np.zeros_like(frame), people).any()
+
+
 def test_a_hidden_limb_is_not_drawn() -> None:
     hidden = [COCO.limbs[index] for index in COCO.hidden_limbs]
     assert hidden

@@ -14,10 +14,10 @@ import posecv
 from networks import RADIUS, pack_maps, packed_network, paint_person, painted_network, standing_person
 from posecv.decoding import decode_people, decode_person
 from posecv.errors import InputError, ModelError, UsageError
-from posecv.estimate import estimate_hand, estimate_people, estimate_person
+from posecv.estimate import estimate_faces, estimate_hand, estimate_hands, estimate_people, estimate_person
 from posecv.network import Network, load_network
 from posecv.people import People
-from posecv.skeletons import BODY_25, COCO, HAND, MPI, Skeleton
+from posecv.skeletons import BODY_25, COCO, FACE, HAND, MPI, Skeleton
 from scenes import paint_maps, scene
 
 Array = NDArray[np.float32]
@@ -255,6 +255,62 @@ def test_a_hand_has_all_its_keypoints_however_weak(hand: Network) -> None:
 
 
 # --------------------------------------------------------------------------------------------------- what is common
+
+
+def somebody_reaching(mirrored: bool = False) -> People:
+    """A right arm whose hand's square is 240 wide round 352.8, 200; or, mirrored in 600 pixels, a left one."""
+    body = np.zeros((1, 18, 3), np.float32)
+    for name, x in (("shoulder", 90), ("elbow", 140), ("wrist", 300)):
+        side = "left" if mirrored else "right"
+        body[0, COCO.keypoints.index(f"{side}_{name}")] = (600 - 1 - x if mirrored else x, 200, 0.9)
+    return People(body, np.ones(1, np.float32), COCO)
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_the_hand_of_an_arm_is_found_where_it_was_painted(hand: Network, left: bool) -> None:
+    expected = standing_person(HAND, 305, 150)
+    frame = paint_person(black(600, 400), expected, HAND)
+    if left:
+        frame = np.ascontiguousarray(frame[:, ::-1])
+        expected[:, 0] = 600 - 1 - expected[:, 0]
+    people = estimate_hands(hand, frame, somebody_reaching(left), net_size="240x240")
+    assert people.hands is not None
+    found, none = people.hands[0] if left else people.hands[0, ::-1]
+    np.testing.assert_allclose(found[:, :2], expected[:, :2], atol=PAINTED + 0.6)
+    assert not none.any()
+    assert people.faces is None
+
+
+def test_a_crop_without_a_hand_gives_none(hand: Network) -> None:
+    for strength in (0, 0.1):
+        weak = standing_person(HAND, 305, 150) * np.array([1, 1, strength], np.float32)
+        frame = paint_person(black(600, 400), weak, HAND)
+        people = estimate_hands(hand, frame, somebody_reaching(), net_size="240x240")
+        assert people.hands is not None
+        assert not people.hands.any()
+        found = estimate_hands(hand, frame, somebody_reaching(), net_size="240x240", threshold=0.05).hands
+        assert found is not None
+        assert found.any() == (strength > 0)
+
+
+def test_hands_beyond_the_picture_and_of_nobody_are_none(hand: Network) -> None:
+    people = estimate_hands(hand, black(200, 100), somebody_reaching(), net_size="240x240")
+    assert people.hands is not None
+    assert not people.hands.any()
+    nobody = estimate_hands(hand, black(200, 100), People.empty(COCO))
+    assert nobody.hands is not None
+    assert nobody.hands.shape == (0, 2, 21, 3)
+
+
+def test_the_face_of_a_body_is_found_where_it_was_painted(tmp_path: Path) -> None:
+    network = load_network(*painted_network(tmp_path, FACE), device="cpu")
+    body = np.zeros((1, 18, 3), np.float32)
+    body[0, 0], body[0, 1] = (300, 90, 0.9), (300, 310, 0.9)  # nose and neck: a square of 440 round 300, 200
+    expected = standing_person(FACE, 200, 110)
+    frame = paint_person(black(600, 440), expected, FACE)
+    people = estimate_faces(network, frame, People(body, np.ones(1, np.float32), COCO), net_size="448x448")
+    assert people.faces is not None
+    np.testing.assert_allclose(people.faces[0, :, :2], expected[:, :2], atol=PAINTED + 0.6)
 
 
 @pytest.mark.parametrize("estimate", [estimate_people, estimate_person, estimate_hand])

@@ -262,6 +262,22 @@ def test_a_keypoint_that_is_no_number_is_a_missing_one(value: float) -> None:
     assert person["pose_keypoints_2d"][3:6] == [0, 0, 0]
 
 
+def test_hands_and_faces_of_people_stand_beside_their_bodies() -> None:
+    body = someone(number=2)
+    hands = np.zeros((2, 2, 21, 3), np.float32)
+    hands[0, 0], hands[1, 1] = 1, 2
+    faces = np.zeros((2, 70, 3), np.float32)
+    faces[1] = 3
+    both = People(body.keypoints, body.scores, COCO, hands, faces)
+    one, other = json.loads(format_record(both))["people"]
+    assert one["hand_left_keypoints_2d"] == [1] * 63
+    assert one["hand_right_keypoints_2d"] == [0] * 63
+    assert other["hand_right_keypoints_2d"] == [2] * 63
+    assert one["face_keypoints_2d"] == [0] * 210
+    assert other["face_keypoints_2d"] == [3] * 210
+    assert one["pose_keypoints_2d"] == json.loads(format_record(body))["people"][0]["pose_keypoints_2d"]
+
+
 def test_the_file_of_a_record_has_no_newline_at_its_end(tmp_path: Path) -> None:
     path = tmp_path / "a_keypoints.json"
     OpenPoseJson(path).write(Still(black(), Path("a.jpg")), someone())

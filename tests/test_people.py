@@ -98,3 +98,16 @@ def test_the_fields_of_people_stay_what_they_are() -> None:
 
 def test_people_is_a_public_name() -> None:
     assert posecv.People is People
+
+
+def test_some_of_the_people_keep_their_hands_and_faces() -> None:
+    keypoints = np.zeros((3, 18, 3), np.float32)
+    keypoints[:, 0, 2] = 0.1, 0.9, 0.5
+    hands = np.arange(3 * 2 * 21 * 3, dtype=np.float32).reshape(3, 2, 21, 3)
+    people = People(keypoints, np.array([3, 2, 1], np.float32), COCO, hands, hands[:, :1, :1].repeat(70, 1)[..., 0, :])
+    some = people.above(0.4)
+    assert some.hands is not None
+    assert some.faces is not None
+    np.testing.assert_array_equal(some.hands, hands[1:])
+    np.testing.assert_array_equal(some.faces[:, 0], hands[1:, 0, 0])
+    assert people[:1].scores.tolist() == [3]

@@ -130,6 +130,21 @@ def test_a_hand_is_found_where_painted(
     assert other["pose_keypoints_2d"] == other[f"hand_{'right' if left else 'left'}_keypoints_2d"] == []
 
 
+def test_hands_are_found_along_with_bodies(run_script: RunScript, coco: Pair, hand: Pair, tmp_path: Path) -> None:
+    person = two_people()[0]
+    save(tmp_path / "a.png", [person])
+    names = ["--hand", "--hand-model", ",".join(map(str, hand))]
+    result = run_script("run_multi_pose.py", *options(coco), "-i", "a.png", "--json", "a.json", *names)
+    assert result.returncode == 0, result.stderr
+    (found,) = json.loads((tmp_path / "a.json").read_text())["people"]
+    assert len(found["hand_left_keypoints_2d"]) == len(found["hand_right_keypoints_2d"]) == 63
+    assert found["face_keypoints_2d"] == []
+    names[2] = ",".join(map(str, coco))
+    wrong = run_script("run_multi_pose.py", *options(coco), "-i", "a.png", *names)
+    assert wrong.returncode == 2
+    assert "a network for coco, not for hands" in wrong.stderr
+
+
 def test_heatmaps_alone_serve_one_person_and_say_so_for_many(run_script: RunScript, tmp_path: Path) -> None:
     pair = painted_network(tmp_path / "net", COCO, outputs="heatmaps")
     save(tmp_path / "a.png", two_people()[:1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,15 +40,25 @@ def format_record(people: People, *, left: bool = False) -> str:
     field = {"hand": f"hand_{'left' if left else 'right'}_keypoints_2d", "face": "face_keypoints_2d"}.get(
         people.skeleton.name, "pose_keypoints_2d"
     )
-    return f'{{"version":1.3,"people":[{",".join(_person(keypoints, field) for keypoints in people)}]}}'
+    parts = {field: people.keypoints}
+    if people.hands is not None:
+        parts |= {"hand_left_keypoints_2d": people.hands[:, 0], "hand_right_keypoints_2d": people.hands[:, 1]}
+    if people.faces is not None:
+        parts |= {"face_keypoints_2d": people.faces}
+    persons = (_person({name: part[index] for name, part in parts.items()}) for index in range(len(people)))
+    return f'{{"version":1.3,"people":[{",".join(persons)}]}}'
 
 
-def _person(keypoints: Array, field: str) -> str:
-    """One element of `people`: (K, 3) keypoints under their field, the other fields empty."""
-    whole = np.isfinite(keypoints).all(axis=1, keepdims=True)  # JSON has no NaN; such a keypoint was not found
-    numbers = ",".join(_number(value) for value in np.where(whole, keypoints, 0).ravel())
-    fields = (f'"{name}":[{numbers if name == field else ""}]' for name in FIELDS)
+def _person(parts: Mapping[str, Array]) -> str:
+    """One element of `people`: (K, 3) keypoints under their fields, the other fields empty."""
+    fields = (f'"{name}":[{_numbers(parts[name]) if name in parts else ""}]' for name in FIELDS)
     return f'{{"person_id":[-1],{",".join(fields)}}}'
+
+
+def _numbers(keypoints: Array) -> str:
+    """x, y, score one after the other; JSON has no NaN, and a keypoint with one was not found."""
+    whole = np.isfinite(keypoints).all(axis=1, keepdims=True)
+    return ",".join(_number(value) for value in np.where(whole, keypoints, 0).ravel())
 
 
 def _number(value: float) -> str:

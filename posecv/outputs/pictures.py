@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.drawing import ALPHA, draw_people
+from posecv.drawing import ALPHA, DRAWN_ABOVE, draw_people
 from posecv.errors import OutputError
 from posecv.outputs.files import Kind, write_whole
 from posecv.people import People
@@ -25,7 +25,6 @@ KIND = Kind(
     ending="_pose.png",
     suffixes=frozenset(suffix for suffix in SUFFIXES if cv2.haveImageWriter(f"picture{suffix}")),
 )
-DRAWN_ABOVE = {"hand": 0.2, "face": 0.4}  # OpenPose's render thresholds: weaker keypoints are written, not drawn
 
 
 def drawn_copy(frame: Frame, people: People, *, threshold: float | None = None, alpha: float = ALPHA) -> Frame:
