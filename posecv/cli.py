@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from posecv.network import Network
+    from posecv.outputs.style import Style
     from posecv.outputs.window import Window
     from posecv.people import People
     from posecv.pipeline import Job
@@ -43,6 +44,7 @@ __all__ = ["run_hand", "run_multi_pose", "run_pose", "webcam_pose"]
 DEVICES = ("auto", "cpu", "cuda", "cuda-fp16", "opencl")
 PARTS = {"hand": "light_hand", "face": "face"}  # what is found along with bodies, by which networks
 SINGLE_THRESHOLD = 0.1  # of run_pose.py, as in the tutorials
+RENDER = ("skeleton", "keypoints", "blank", "none")
 OWN_MODELS = {"light_body": "coco", "light_hand": "hand"}  # run by default: what getModels.sh fetches in their place
 
 # Spellings of widely copied programs (OpenPose, OpenCV's sample, LearnOpenCV) that mean the same.
@@ -72,6 +74,7 @@ ALIASES = {
     "--thr": "--threshold",
     "--dataset": "--skeleton",
     "--alpha-pose": "--alpha",
+    "--render-pose": "--render",
     "--no-display": "--no-show",
 }
 ELSEWHERE = {
@@ -79,7 +82,6 @@ ELSEWHERE = {
     "--resize": "it would stretch the picture; --net-size WxH keeps its aspect ratio",
     "--hand": "run_multi_pose.py finds hands along with bodies, run_hand.py hands alone",
     "--face": "run_multi_pose.py finds faces along with bodies",
-    "--render-pose": "what is drawn goes where -o says, and without -o to a window",
     "--model-folder": "POSECV_MODELS names the folder of models",
     **dict.fromkeys(("--scale-number", "--scale-gap"), "one scale is looked at; a larger --net-size finds more"),
     **dict.fromkeys(("-o", "--output", "--json"), "a camera is shown and not recorded yet"),
@@ -224,6 +226,10 @@ def _add_shared(parser: _Parser, *, no_show: str, net_size: str, threshold: str,
         help=f"leave out keypoints scoring T or less (default: {threshold})",
     )
     result.add_argument("--alpha", type=_share, metavar="A", help="opacity of what is drawn, 0 to 1 (default 0.8)")
+    result.add_argument(
+        "--render", type=_render, metavar="HOW", help=f"what is drawn: {', '.join(RENDER)} (default: {RENDER[0]})"
+    )
+    result.add_argument("--number-people-max", type=int, metavar="N", help="keep the N best people")
     result.add_argument("--no-show", action="store_true", help=no_show)
     result.add_argument("--display", type=int, help=argparse.SUPPRESS)  # OpenPose's; 0 is --no-show
     parser.add_argument("-v", "--verbose", action="store_true", help="tell which network runs on which device")
@@ -249,6 +255,13 @@ _number = functools.partial(_option, models.read_number)
 
 def _mean(text: str) -> tuple[float, float, float]:
     return _option(models.read_mean, text.strip("()[] "))
+
+
+def _render(text: str) -> str:
+    how = {"0": "none", "1": "skeleton", "2": "skeleton", "-1": "skeleton"}.get(text, text)  # OpenPose's numbers
+    if how not in RENDER:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(RENDER)}")
+    return how
 
 
 def _share(text: str) -> float:
@@ -465,9 +478,11 @@ def _many_people(network: Network, options: argparse.Namespace) -> Estimate:
         raise UsageError(f"{network.model.name} has no part affinity fields to tell people apart by; use {alone}")
     settings = _settings(options)
     add_parts = _parts(options)
+    most = options.number_people_max if options.number_people_max and options.number_people_max > 0 else None
 
     def estimate(frame: Frame, seconds: dict[str, float]) -> People:
-        return add_parts(frame, estimate_people(network, frame, seconds=seconds, **settings), seconds)
+        people = estimate_people(network, frame, seconds=seconds, **settings)
+        return add_parts(frame, people[:most], seconds)
 
     return estimate
 
@@ -529,16 +544,18 @@ def _jobs(options: argparse.Namespace, sources: Sequence[Source]) -> list[Job]:
     return [Job(source, plan.outputs, plan.told) for source, plan in zip(sources, plans, strict=True)]
 
 
-def _style(options: argparse.Namespace) -> dict[str, float]:
-    """How people are drawn, where the options say it."""
-    given = {"threshold": options.threshold, "alpha": options.alpha}
-    return {name: value for name, value in given.items() if value is not None}
+def _style(options: argparse.Namespace) -> Style:
+    """How people are shown."""
+    from posecv.outputs.style import Style
+
+    given = {"threshold": options.threshold, "alpha": options.alpha, "render": options.render}
+    return Style(**{name: value for name, value in given.items() if value is not None})
 
 
 def _window(options: argparse.Namespace, title: str) -> Window:
     from posecv.outputs.window import Window
 
-    return Window(title, **_style(options))
+    return Window(title, _style(options))
 
 
 def _webcam(options: argparse.Namespace) -> int:

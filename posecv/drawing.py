@@ -53,7 +53,9 @@ EPSILON = 1e-6  # Pixels: a limb whose ends coincide has no direction, and none 
 FARTHEST = 1e6  # Pixels: farther outside, fixed-point coordinates would overflow.
 
 
-def draw_people(frame: Frame, people: People, *, threshold: float = 0.0, alpha: float = ALPHA) -> Frame:
+def draw_people(
+    frame: Frame, people: People, *, threshold: float = 0.0, alpha: float = ALPHA, limbs: bool = True
+) -> Frame:
     """Draw every person's skeleton on the frame, in place.
 
     Parameters
@@ -67,6 +69,8 @@ def draw_people(frame: Frame, people: People, *, threshold: float = 0.0, alpha: 
         `DRAWN_ABOVE` says is ever drawn.
     alpha : float
         Opacity of what is certain, 0 to 1. Limbs and keypoints that score less than 0.5 are fainter.
+    limbs : bool
+        Whether the lines between the keypoints are drawn.
 
     Returns
     -------
@@ -86,13 +90,14 @@ def draw_people(frame: Frame, people: People, *, threshold: float = 0.0, alpha: 
     if not len(people):
         return frame
     shown, outlines, colors = _strokes(people, max(threshold, 0.0), alpha)
+    shown[:, : len(people.skeleton.drawn_limbs)] &= limbs
     for person in reversed(range(len(people))):
         _paint(frame, outlines[person, shown[person]], colors[person, shown[person]])
     for parts, skeleton in ((people.hands, HAND), (people.faces, FACE)):
         if parts is not None:
             keypoints = parts.reshape(-1, len(skeleton.keypoints), 3)
             own = People(keypoints, keypoints[..., 2].mean(axis=1), skeleton)
-            draw_people(frame, own, threshold=max(threshold, DRAWN_ABOVE[skeleton.name]), alpha=alpha)
+            draw_people(frame, own, threshold=max(threshold, DRAWN_ABOVE[skeleton.name]), alpha=alpha, limbs=limbs)
     return frame
 
 

@@ -13,7 +13,6 @@ import numpy as np
 from imutils.video import FPS
 from numpy.typing import NDArray
 
-from posecv.outputs.pictures import drawn_copy
 from posecv.outputs.window import Window, WindowClosed
 from posecv.pipeline import Estimate, describe
 
@@ -43,7 +42,7 @@ def show(frames: Iterable[Frame], estimate: Estimate, window: Window) -> int:
     with _summary() as count:
         try:
             for frame in frames:
-                drawn = drawn_copy(frame, estimate(frame, {}), threshold=window.threshold, alpha=window.alpha)
+                drawn = window.style.drawn(frame, estimate(frame, {}))
                 window.show(_with_rate(drawn, rate.tick(perf_counter())))
                 count()
                 window.pressed(1)

@@ -19,6 +19,7 @@ from posecv.outputs import openpose_json, pictures
 from posecv.outputs.files import plan_files, prepare_files, result_names, write_whole
 from posecv.outputs.openpose_json import OpenPoseJson, format_record
 from posecv.outputs.pictures import DrawnPicture
+from posecv.outputs.style import Style
 from posecv.outputs.window import Window, WindowClosed
 from posecv.people import People
 from posecv.skeletons import BODY_25, COCO, FACE, HAND, SKELETONS, Skeleton
@@ -290,7 +291,7 @@ def test_the_file_of_a_record_has_no_newline_at_its_end(tmp_path: Path) -> None:
 
 def test_a_drawn_picture_is_what_draw_people_draws_and_the_frame_stays(tmp_path: Path) -> None:
     frame, path = black(), tmp_path / "a_pose.png"
-    DrawnPicture(path, alpha=0.3).write(Still(frame, Path("a.jpg")), someone())
+    DrawnPicture(path, Style(alpha=0.3)).write(Still(frame, Path("a.jpg")), someone())
     assert not frame.any()
     np.testing.assert_array_equal(read_picture(path), drawing.draw_people(black(), someone(), alpha=0.3))
 
@@ -303,8 +304,19 @@ def test_weak_keypoints_of_hands_and_faces_are_not_drawn(
     for score, seen in ((drawn_above, False), (drawn_above + 0.01, True)):
         DrawnPicture(path).write(Still(black(300), Path("a.jpg")), someone(skeleton, score))
         assert read_picture(path).any() == seen
-    DrawnPicture(path, threshold=0.001).write(Still(black(300), Path("a.jpg")), someone(skeleton, 0.01))
+    DrawnPicture(path, Style(threshold=0.001)).write(Still(black(300), Path("a.jpg")), someone(skeleton, 0.01))
     assert read_picture(path).any()
+
+
+def test_what_is_drawn_may_be_less_and_on_nothing() -> None:
+    frame = np.full((100, 120, 3), 90, np.uint8)
+    skeleton = Style().drawn(frame, someone())
+    keypoints = Style(render="keypoints").drawn(frame, someone())
+    blank = Style(render="blank").drawn(frame, someone())
+    np.testing.assert_array_equal(Style(render="none").drawn(frame, someone()), frame)
+    assert 0 < (keypoints != frame).sum() < (skeleton != frame).sum()
+    np.testing.assert_array_equal(blank, drawing.draw_people(black(), someone()))
+    assert (frame == 90).all()
 
 
 @pytest.mark.parametrize("suffix", sorted(pictures.KIND.suffixes))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -20,11 +20,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.drawing import ALPHA
 from posecv.errors import OutputError, UsageError, reason
 from posecv.outputs.files import Kind
 from posecv.outputs.growing import part_of
-from posecv.outputs.pictures import drawn_copy
+from posecv.outputs.style import Style
 from posecv.people import People
 from posecv.sources import Still
 from posecv.terminal import quiet_stderr, say
@@ -77,16 +76,13 @@ class DrawnFilm:
         The file; its suffix says the format.
     codec : str or None
         One of `CODECS` or four characters; by default the first that the suffix allows and that is installed.
-    threshold : float or None
-        Keypoints scoring this or less are not drawn; by default weak ones of hands and faces.
-    alpha : float
-        Opacity of what is drawn, 0 to 1.
+    style : Style
+        How people are shown.
     """
 
     path: Path
     codec: str | None = None
-    threshold: float | None = None
-    alpha: float = ALPHA
+    style: Style = field(default_factory=Style)
 
     def __post_init__(self) -> None:
         self._writer: _Writer | None = None
@@ -97,7 +93,7 @@ class DrawnFilm:
 
     def write(self, still: Still, people: People) -> None:
         """Add a frame; OutputError where that fails."""
-        drawn = drawn_copy(still.frame, people, threshold=self.threshold, alpha=self.alpha)
+        drawn = self.style.drawn(still.frame, people)
         try:
             if self._writer is None:
                 self._size = _even(drawn.shape[1]), _even(drawn.shape[0])

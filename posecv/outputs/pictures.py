@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.drawing import ALPHA, DRAWN_ABOVE, draw_people
 from posecv.errors import OutputError
 from posecv.outputs.files import Kind, write_whole
+from posecv.outputs.style import Style
 from posecv.people import People
 from posecv.sources import Still
 
-__all__ = ["KIND", "DrawnPicture", "drawn_copy"]
+__all__ = ["KIND", "DrawnPicture"]
 
 Frame = NDArray[np.uint8]
 
@@ -27,13 +27,6 @@ KIND = Kind(
 )
 
 
-def drawn_copy(frame: Frame, people: People, *, threshold: float | None = None, alpha: float = ALPHA) -> Frame:
-    """The frame with the people on it, the frame itself untouched."""
-    if threshold is None:
-        threshold = DRAWN_ABOVE.get(people.skeleton.name, 0.0)
-    return draw_people(frame.copy(), people, threshold=threshold, alpha=alpha)
-
-
 @dataclass(frozen=True)
 class DrawnPicture:
     """Draws the people on a copy of one frame and writes it, in the format that the file's suffix says.
@@ -42,20 +35,16 @@ class DrawnPicture:
     ----------
     path : Path
         The file.
-    threshold : float or None
-        Keypoints scoring this or less are not drawn; by default weak ones of hands and faces.
-    alpha : float
-        Opacity of what is drawn, 0 to 1.
+    style : Style
+        How people are shown.
     """
 
     path: Path
-    threshold: float | None = None
-    alpha: float = ALPHA
+    style: Style = field(default_factory=Style)
 
     def write(self, still: Still, people: People) -> None:
         """Write the file; OutputError where that fails."""
-        drawn = drawn_copy(still.frame, people, threshold=self.threshold, alpha=self.alpha)
-        write_whole(self.path, self._encode(drawn))
+        write_whole(self.path, self._encode(self.style.drawn(still.frame, people)))
 
     def _encode(self, drawn: Frame) -> bytes:
         suffix = self.path.suffix.lower()

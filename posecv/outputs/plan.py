@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from posecv.errors import UsageError
 from posecv.outputs import Output, films, growing, openpose_json, pictures
 from posecv.outputs.files import Kind, plan_files
+from posecv.outputs.style import Style
 from posecv.sources import Source
 from posecv.sources.films import Film
 
@@ -42,7 +43,7 @@ class Plan:
         self.told += (told or file,)
 
 
-def plan_outputs(options: Namespace, sources: Sequence[Source], style: Mapping[str, float]) -> list[Plan]:
+def plan_outputs(options: Namespace, sources: Sequence[Source], style: Style) -> list[Plan]:
     """A plan a source; none at all where the options name no file.
 
     Raises
@@ -66,13 +67,13 @@ def plan_outputs(options: Namespace, sources: Sequence[Source], style: Mapping[s
 
 
 def _plan_drawn(
-    plans: Sequence[Plan], options: Namespace, sources: Sequence[Source], style: Mapping[str, float]
+    plans: Sequence[Plan], options: Namespace, sources: Sequence[Source], style: Style
 ) -> None:
     """Pictures, a film of each film, or one film of everything."""
     if options.output and _names_file(options.output, films.KIND):
         file = _one_file(options.output, films.KIND)
         films.check_codec(file, options.codec)
-        _share(plans, films.DrawnFilm(file, options.codec, **style), file)
+        _share(plans, films.DrawnFilm(file, options.codec, style), file)
         return
     files = plan_files([source.path for source in sources], options.output, pictures.KIND)
     for plan, source, file in zip(plans, sources, files, strict=True):
@@ -81,9 +82,9 @@ def _plan_drawn(
             film = file.with_name(file.name.removesuffix(pictures.KIND.ending) + films.KIND.ending)
             film = film.with_name(film.name + films.default_suffix())
             films.check_codec(film, options.codec)
-            plan.add(films.DrawnFilm(film, options.codec, **style), film)
+            plan.add(films.DrawnFilm(film, options.codec, style), film)
         else:
-            plan.add(pictures.DrawnPicture(file, **style), file)
+            plan.add(pictures.DrawnPicture(file, style), file)
 
 
 def _plan_records(plans: Sequence[Plan], options: Namespace, sources: Sequence[Source]) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.drawing import ALPHA
-from posecv.outputs.pictures import drawn_copy
+from posecv.outputs.style import Style
 from posecv.people import People
 from posecv.sources import Still
 
@@ -34,22 +33,19 @@ class Window:
     ----------
     title : str
         The window's name.
-    threshold : float or None
-        Keypoints scoring this or less are not drawn; by default weak ones of hands and faces.
-    alpha : float
-        Opacity of what is drawn, 0 to 1.
+    style : Style
+        How people are shown.
     """
 
     title: str
-    threshold: float | None = None
-    alpha: float = ALPHA
+    style: Style = field(default_factory=Style)
 
     def write(self, still: Still, people: People) -> None:
         """Draw the people on a copy of the frame and show it: a picture until a key is pressed, a film's frame briefly.
 
         WindowClosed at the end.
         """
-        self.show(drawn_copy(still.frame, people, threshold=self.threshold, alpha=self.alpha))
+        self.show(self.style.drawn(still.frame, people))
         if still.number is not None:
             self.pressed(1)
             return
