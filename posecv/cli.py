@@ -153,7 +153,7 @@ def _picture_parser(
     """The options of the scripts that read pictures; the defaults are told in words."""
     parser = _Parser(description=description, allow_abbrev=False)
     parser.add_argument(
-        "-i", "--input", nargs="+", action="extend", metavar="FILE", help="pictures, films, folders or quoted patterns"
+        "-i", "--input", nargs="+", action="extend", metavar="FILE", help="pictures, films, folders, patterns, cameras, streams, -"
     )
     parser.add_argument(
         "-o",

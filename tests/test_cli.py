@@ -183,7 +183,6 @@ def test_a_box_that_is_none_is_a_mistake(box: str, capsys: pytest.CaptureFixture
         ([*PAIR, "-i", "a.png", "b.png", "--json", "c.json"], "2 inputs"),
         ([*PAIR, "-i", ""], "no input"),
         ([*PAIR, "-i", "a.png", "-o", ""], "--output"),
-        ([*PAIR, "-i", "-"], "standard input is not read"),
         ([*PAIR, "-i", "none.png", "-o", "out", "--json", "records/deep"], "none.png: no such file"),
     ],
 )

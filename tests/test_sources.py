@@ -98,12 +98,10 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> 
         ("n" * 300, "name too long"),
         ("none*.png", "no file matches"),
         ("", "no pictures or films in this folder"),
-        ("7", "webcam"),
     ],
 )
 def test_what_stands_for_nothing_says_so_when_it_is_read(tmp_path: Path, name: str, words: str) -> None:
-    given = str(tmp_path / name)
-    (path,) = find_files([given if name != "7" else name])
+    (path,) = find_files([str(tmp_path / name)])
     with pytest.raises(InputError, match=words):
         read_picture(path)
 

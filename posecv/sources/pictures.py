@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from posecv.errors import InputError, reason
 from posecv.sources import Still
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     Frame = NDArray[np.uint8]
 
 __all__ = [
-    "FILM_SUFFIXES", "PICTURE_SUFFIXES", "Picture", "check_file", "find_files", "is_film", "natural_order",
-    "read_picture",
+    "FILM_SUFFIXES", "PICTURE_SUFFIXES", "Picture", "check_file", "decode_picture", "find_files", "is_film", "jpegs",
+    "natural_order", "read_picture",
 ]  # fmt: skip
 
 # What a folder's pictures are recognised by; a file that is named on its own may be called anything.
@@ -51,6 +51,8 @@ _NOT_PICTURES = (
     (rb"....ftyp(?:hei|mif1|msf1)", "a HEIC picture, which OpenCV does not read: save it as JPEG or PNG"),
     (_FILM.pattern, "a film by its content: give it a name that says so, such as film.mp4"),
 )
+_JPEG_START = b"\xff\xd8\xff"
+CHUNK = 1 << 16  # bytes read at once from a pipe
 # A marker that begins a segment or ends the picture: not a byte of it (FF 00), a restart, a start or filling.
 _JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
 
@@ -149,11 +151,15 @@ def read_picture(path: Path) -> Frame:
     InputError
         Where there is no file, no permission, no picture, or only a part of one.
     """
-    data = _read_bytes(path)
+    return decode_picture(path, _read_bytes(path))
+
+
+def decode_picture(path: Path, data: bytes) -> Frame:
+    """The picture in a file's bytes, as `read_picture` gives it; the path is for messages."""
     if not data:
         raise InputError(f"{path}: the file is empty")
     # OpenCV 4.8 makes a half-grey picture of a JPEG that ends early.
-    if data.startswith(b"\xff\xd8\xff") and not _jpeg_is_whole(data):
+    if data.startswith(_JPEG_START) and _jpeg_end(data) is None:
         raise InputError(f"{path}: the picture is cut short (its end marker is missing); copy or download it again")
     frame, complaint = _decode(path, data)
     if "remature end" in complaint:  # libjpeg fills what is missing with grey and says so on stderr alone
@@ -170,11 +176,6 @@ def read_picture(path: Path) -> Frame:
 
 def check_file(path: Path) -> None:
     """InputError where there is no file, or one that may not be read."""
-    if str(path) == "-":
-        raise InputError("-: standard input is not read; give pictures, films, a folder of them or a pattern")
-    if re.match(r"[a-z]{2,}:/", path.as_posix()):
-        address = re.sub(r":/+", "://", path.as_posix(), count=1)  # Path has taken a slash for one too many
-        raise InputError(f"{address}: addresses are not read; download the picture first")
     if os.path.isdir(path):
         closed = not os.access(path, os.R_OK | os.X_OK)
         raise InputError(f"{path}: {'no permission to look into' if closed else 'no pictures or films in'} this folder")
@@ -184,8 +185,7 @@ def check_file(path: Path) -> None:
     except FileNotFoundError:
         if glob.has_magic(str(path)):
             raise InputError(f"{path}: no file matches this pattern") from None
-        hint = "; a camera is for webcam_pose.py" if str(path).isdecimal() else ""
-        raise InputError(f"{path}: no such file{hint}") from None
+        raise InputError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({reason(error)})") from None
 
@@ -217,15 +217,41 @@ def _decode(path: Path, data: bytes) -> tuple[Frame | None, str]:
     return (None if frame is None or not frame.size else frame.astype(np.uint8, copy=False)), "".join(noise)
 
 
-def _jpeg_is_whole(data: bytes) -> bool:
-    """Whether a JPEG reaches its end marker; what follows that does not matter.
+def jpegs(file: IO[bytes]) -> Iterator[bytes]:
+    """JPEGs that come one after the other, whatever stands between them; anything else as a whole, if there is any."""
+    read = getattr(file, "read1", file.read)  # a pipe gives what is there
+    data = file.read(len(_JPEG_START))
+    if not data.startswith(_JPEG_START):
+        rest = data + file.read()
+        if rest:
+            yield rest
+        return
+    while chunk := read(CHUNK):
+        data = _from_start(data + chunk)
+        while end := _jpeg_end(data):
+            yield data[:end]
+            data = _from_start(data[end:])
+    if data.startswith(_JPEG_START):
+        yield data  # cut short, which is said where it is decoded
+
+
+def _from_start(data: bytes) -> bytes:
+    """The bytes from where a JPEG begins; the last two, which may be a part of that, where none does."""
+    start = data.find(_JPEG_START)
+    return data[start:] if start >= 0 else data[-2:]
+
+
+def _jpeg_end(data: bytes) -> int | None:
+    """Where a JPEG ends by its end marker, None where that is missing; what follows it does not matter.
 
     The segments before the picture are stepped over by their length: a thumbnail in them has an end marker too.
     """
+    if not data.startswith(_JPEG_START):
+        return None
     position = 2
     while marker := _JPEG_MARKER.search(data, position):
         if marker[0] == b"\xff\xd9":
-            return True
+            return marker.end()
         length = int.from_bytes(data[marker.end() : marker.end() + 2], "big")
         position = marker.end() + length
-    return False
+    return None
