@@ -153,7 +153,12 @@ def _picture_parser(
     """The options of the scripts that read pictures; the defaults are told in words."""
     parser = _Parser(description=description, allow_abbrev=False)
     parser.add_argument(
-        "-i", "--input", nargs="+", action="extend", metavar="FILE", help="pictures, films, folders, patterns, cameras, streams, -"
+        "-i",
+        "--input",
+        nargs="+",
+        action="extend",
+        metavar="FILE",
+        help="pictures, films, folders, quoted patterns, a camera's number, addresses of streams, - for standard input",
     )
     parser.add_argument(
         "-o",
@@ -168,6 +173,7 @@ def _picture_parser(
     )
     parser.add_argument("--csv", metavar="FILE", help="a table with a row a person and frame")
     parser.add_argument("--coco-json", metavar="FILE", help="COCO's result format, 17 keypoints, for evaluation")
+    parser.add_argument("--resume", action="store_true", help="leave out what an earlier run into the folders has done")
     parser.add_argument("--codec", metavar="NAME", help="of a film: h264 (takes PyAV), mjpg, mp4v, vp8, vp9, ...")
     frames = parser.add_argument_group("frames of films, counted from 0")
     frames.add_argument("--first", type=int, default=0, metavar="N", help="begin with this one")
@@ -541,7 +547,11 @@ def _jobs(options: argparse.Namespace, sources: Sequence[Source]) -> list[Job]:
         window = _window(options, "posecv: any key for the next picture, q to end")
         return [Job(source, (window,)) for source in sources]
     prepare_files([file for plan in plans for file in plan.files], [source.path for source in sources])
-    return [Job(source, plan.outputs, plan.told) for source, plan in zip(sources, plans, strict=True)]
+    jobs = [Job(source, plan.outputs, plan.told, options.resume) for source, plan in zip(sources, plans, strict=True)]
+    left = [job for job, plan in zip(jobs, plans, strict=True) if not (options.resume and plan.is_done())]
+    if len(left) < len(jobs):
+        say(f"{len(jobs) - len(left)} of {len(jobs)} inputs were done before")
+    return left
 
 
 def _style(options: argparse.Namespace) -> Style:

@@ -51,11 +51,18 @@ class Job:
         Where their people go; jobs may share some.
     files : tuple of Path
         What the outputs write, for the line that tells about it.
+    resume : bool
+        What outputs have already is left as it is.
     """
 
     source: Source
     outputs: tuple[Output, ...]
     files: tuple[Path, ...] = ()
+    resume: bool = False
+
+    def is_done(self, still: Still) -> bool:
+        """Whether an earlier run has done a still."""
+        return self.resume and all(output.has(still) for output in self.outputs)
 
 
 @dataclass
@@ -179,6 +186,9 @@ class _Line:
         try:
             self.progress.expect(job.source.expected())
             for still in job.source.stills():
+                if job.is_done(still):
+                    self.progress.advance()
+                    continue
                 if self.tallies[index].failure or not self._put(self._read, (index, still), job.source.live):
                     break
         except FAILURES as error:
@@ -257,7 +267,8 @@ class _Line:
         if not job.files and not tally.film:
             self.progress.say(line)  # a window stays for as long as somebody looks at it
         for output in job.outputs:
-            output.write(still, people)
+            if not (job.resume and output.has(still)):
+                output.write(still, people)
         tally.stills += 1
         tally.people += len(people)
         for step, seconds in found.seconds.items():

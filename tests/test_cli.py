@@ -295,6 +295,9 @@ class Sink:
             raise self.error
         self.frames.append(still.frame)
 
+    def has(self, _still: Still) -> bool:
+        return False
+
     def close(self) -> None:
         self.closed = True
 

@@ -398,6 +398,38 @@ def test_a_folder_of_everything_is_done_and_the_bad_ones_are_named(
     assert all(len(line["people"]) == 1 for line in lines)
 
 
+def test_a_run_goes_on_where_another_stopped(run_script: RunScript, coco: Pair, walk: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(3):
+        frame = np.zeros((192, 176, 3), np.uint8)
+        paint_person(frame, walker(number), COCO, radius=6)
+        cv2.imwrite(str(folder / f"p{number}.png"), frame)
+    (folder / "walk.avi").write_bytes(walk.read_bytes())
+    command = ["run_multi_pose.py", *words(coco, "-i", "in", "-o", "out", "--json", "records", "--resume")]
+    assert run_script(*command, "--last", "5").returncode == 0
+    records = tmp_path / "records"
+    (film,) = (path for path in (tmp_path / "out").iterdir() if path.suffix != ".png")
+    kept = {path: path.stat().st_mtime_ns for folder in (records, film.parent) for path in folder.iterdir()}
+    assert len(kept) == 3 + 1 + 3 + 6
+    # A record, a picture and more of the film are missing; all else stays untouched.
+    (records / "walk_000000000003_keypoints.json").unlink()
+    (tmp_path / "out" / "p1_pose.png").unlink()
+    result = run_script(*command, "--last", "7")
+    assert result.returncode == 0, result.stderr
+    assert "2 of 4 inputs were done before" in result.stderr
+    now = {path: path.stat().st_mtime_ns for folder in (records, film.parent) for path in folder.iterdir()}
+    changed = {path.name for path in now if now[path] != kept.get(path)}
+    assert changed == {
+        "walk_000000000003_keypoints.json", "walk_000000000006_keypoints.json", "walk_000000000007_keypoints.json",
+        "p1_pose.png",
+    }  # fmt: skip
+    assert len(json.loads((records / "walk_000000000003_keypoints.json").read_text())["people"]) == 1
+    result = run_script(*command[:-1], "--csv", "a.csv", "--resume")
+    assert result.returncode == 2
+    assert "--csv a.csv is one file" in result.stderr
+
+
 def begun(coco: Pair, walk: Path, folder: Path, ready: Callable[[], bool], limit: int | None = None) -> Any:
     """A run over a long film that has begun to write."""
     many = folder / "in.avi"
@@ -479,6 +511,9 @@ def test_the_outputs_of_a_film_that_breaks_keep_what_was_there(tmp_path: Path) -
         def write(self, still: Still, _people: People) -> None:
             kept.append(still.number)
 
+        def has(self, _still: Still) -> bool:
+            return False
+
         def close(self) -> None:
             kept.append(None)
 
@@ -504,6 +539,9 @@ def test_an_output_that_fails_ends_its_film_and_not_the_next(tmp_path: Path) -> 
         def write(self, _still: Still, _people: People) -> None:
             self.count += 1
             raise OutputError("a.avi: disk full")
+
+        def has(self, _still: Still) -> bool:
+            return False
 
         def close(self) -> None:
             pass

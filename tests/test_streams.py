@@ -198,6 +198,9 @@ def test_a_live_source_drops_old_frames_and_a_file_none() -> None:
             def write(self, still: Still, _people: People) -> None:
                 self.kept.append(still.number)
 
+            def has(self, _still: Still) -> bool:
+                return False
+
             def close(self) -> None:
                 pass
 

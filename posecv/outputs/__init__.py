@@ -16,5 +16,8 @@ class Output(Protocol):
     def write(self, still: Still, people: People) -> None:
         """Take a still and its people; OutputError where they cannot be kept."""
 
+    def has(self, still: Still) -> bool:
+        """Whether an earlier run has written this still already."""
+
     def close(self) -> None:
         """Finish what was begun."""

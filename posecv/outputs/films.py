@@ -90,6 +90,7 @@ class DrawnFilm:
         self._count = 0
         self._begin = 0.0
         self._whole = True
+        self._there = self.path.exists()
 
     def write(self, still: Still, people: People) -> None:
         """Add a frame; OutputError where that fails."""
@@ -109,6 +110,10 @@ class DrawnFilm:
             self._whole = False
             raise
         self._count += 1
+
+    def has(self, still: Still) -> bool:
+        """Whether the film is there, which is so only when it is whole."""
+        return self._there
 
     def _codecs(self) -> Sequence[str]:
         if self.codec:

@@ -99,6 +99,10 @@ class JsonLines:
         begin = json.dumps(place, ensure_ascii=False, separators=(",", ":"))[:-1]
         self._file.grow(f"{begin},{format_record(people, left=self._left)[1:]}\n".encode())
 
+    def has(self, still: Still) -> bool:
+        """Never: a file that was begun is not gone on with."""
+        return False
+
     def close(self) -> None:
         """Give the file its name."""
         self._file.close()
@@ -125,6 +129,10 @@ class Csv:
         csv.writer(text, lineterminator="\n").writerows(rows)
         self._file.grow(text.getvalue().encode())
 
+    def has(self, still: Still) -> bool:
+        """Never: a file that was begun is not gone on with."""
+        return False
+
     def close(self) -> None:
         """Give the file its name."""
         self._file.close()
@@ -150,6 +158,10 @@ class CocoResults:
         before = "" if self._first or not rows else ","
         self._first = self._first and not rows
         self._file.grow((before + ",".join("\n" + row for row in rows)).encode())
+
+    def has(self, still: Still) -> bool:
+        """Never: a file that was begun is not gone on with."""
+        return False
 
     def close(self) -> None:
         """Give the file its name."""

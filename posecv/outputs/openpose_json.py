@@ -96,5 +96,9 @@ class OpenPoseJson:
         """Write the file; OutputError where that fails."""
         write_whole(self.file(still), format_record(people, left=self.left).encode())
 
+    def has(self, still: Still) -> bool:
+        """Whether the still's file is there."""
+        return self.file(still).exists()
+
     def close(self) -> None:
         """Nothing is left to do: the file is whole."""

@@ -46,6 +46,10 @@ class DrawnPicture:
         """Write the file; OutputError where that fails."""
         write_whole(self.path, self._encode(self.style.drawn(still.frame, people)))
 
+    def has(self, still: Still) -> bool:
+        """Whether the file is there."""
+        return self.path.exists()
+
     def _encode(self, drawn: Frame) -> bytes:
         suffix = self.path.suffix.lower()
         try:

@@ -36,6 +36,10 @@ class Plan:
     files: tuple[Path, ...] = ()
     told: tuple[Path, ...] = ()
 
+    def is_done(self) -> bool:
+        """Whether all is there that is to be made; of many files in a folder only the frames can tell."""
+        return all(file.exists() for file in self.files)
+
     def add(self, output: Output, file: Path, told: Path | None = None) -> None:
         """One more output."""
         self.outputs += (output,)
@@ -52,6 +56,8 @@ def plan_outputs(options: Namespace, sources: Sequence[Source], style: Style) ->
         Where the options ask for what cannot be.
     """
     plans = [Plan() for _ in sources]
+    if options.resume:
+        _check_resumed(options)
     if options.output is not None:
         _plan_drawn(plans, options, sources, style)
     if options.json is not None:
@@ -100,6 +106,14 @@ def _plan_records(plans: Sequence[Plan], options: Namespace, sources: Sequence[S
         if film:
             _refuse_one_file(options.json, source, file, openpose_json.KIND, "a .jsonl file")
         plan.add(openpose_json.OpenPoseJson(file, left=left), file, file.parent if film else file)
+
+
+def _check_resumed(options: Namespace) -> None:
+    """UsageError where what is to be gone on with is one file, which cannot be added to."""
+    kinds = films.KIND, growing.JSONL_KIND, growing.CSV_KIND, growing.COCO_KIND
+    for where, kind in zip((options.output, options.json, options.csv, options.coco_json), kinds, strict=True):
+        if where and _names_file(where, kind):
+            raise UsageError(f"--resume goes on with folders, and {kind.option} {where} is one file")
 
 
 def _share(plans: Sequence[Plan], output: Output, file: Path) -> None:

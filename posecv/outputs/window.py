@@ -52,6 +52,10 @@ class Window:
         while not self.pressed(MILLISECONDS):
             pass
 
+    def has(self, still: Still) -> bool:
+        """Never: nobody has seen it."""
+        return False
+
     def show(self, frame: Frame) -> None:
         """Show a frame as it is, reduced where it does not fit on a screen."""
         height, width = frame.shape[:2]
