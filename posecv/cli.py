@@ -1,4 +1,4 @@
-"""The command lines of the four scripts: options that are spelt the same everywhere, errors in one line, exit codes.
+"""The four scripts: from options to sources, networks and outputs; errors in one line, exit codes.
 
 Exit codes: 0 all done, 1 some inputs failed and the others are done, 2 nothing could be done as asked, 130 Ctrl-C,
 143 SIGTERM.
@@ -8,18 +8,26 @@ What takes long to import is imported when it is needed, so that help and mistak
 from __future__ import annotations
 
 import argparse
-import difflib
 import functools
-import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from posecv import models, opencv
 from posecv.errors import ModelError, PoseError, UsageError
+from posecv.options import (
+    PARTS,
+    SINGLE_THRESHOLD,
+    Parser,
+    camera_parser,
+    hand_parser,
+    multi_parser,
+    parse,
+    single_parser,
+)
 from posecv.terminal import say, silence_opencv
 
 if TYPE_CHECKING:
@@ -37,55 +45,9 @@ if TYPE_CHECKING:
     Estimate = Callable[[Frame, dict[str, float]], People]
     Method = Callable[[Network, argparse.Namespace], Estimate]
 
-T = TypeVar("T")
-
 __all__ = ["run_hand", "run_multi_pose", "run_pose", "webcam_pose"]
 
-DEVICES = ("auto", "cpu", "cuda", "cuda-fp16", "opencl")
-PARTS = {"hand": "light_hand", "face": "face"}  # what is found along with bodies, by which networks
-SINGLE_THRESHOLD = 0.1  # of run_pose.py, as in the tutorials
-RENDER = ("skeleton", "keypoints", "blank", "none")
 OWN_MODELS = {"light_body": "coco", "light_hand": "hand"}  # run by default: what getModels.sh fetches in their place
-
-# Spellings of widely copied programs (OpenPose, OpenCV's sample, LearnOpenCV) that mean the same.
-ALIASES = {
-    "--proto": "--prototxt",
-    "--prototxt-path": "--prototxt",
-    "--caffemodel-path": "--model",
-    "--model-pose": "--model",
-    "--imgpath": "--input",
-    "--image": "--input",
-    "--image-file": "--input",
-    "--image-dir": "--input",
-    "--video": "--input",
-    "--video-file": "--input",
-    "--frame-first": "--first",
-    "--frame-last": "--last",
-    "--frame-step": "--step",
-    "--frame-flip": "--flip",
-    "--frame-rotate": "--rotate",
-    "--write-video": "--output",
-    "--write-coco-json": "--coco-json",
-    "--write-images": "--output",
-    "--write-json": "--json",
-    "--write-keypoint-json": "--json",
-    "--net-resolution": "--net-size",
-    "--hand-net-resolution": "--hand-net-size",
-    "--thr": "--threshold",
-    "--dataset": "--skeleton",
-    "--alpha-pose": "--alpha",
-    "--render-pose": "--render",
-    "--no-display": "--no-show",
-}
-ELSEWHERE = {
-    "--camera": "webcam_pose.py shows a camera: -i N",
-    "--resize": "it would stretch the picture; --net-size WxH keeps its aspect ratio",
-    "--hand": "run_multi_pose.py finds hands along with bodies, run_hand.py hands alone",
-    "--face": "run_multi_pose.py finds faces along with bodies",
-    "--model-folder": "POSECV_MODELS names the folder of models",
-    **dict.fromkeys(("--scale-number", "--scale-gap"), "one scale is looked at; a larger --net-size finds more"),
-    **dict.fromkeys(("-o", "--output", "--json"), "a camera is shown and not recorded yet"),
-}
 
 
 # ------------------------------------------------------------------------------------------------ the four programs
@@ -93,264 +55,31 @@ ELSEWHERE = {
 
 def run_pose(argv: Sequence[str] | None = None) -> int:
     """One person in each picture, by the strongest peak of each heatmap."""
-    parser = _picture_parser("Find the keypoints of one person in each picture.", threshold=f"{SINGLE_THRESHOLD}")
-    return _guarded(parser, argv, lambda options: _pictures(options, _one_person))
+    return _guarded(single_parser(), argv, lambda options: _pictures(options, _one_person))
 
 
 def run_multi_pose(argv: Sequence[str] | None = None) -> int:
     """All people in each picture, by peaks, part affinity fields and grouping."""
-    parser = _picture_parser("Find the keypoints of everybody in each picture or film.")
-    _add_parts(parser)
-    return _guarded(parser, argv, lambda options: _pictures(options, _many_people))
+    return _guarded(multi_parser(), argv, lambda options: _pictures(options, _many_people))
 
 
 def run_hand(argv: Sequence[str] | None = None) -> int:
     """One hand in each picture, or in a box of it."""
-    parser = _picture_parser(
-        "Find the 21 keypoints of one hand in each picture.",
-        net_size="-1x192, for a --box 192x192; 368 with other networks than light_hand",
-        threshold="all are written, those above 0.2 drawn",
-        own_model="light_hand",
-    )
-    hand = parser.add_argument_group("hand")
-    hand.add_argument("--box", type=_box, metavar="X,Y,W,H", help="where the hand is, in pixels (default: anywhere)")
-    hand.add_argument("--hand-net-size", dest="net_size", help=argparse.SUPPRESS)
-    hand.add_argument("--left", action="store_true", help="it is a left hand")
-    return _guarded(parser, argv, lambda options: _pictures(options, _hand))
+    return _guarded(hand_parser(), argv, lambda options: _pictures(options, _hand))
 
 
 def webcam_pose(argv: Sequence[str] | None = None) -> int:
     """The people before a camera, in a window."""
-    description = "Show the people before a camera. q, Escape, the window's close button or Ctrl-C ends it."
-    parser = _Parser(description=description, allow_abbrev=False)
-    parser.add_argument("-i", "--input", type=_camera, default=0, metavar="N", help="number of the camera (default 0)")
-    people = parser.add_mutually_exclusive_group()
-    people.add_argument("--multi", action="store_true", help="everybody (default where the network can)")
-    people.add_argument("--single", action="store_true", help="one person, which is faster")
-    _add_parts(parser)
-    no_show = "no window: tell the frame rate each second"
-    _add_shared(parser, no_show=no_show, net_size="-1x368", threshold="the model's own", own_model="light_body")
-    return _guarded(parser, argv, _webcam)
-
-
-# ------------------------------------------------------------------------------------------------------ the options
-
-
-class _Parser(argparse.ArgumentParser):
-    """Tells about mistakes by raising, as everything else here does."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(re.sub(r"^argument ", "", message))
-
-
-def _picture_parser(
-    description: str,
-    *,
-    net_size: str = "-1x368",
-    threshold: str = "the model's own",
-    own_model: str = "light_body",
-) -> _Parser:
-    """The options of the scripts that read pictures; the defaults are told in words."""
-    parser = _Parser(description=description, allow_abbrev=False)
-    parser.add_argument(
-        "-i",
-        "--input",
-        nargs="+",
-        action="extend",
-        metavar="FILE",
-        help="pictures, films, folders, quoted patterns, a camera's number, addresses of streams, - for standard input",
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="PATH",
-        help="what is drawn: a picture such as out.png, a film such as out.avi, or a folder for NAME_pose.png",
-    )
-    parser.add_argument(
-        "--json",
-        metavar="PATH",
-        help="OpenPose's JSON: a folder for NAME_keypoints.json, a .json file, or a .jsonl file with a line a frame",
-    )
-    parser.add_argument("--csv", metavar="FILE", help="a table with a row a person and frame")
-    parser.add_argument("--coco-json", metavar="FILE", help="COCO's result format, 17 keypoints, for evaluation")
-    parser.add_argument("--resume", action="store_true", help="leave out what an earlier run into the folders has done")
-    parser.add_argument("--codec", metavar="NAME", help="of a film: h264 (takes PyAV), mjpg, mp4v, vp8, vp9, ...")
-    frames = parser.add_argument_group("frames of films, counted from 0")
-    frames.add_argument("--first", type=int, default=0, metavar="N", help="begin with this one")
-    frames.add_argument("--last", type=int, default=-1, metavar="N", help="end with this one (default: the last)")
-    frames.add_argument("--step", type=int, default=1, metavar="N", help="take every Nth")
-    frames.add_argument("--rotate", type=int, default=0, metavar="DEGREES", help="90, 180 or 270, clockwise")
-    frames.add_argument("--flip", action="store_true", help="mirror pictures and frames, after --rotate")
-    no_show = "no window: save NAME_pose.png in this folder if there is no -o or --json"
-    _add_shared(parser, no_show=no_show, net_size=net_size, threshold=threshold, own_model=own_model)
-    return parser
-
-
-def _add_parts(parser: _Parser) -> None:
-    """The options of hands and faces that are found along with bodies."""
-    parts = parser.add_argument_group("hands and faces, where arms and heads say")
-    for part, own in PARTS.items():
-        parts.add_argument(f"--{part}", action="store_true", help=f"find {part}s too")
-        parts.add_argument(
-            f"--{part}-model",
-            metavar="NAME|P,M",
-            default=own,
-            help=f"a model's name, or prototxt and caffemodel with a comma between (default: {own})",
-        )
-    parts.add_argument("--hand-net-size", metavar="SIZE", help="of both networks' input (default: 368x368)")
-
-
-def _add_shared(parser: _Parser, *, no_show: str, net_size: str, threshold: str, own_model: str) -> None:
-    """The options that all four scripts have."""
-    network = parser.add_argument_group("network")
-    network.add_argument("-p", "--prototxt", metavar="FILE", help="the network")
-    network.add_argument(
-        "-m",
-        "--model",
-        metavar="FILE|NAME",
-        help=f"its weights (.caffemodel), or alone the name of a model: coco, ... (default: {own_model})",
-    )
-    network.add_argument("--skeleton", metavar="NAME", help="coco, mpi, body_25, ...; only where it is not recognised")
-    network.add_argument("--scale", type=_number, help="factor of pixel values, for a pair that is not known (1/256)")
-    network.add_argument("--mean", type=_mean, help="taken from pixel values before: one number or B,G,R (128)")
-    network.add_argument("--swap-rb", action="store_true", default=None, help="the network wants RGB instead of BGR")
-    network.add_argument(
-        "--device", type=_device, default="auto", metavar="DEVICE", help=f"{', '.join(DEVICES)} (gpu: cuda)"
-    )
-    network.add_argument(
-        "--net-size",
-        metavar="SIZE",
-        help=f"of its input: 368x-1, WxH, or N for the shorter side (default: {net_size})",
-    )
-    network.add_argument("--width", type=int, help=argparse.SUPPRESS)  # --net-size in the words of OpenCV's sample
-    network.add_argument("--height", type=int, help=argparse.SUPPRESS)
-    result = parser.add_argument_group("result")
-    result.add_argument(
-        "--threshold",
-        type=_number,
-        metavar="T",
-        help=f"leave out keypoints scoring T or less (default: {threshold})",
-    )
-    result.add_argument("--alpha", type=_share, metavar="A", help="opacity of what is drawn, 0 to 1 (default 0.8)")
-    result.add_argument(
-        "--render", type=_render, metavar="HOW", help=f"what is drawn: {', '.join(RENDER)} (default: {RENDER[0]})"
-    )
-    result.add_argument("--number-people-max", type=int, metavar="N", help="keep the N best people")
-    result.add_argument("--no-show", action="store_true", help=no_show)
-    result.add_argument("--display", type=int, help=argparse.SUPPRESS)  # OpenPose's; 0 is --no-show
-    parser.add_argument("-v", "--verbose", action="store_true", help="tell which network runs on which device")
-    parser.set_defaults(own_model=own_model)
-    parser.add_argument("--version", action="store_true", help="tell the versions and end")
-    known = [f"{alias} ({option})" for alias, option in ALIASES.items() if option in parser._option_string_actions]
-    parser.epilog = (
-        "Exit codes: 0 all done, 1 some inputs failed, 2 nothing could be done as asked, 130 Ctrl-C. "
-        f"Underscores serve as well as dashes. Also understood: {', '.join(known)}."
-    )
-
-
-def _option(parse: Callable[[str], T], text: str) -> T:
-    """The value of an option, as a column of the manifest reads it."""
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is {error}") from None
-
-
-_number = functools.partial(_option, models.read_number)
-
-
-def _mean(text: str) -> tuple[float, float, float]:
-    return _option(models.read_mean, text.strip("()[] "))
-
-
-def _render(text: str) -> str:
-    how = {"0": "none", "1": "skeleton", "2": "skeleton", "-1": "skeleton"}.get(text, text)  # OpenPose's numbers
-    if how not in RENDER:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(RENDER)}")
-    return how
-
-
-def _share(text: str) -> float:
-    value = _number(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
-def _box(text: str) -> tuple[float, float, float, float]:
-    try:
-        values = [models.read_number(part) for part in text.strip("()[] ").split(",")]
-    except ValueError:
-        values = []
-    if len(values) != 4 or min(values[2:]) <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not x,y,width,height in pixels, such as 100,80,200,200")
-    x, y, width, height = values
-    return x, y, width, height
-
-
-def _device(text: str) -> str:
-    device = {"gpu": "cuda"}.get(text.lower(), text.lower().replace("_", "-"))
-    if device not in DEVICES:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(DEVICES)}")
-    return device
-
-
-def _camera(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not the number of a camera; pictures are for run_multi_pose.py")
-    return int(text)
-
-
-def _normalised(words: Iterable[str]) -> list[str]:
-    """The command line in this program's own spelling, values that begin with a dash tied to their option."""
-    words = list(words)
-    end = words.index("--") if "--" in words else len(words)
-    result: list[str] = []
-    for word in words[:end]:
-        if word.startswith("--"):
-            name, equals, value = word.partition("=")
-            name = name.replace("_", "-")
-            result.append(ALIASES.get(name, name) + equals + value)
-        elif re.match(r"-[\d.]+[x,]", word) and result and re.fullmatch(r"--[a-z-]+", result[-1]):
-            result[-1] += f"={word}"  # argparse takes -1x368 for an option
-        else:
-            result.append(word)
-    return result + words[end:]
-
-
-def _parse(parser: _Parser, argv: Sequence[str] | None) -> argparse.Namespace:
-    """Options from the command line; UsageError with the nearest names for one that is unknown."""
-    options, unknown = parser.parse_known_args(_normalised(sys.argv[1:] if argv is None else argv))
-    for word in unknown:
-        name = word.partition("=")[0]
-        if not word.startswith("-") or word == "--":
-            raise UsageError(f"{word!r} belongs to no option; pictures are given with -i")
-        if name in ELSEWHERE:
-            raise UsageError(f"{name} is not an option here: {ELSEWHERE[name]}")
-        known = [*parser._option_string_actions, *ALIASES]
-        nearest = difflib.get_close_matches(name, known, n=2, cutoff=0.7)
-        raise UsageError(f"unknown option {name}" + (f"; did you mean {' or '.join(nearest)}?" if nearest else ""))
-    options.no_show |= options.display == 0
-    options.net_size = _net_size(options)
-    return options
-
-
-def _net_size(options: argparse.Namespace) -> str | None:
-    """`--net-size`, or what `--width` and `--height` say instead."""
-    if options.width is None and options.height is None:
-        return options.net_size
-    if options.net_size is not None:
-        raise UsageError("--net-size and --width or --height say the same; give one of them")
-    return f"{options.width or -1}x{options.height or -1}"
+    return _guarded(camera_parser(), argv, _webcam)
 
 
 # -------------------------------------------------------------------------------------------------------- the work
 
 
-def _guarded(parser: _Parser, argv: Sequence[str] | None, work: Callable[[argparse.Namespace], int]) -> int:
+def _guarded(parser: Parser, argv: Sequence[str] | None, work: Callable[[argparse.Namespace], int]) -> int:
     """Parse, work, and turn what went wrong into one line on stderr and an exit code."""
     try:
-        options = _parse(parser, argv)
+        options = parse(parser, argv)
         if options.version:
             print(_versions())
             return 0

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from networks import own_models, painted_network, write_manifest
 from posecv import cli, drawing, live, models, opencv, pipeline
 from posecv.errors import InputError, OutputError, UsageError
+from posecv.options import hand_parser, parse, single_parser
 from posecv.outputs import Output
 from posecv.outputs.window import Window, WindowClosed
 from posecv.people import People
@@ -38,7 +39,7 @@ PAIR = ["-p", "pose.prototxt", "-m", "pose.caffemodel"]
 
 def parsed(*words: str) -> Namespace:
     """The options that run_multi_pose.py makes of its words."""
-    return cli._parse(cli._picture_parser(""), words)
+    return parse(single_parser(), words)
 
 
 def only_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -57,9 +58,8 @@ def test_a_net_size_may_begin_with_a_dash(size: str) -> None:
 
 
 def test_a_box_may_begin_outside_the_picture() -> None:
-    parser = cli._picture_parser("")
-    parser.add_argument("--box", type=cli._box)
-    assert cli._parse(parser, ["--box", "-5,10,100,120"]).box == (-5, 10, 100, 120)
+    given = parse(hand_parser(), ["--box", "-5,10,100,120"])
+    assert given.box == (-5, 10, 100, 120)
 
 
 def test_width_and_height_say_the_net_size() -> None:

@@ -20,7 +20,7 @@ from posecv.errors import ModelError, OutputError, reason
 from posecv.outputs.files import Kind
 from posecv.outputs.openpose_json import format_record
 from posecv.people import People
-from posecv.skeletons import Skeleton
+from posecv.skeletons import COCO_17, Skeleton
 from posecv.sources import Still
 
 __all__ = ["COCO_KIND", "CSV_KIND", "JSONL_KIND", "CocoResults", "Csv", "JsonLines", "part_of"]
@@ -29,11 +29,6 @@ JSONL_KIND = Kind("--json", ending="_keypoints.jsonl", suffixes=frozenset({".jso
 CSV_KIND = Kind("--csv", ending="_keypoints.csv", suffixes=frozenset({".csv"}))
 COCO_KIND = Kind("--coco-json", ending="_coco.json", suffixes=frozenset({".json"}))
 
-COCO_NAMES = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
-    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
-    "right_ankle",
-)  # fmt: skip
 DIGITS = 6  # significant ones, as in OpenPose's records
 
 
@@ -169,10 +164,10 @@ class CocoResults:
 
 
 def _coco_order(skeleton: Skeleton) -> list[int]:
-    missing = [name for name in COCO_NAMES if name not in skeleton.keypoints]
+    missing = [name for name in COCO_17 if name not in skeleton.keypoints]
     if missing:
         raise ModelError(f"--coco-json wants COCO's 17 keypoints, and {skeleton.name} has no {missing[0]}")
-    return [skeleton.keypoints.index(name) for name in COCO_NAMES]
+    return [skeleton.keypoints.index(name) for name in COCO_17]
 
 
 def _last_number(path: Path) -> int:
