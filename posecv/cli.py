@@ -14,6 +14,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posecv import models, opencv
@@ -34,7 +36,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from posecv.live.session import Find
     from posecv.network import Network
+    from posecv.outputs import Output
     from posecv.outputs.style import Style
     from posecv.outputs.window import Window
     from posecv.people import People
@@ -42,7 +46,7 @@ if TYPE_CHECKING:
     from posecv.sources import Source
 
     Frame = NDArray[np.uint8]
-    Estimate = Callable[[Frame, dict[str, float]], People]
+    Estimate = Callable[..., People]  # of a frame, seconds to be filled in, and settings that hold this time
     Method = Callable[[Network, argparse.Namespace], Estimate]
 
 __all__ = ["run_hand", "run_multi_pose", "run_pose", "webcam_pose"]
@@ -145,7 +149,7 @@ def _pictures(options: argparse.Namespace, method: Method) -> int:
     if all(where is None for where in (options.output, options.json, options.csv, options.coco_json)):
         no_window = "--no-show" if options.no_show else opencv.why_no_window()
         options.output = "." if no_window else None
-    jobs = _jobs(options, find_sources(options.input, selection))
+    jobs = _jobs(options, _asked_of_cameras(find_sources(options.input, selection), options))
 
     @functools.cache
     def estimate() -> Estimate:  # loaded for the first picture that can be read
@@ -202,7 +206,7 @@ def _one_person(network: Network, options: argparse.Namespace) -> Estimate:
 
     threshold = 0.0 if network.skeleton.name in ("hand", "face") else SINGLE_THRESHOLD  # these are written whole
     settings = _settings(options) | {"threshold": threshold if options.threshold is None else options.threshold}
-    return lambda frame, seconds: estimate_person(network, frame, seconds=seconds, **settings)
+    return lambda frame, seconds, **now: estimate_person(network, frame, seconds=seconds, **(settings | now))
 
 
 def _many_people(network: Network, options: argparse.Namespace) -> Estimate:
@@ -215,8 +219,8 @@ def _many_people(network: Network, options: argparse.Namespace) -> Estimate:
     add_parts = _parts(options)
     most = options.number_people_max if options.number_people_max and options.number_people_max > 0 else None
 
-    def estimate(frame: Frame, seconds: dict[str, float]) -> People:
-        people = estimate_people(network, frame, seconds=seconds, **settings)
+    def estimate(frame: Frame, seconds: dict[str, float], **now: Any) -> People:
+        people = estimate_people(network, frame, seconds=seconds, **(settings | now))
         return add_parts(frame, people[:most], seconds)
 
     return estimate
@@ -300,16 +304,84 @@ def _window(options: argparse.Namespace, title: str) -> Window:
 def _webcam(options: argparse.Namespace) -> int:
     """Show a camera's people until somebody has seen enough."""
     opencv.require_opencv()
+    silence_opencv()
     from posecv import live
-    from posecv.sources.cameras import open_camera
 
     _check_network(options)
-    if not options.no_show and (why_not := opencv.why_no_window()):
-        raise UsageError(f"no window ({why_not}); --no-show tells the frame rate without one")
-    with open_camera(options.input) as frames:
-        network = _network(options)
-        method = _one_person if options.single or not (network.has_fields or options.multi) else _many_people
-        estimate = method(network, options)
-        if options.no_show:
-            return live.tell(frames, estimate)
-        return live.show(frames, estimate, _window(options, "posecv: q to end"))
+    source = _camera(options)
+    no_window = "--no-show" if options.no_show else opencv.why_no_window()
+    if no_window and not (options.no_show or options.serve):
+        other = "--serve 8000 shows the picture on a web page, --no-show tells the frame rate without one"
+        raise UsageError(f"no window ({no_window}); {other}")
+    outputs, film = _live_outputs(options, source)
+    network = _network(options)
+    find, can_multi = _find(network, options)
+    state = live.State(
+        net_size=options.net_size or f"-1x{network.model.net_side}",
+        single=options.single or not can_multi,
+        mirrored=options.mirror,
+        recording=film is not None,
+    )
+    demo = live.Demo(
+        source=source,
+        find=find,
+        skeleton=network.skeleton,
+        state=state,
+        can_multi=can_multi,
+        style=_style(options),
+        outputs=outputs,
+        film=film,
+        codec=options.codec,
+        window=None if no_window else _window(options, "posecv: ? shows the keys"),
+        address=options.serve,
+    )
+    return live.run(demo)
+
+
+def _camera(options: argparse.Namespace) -> Source:
+    """The camera that the options name: a film or a stream serves as well."""
+    from posecv.sources.find import find_sources
+    from posecv.sources.pictures import Picture
+    from posecv.sources.selection import Selection
+    from posecv.sources.streams import StandardInput
+
+    sources = _asked_of_cameras(find_sources([options.input], Selection()), options)
+    if len(sources) != 1 or isinstance(sources[0], Picture):
+        said = f"-i {options.input} is no camera's number, film or address"
+        raise UsageError(f"{said}; pictures and folders are for run_multi_pose.py")
+    return replace(sources[0], live=True) if isinstance(sources[0], StandardInput) else sources[0]
+
+
+def _asked_of_cameras(sources: Sequence[Source], options: argparse.Namespace) -> list[Source]:
+    """The sources, cameras among them with the size and rate that the options ask for."""
+    from posecv.sources.streams import Camera
+
+    asked = {"size": options.camera_size, "rate": options.camera_fps}
+    return [replace(source, **asked) if isinstance(source, Camera) else source for source in sources]
+
+
+def _live_outputs(options: argparse.Namespace, source: Source) -> tuple[tuple[Output, ...], Path | None]:
+    """Outputs for what the network sees, and the film for what is shown, all of which can be written."""
+    from posecv.outputs.files import prepare_files
+    from posecv.outputs.films import check_codec
+    from posecv.outputs.plan import plan_outputs, recording_file
+
+    plans = plan_outputs(options, [source], _style(options))
+    film = None if options.record is None else recording_file(options.record)
+    if film:
+        check_codec(film, options.codec)
+    files = [file for plan in plans for file in plan.files]
+    prepare_files([*files, *([film] if film else [])], [source.path])
+    return tuple(output for plan in plans for output in plan.outputs), film
+
+
+def _find(network: Network, options: argparse.Namespace) -> tuple[Find, bool]:
+    """Finds one person or everybody, as it is told each time; and whether it can find everybody."""
+    one = _one_person(network, options)
+    many = _many_people(network, options) if network.has_fields or options.multi else None
+
+    def find(frame: Frame, seconds: dict[str, float], *, single: bool, **settings: Any) -> People:
+        people = (one if single or many is None else many)(frame, seconds, **settings)
+        return people if options.threshold is None else people.above(options.threshold)
+
+    return find, many is not None

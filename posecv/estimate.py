@@ -29,6 +29,7 @@ __all__ = ["estimate_faces", "estimate_hand", "estimate_hands", "estimate_people
 Array = NDArray[np.float32]
 Frame = NDArray[np.uint8]
 Seconds = MutableMapping[str, float]
+Look = Callable[[Array, Fit], None]  # is shown the maps, and where the frame lies in them, before they are decoded
 
 HAND_THRESHOLD = 0.2  # mean score from which on a crop shows a hand or a face
 HALF_PIXEL = 0.5  # OpenPose's body keypoints count from the corner of the first pixel, not from its centre
@@ -41,6 +42,7 @@ def estimate_people(
     *,
     net_size: str | int | tuple[int, int] | NetSize | None = None,
     seconds: Seconds | None = None,
+    look: Look | None = None,
     **thresholds: float | str,
 ) -> People:
     """Find the keypoints of everybody in a frame.
@@ -56,6 +58,8 @@ def estimate_people(
         `net_side`, 368 for most.
     seconds : dict
         Where to write the seconds that "network" and "decoding" took.
+    look : callable
+        Called with the maps, a (C, h, w) float32 array, and the Fit before they are decoded.
     **thresholds
         Any of the names of `posecv.skeletons.Thresholds`; the others are the model's own.
 
@@ -82,7 +86,7 @@ def estimate_people(
     def decode(maps: Array) -> People:
         return decode_people(maps, network.skeleton, **limits)
 
-    people = _estimate(network, frame, fit, decode, seconds, HALF_PIXEL)
+    people = _estimate(network, frame, fit, decode, seconds, HALF_PIXEL, look)
     return _sized(people, fit) if network.model.person_score == "sized" else people
 
 
@@ -93,6 +97,7 @@ def estimate_person(
     net_size: str | int | tuple[int, int] | NetSize | None = None,
     threshold: float = 0.1,
     seconds: Seconds | None = None,
+    look: Look | None = None,
 ) -> People:
     """Find the keypoints of the one person in a frame: the strongest peak of each heatmap.
 
@@ -109,7 +114,7 @@ def estimate_person(
     def decode(maps: Array) -> People:
         return decode_person(maps, network.skeleton, threshold=threshold, refinement=refinement)
 
-    return _estimate(network, frame, fit, decode, seconds, HALF_PIXEL)
+    return _estimate(network, frame, fit, decode, seconds, HALF_PIXEL, look)
 
 
 def estimate_hand(
@@ -239,12 +244,20 @@ def _part(
 
 
 def _estimate(
-    network: Network, frame: Frame, fit: Fit, decode: Callable[..., People], seconds: Seconds | None, shift: float
+    network: Network,
+    frame: Frame,
+    fit: Fit,
+    decode: Callable[..., People],
+    seconds: Seconds | None,
+    shift: float,
+    look: Look | None = None,
 ) -> People:
     """Run the rooms in a row and bring the people into the frame, `shift` pixels on."""
     start = perf_counter()
     maps = network.maps(fit.blob(frame, network.model.preprocessing))
     middle = perf_counter()
+    if look:
+        look(maps, fit)
     people = _in_frame(decode(maps), fit, frame, shift)
     if seconds is not None:
         seconds.update(network=middle - start, decoding=perf_counter() - middle)

@@ -53,15 +53,15 @@ ALIASES = {
     "--alpha-pose": "--alpha",
     "--render-pose": "--render",
     "--no-display": "--no-show",
+    "--camera-resolution": "--camera-size",
 }
 ELSEWHERE = {
-    "--camera": "webcam_pose.py shows a camera: -i N",
+    "--camera": "webcam_pose.py shows a camera; here it is given with -i N",
     "--resize": "it would stretch the picture; --net-size WxH keeps its aspect ratio",
     "--hand": "run_multi_pose.py finds hands along with bodies, run_hand.py hands alone",
     "--face": "run_multi_pose.py finds faces along with bodies",
     "--model-folder": "POSECV_MODELS names the folder of models",
     **dict.fromkeys(("--scale-number", "--scale-gap"), "one scale is looked at; a larger --net-size finds more"),
-    **dict.fromkeys(("-o", "--output", "--json"), "a camera is shown and not recorded yet"),
 }
 
 
@@ -101,9 +101,28 @@ def hand_parser() -> Parser:
 
 def camera_parser() -> Parser:
     """The options of webcam_pose.py."""
-    description = "Show the people before a camera. q, Escape, the window's close button or Ctrl-C ends it."
+    description = "Show the people before a camera. ? shows the keys; q, Escape, the close button or Ctrl-C ends it."
     parser = Parser(description=description, allow_abbrev=False)
-    parser.add_argument("-i", "--input", type=_camera, default=0, metavar="N", help="number of the camera (default 0)")
+    parser.add_argument(
+        "-i",
+        "--input",
+        "--camera",
+        default="0",
+        metavar="N|FILE|ADDRESS",
+        help="number of the camera (default 0), the address of a stream, or a film, which is played as one",
+    )
+    _add_camera(parser)
+    where = parser.add_argument_group("where it is shown and kept")
+    where.add_argument(
+        "--serve",
+        type=_address,
+        metavar="[HOST:]PORT",
+        help="show it on a web page with the same controls too; for this computer alone unless HOST says otherwise",
+    )
+    where.add_argument("--record", metavar="FILE", help="record the picture as it is shown, from the start; r ends it")
+    where.add_argument("--mirror", action="store_true", help="show it as in a mirror; records stay as the camera sees")
+    _add_outputs(where)
+    parser.set_defaults(resume=False)
     people = parser.add_mutually_exclusive_group()
     people.add_argument("--multi", action="store_true", help="everybody (default where the network can)")
     people.add_argument("--single", action="store_true", help="one person, which is faster")
@@ -130,6 +149,22 @@ def _picture_parser(
         metavar="FILE",
         help="pictures, films, folders, quoted patterns, a camera's number, addresses of streams, - for standard input",
     )
+    _add_outputs(parser)
+    parser.add_argument("--resume", action="store_true", help="leave out what an earlier run into the folders has done")
+    frames = parser.add_argument_group("frames of films, counted from 0")
+    frames.add_argument("--first", type=int, default=0, metavar="N", help="begin with this one")
+    frames.add_argument("--last", type=int, default=-1, metavar="N", help="end with this one (default: the last)")
+    frames.add_argument("--step", type=int, default=1, metavar="N", help="take every Nth")
+    frames.add_argument("--rotate", type=int, default=0, metavar="DEGREES", help="90, 180 or 270, clockwise")
+    frames.add_argument("--flip", action="store_true", help="mirror pictures and frames, after --rotate")
+    _add_camera(parser)
+    no_show = "no window: save NAME_pose.png in this folder if there is no -o or --json"
+    _add_shared(parser, no_show=no_show, net_size=net_size, threshold=threshold, own_model=own_model)
+    return parser
+
+
+def _add_outputs(parser: argparse._ActionsContainer) -> None:
+    """The options of what is written."""
     parser.add_argument(
         "-o",
         "--output",
@@ -143,17 +178,14 @@ def _picture_parser(
     )
     parser.add_argument("--csv", metavar="FILE", help="a table with a row a person and frame")
     parser.add_argument("--coco-json", metavar="FILE", help="COCO's result format, 17 keypoints, for evaluation")
-    parser.add_argument("--resume", action="store_true", help="leave out what an earlier run into the folders has done")
     parser.add_argument("--codec", metavar="NAME", help="of a film: h264 (takes PyAV), mjpg, mp4v, vp8, vp9, ...")
-    frames = parser.add_argument_group("frames of films, counted from 0")
-    frames.add_argument("--first", type=int, default=0, metavar="N", help="begin with this one")
-    frames.add_argument("--last", type=int, default=-1, metavar="N", help="end with this one (default: the last)")
-    frames.add_argument("--step", type=int, default=1, metavar="N", help="take every Nth")
-    frames.add_argument("--rotate", type=int, default=0, metavar="DEGREES", help="90, 180 or 270, clockwise")
-    frames.add_argument("--flip", action="store_true", help="mirror pictures and frames, after --rotate")
-    no_show = "no window: save NAME_pose.png in this folder if there is no -o or --json"
-    _add_shared(parser, no_show=no_show, net_size=net_size, threshold=threshold, own_model=own_model)
-    return parser
+
+
+def _add_camera(parser: Parser) -> None:
+    """The options of cameras."""
+    camera = parser.add_argument_group("what a camera is asked for")
+    camera.add_argument("--camera-size", type=_size, metavar="WxH", help="pixels of its frames")
+    camera.add_argument("--camera-fps", type=_rate, metavar="F", help="frames a second")
 
 
 def _add_parts(parser: Parser) -> None:
@@ -265,10 +297,25 @@ def _device(text: str) -> str:
     return device
 
 
-def _camera(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not the number of a camera; pictures are for run_multi_pose.py")
-    return int(text)
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)[xX,](\d+)", text)
+    if not match or not int(match[1]) * int(match[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size in pixels, such as 1280x720")
+    return int(match[1]), int(match[2])
+
+
+def _rate(text: str) -> float:
+    value = _number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def _address(text: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(?:(\[[^]]+\]|[^:]+):)?(\d+)", text)
+    if not match or int(match[2]) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port, such as 8000, or host and port, such as 0.0.0.0:8000")
+    return (match[1] or "127.0.0.1").strip("[]"), int(match[2])
 
 
 def _normalised(words: Iterable[str]) -> list[str]:

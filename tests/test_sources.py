@@ -15,7 +15,6 @@ import pytest
 from numpy.typing import NDArray
 
 from posecv.errors import InputError
-from posecv.sources import cameras
 from posecv.sources.pictures import find_files, read_picture
 from posecv.terminal import quiet_stderr
 
@@ -241,48 +240,3 @@ def test_what_native_code_says_is_kept_and_stderr_comes_back(capfd: pytest.Captu
     os.write(2, b"after")
     assert "".join(said) == "libpng warning"
     assert capfd.readouterr().err == "after"
-
-
-# --- cameras --------------------------------------------------------------------------------------------------------
-
-
-class FakeCamera:
-    """Gives frames, or fails to, as a list says."""
-
-    def __init__(self, reads: list[Frame | None], opened: bool = True) -> None:
-        self.reads, self.opened, self.released = iter(reads), opened, False
-
-    def isOpened(self) -> bool:  # noqa: N802  # OpenCV's name
-        return self.opened
-
-    def set(self, _name: int, _value: float) -> bool:
-        return False
-
-    def read(self) -> tuple[bool, Frame | None]:
-        frame = next(self.reads, None)
-        return frame is not None, frame
-
-    def release(self) -> None:
-        self.released = True
-
-
-def plug_in(monkeypatch: pytest.MonkeyPatch, camera: FakeCamera) -> None:
-    monkeypatch.setattr(cv2, "VideoCapture", lambda _index: camera)
-
-
-def test_a_camera_that_wakes_up_slowly_gives_its_frames_and_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
-    camera = FakeCamera([None, None, quadrants(), None, noise()])
-    plug_in(monkeypatch, camera)
-    with cameras.open_camera(0) as frames:
-        np.testing.assert_array_equal(next(frames), quadrants())
-        np.testing.assert_array_equal(next(frames), noise())
-        assert not camera.released
-        with pytest.raises(InputError, match="camera 0 gives no frames"):
-            next(frames)
-    assert camera.released
-
-
-def test_no_camera_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    plug_in(monkeypatch, FakeCamera([], opened=False))
-    with pytest.raises(InputError, match="no camera 3"), cameras.open_camera(3):
-        pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from posecv.errors import UsageError
@@ -15,7 +15,7 @@ from posecv.outputs.style import Style
 from posecv.sources import Source
 from posecv.sources.films import Film
 
-__all__ = ["Plan", "plan_outputs"]
+__all__ = ["Plan", "plan_outputs", "recording_file"]
 
 
 @dataclass
@@ -72,6 +72,15 @@ def plan_outputs(options: Namespace, sources: Sequence[Source], style: Style) ->
     return plans if any(plan.outputs for plan in plans) else []
 
 
+def recording_file(where: str) -> Path:
+    """The film that `--record` names; UsageError where it names none."""
+    return _one_file(where, replace(films.KIND, option="--record"))
+
+
+def _has_many_frames(source: Source) -> bool:
+    return isinstance(source, Film) or source.live
+
+
 def _plan_drawn(
     plans: Sequence[Plan], options: Namespace, sources: Sequence[Source], style: Style
 ) -> None:
@@ -83,7 +92,7 @@ def _plan_drawn(
         return
     files = plan_files([source.path for source in sources], options.output, pictures.KIND)
     for plan, source, file in zip(plans, sources, files, strict=True):
-        if isinstance(source, Film):
+        if _has_many_frames(source):
             _refuse_one_file(options.output, source, file, pictures.KIND, "a film such as out.avi")
             film = file.with_name(file.name.removesuffix(pictures.KIND.ending) + films.KIND.ending)
             film = film.with_name(film.name + films.default_suffix())
@@ -102,7 +111,7 @@ def _plan_records(plans: Sequence[Plan], options: Namespace, sources: Sequence[S
         return
     files = plan_files([source.path for source in sources], options.json, openpose_json.KIND)
     for plan, source, file in zip(plans, sources, files, strict=True):
-        film = isinstance(source, Film)
+        film = _has_many_frames(source)
         if film:
             _refuse_one_file(options.json, source, file, openpose_json.KIND, "a .jsonl file")
         plan.add(openpose_json.OpenPoseJson(file, left=left), file, file.parent if film else file)

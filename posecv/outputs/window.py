@@ -12,13 +12,13 @@ from posecv.outputs.style import Style
 from posecv.people import People
 from posecv.sources import Still
 
-__all__ = ["Window", "WindowClosed"]
+__all__ = ["Window", "WindowClosed", "fitted"]
 
 Frame = NDArray[np.uint8]
 
 LARGEST = 1280, 800  # a window that fits on most screens
 MILLISECONDS = 50  # between two looks at whether the window was closed
-ESCAPE = 27
+ESCAPE = "\x1b"
 
 
 class WindowClosed(Exception):  # noqa: N818  # nothing went wrong
@@ -58,21 +58,21 @@ class Window:
 
     def show(self, frame: Frame) -> None:
         """Show a frame as it is, reduced where it does not fit on a screen."""
-        height, width = frame.shape[:2]
-        scale = min(1.0, LARGEST[0] / width, LARGEST[1] / height)
-        if scale < 1:
-            size = max(1, round(width * scale)), max(1, round(height * scale))
-            frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-        cv2.imshow(self.title, frame)
+        cv2.imshow(self.title, fitted(frame))
 
     def pressed(self, milliseconds: int) -> bool:
         """Whether a key is pressed within some time; WindowClosed where it says to end, or the window is gone."""
-        key = cv2.waitKey(milliseconds)
-        if key != -1 and key & 0xFF in (ESCAPE, ord("q"), ord("Q")):
+        key = self.key(milliseconds)
+        if key in (ESCAPE, "q", "Q"):
             raise WindowClosed
+        return bool(key)
+
+    def key(self, milliseconds: int) -> str:
+        """The key that is pressed within some time, or nothing; WindowClosed where the window is gone."""
+        key = cv2.waitKey(milliseconds)
         if not self._is_open():
             raise WindowClosed
-        return key != -1
+        return "" if key == -1 else chr(key & 0xFF)
 
     def _is_open(self) -> bool:
         try:
@@ -83,3 +83,13 @@ class Window:
     def close(self) -> None:
         """Take the window away."""
         cv2.destroyAllWindows()
+
+
+def fitted(frame: Frame) -> Frame:
+    """The frame, reduced where it does not fit on a screen."""
+    height, width = frame.shape[:2]
+    scale = min(1.0, LARGEST[0] / width, LARGEST[1] / height)
+    if scale == 1:
+        return frame
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)

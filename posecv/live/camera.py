@@ -1,0 +1,51 @@
+"""Any source as a camera: a film comes at its own rate, and begins again where it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from time import perf_counter
+
+from posecv.outputs.films import RATE
+from posecv.sources import Source, Still
+from posecv.sources.films import Film
+
+__all__ = ["as_camera"]
+
+LATE = 0.1  # seconds that a film makes up for where reading it took too long; what is more is left
+
+
+def as_camera(source: Source, wait: Callable[[float], object], *, again: bool) -> Iterator[Still]:
+    """The stills of a source when their time has come.
+
+    Parameters
+    ----------
+    source : Source
+        A film is played; of anything else the stills come when they do.
+    wait : callable
+        Is told how many seconds are left until the next frame of a film, and returns then.
+    again : bool
+        Whether a film is repeated, its numbers and times going on.
+    """
+    if not isinstance(source, Film):
+        return source.stills()
+    return _paced(_repeated(source) if again else source.stills(), wait)
+
+
+def _repeated(film: Film) -> Iterator[Still]:
+    number, time = 0, 0.0
+    while True:
+        for still in film.stills():
+            still = replace(still, number=number + (still.number or 0), time=time + still.time)
+            yield still
+        number, time = (still.number or 0) + 1, still.time + 1 / (still.rate or RATE)
+
+
+def _paced(stills: Iterator[Still], wait: Callable[[float], object]) -> Iterator[Still]:
+    due, before = perf_counter(), 0.0
+    for still in stills:
+        now = perf_counter()
+        due = max(due + still.time - before, now - LATE)
+        before = still.time
+        wait(max(due - now, 0.0))
+        yield still

@@ -1,0 +1,138 @@
+"""The display: the loop of the thread that calls, which shows, saves and records the picture."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posecv.live import view
+from posecv.live.controls import Controls, State
+from posecv.live.latest import Latest
+from posecv.live.scribe import Recorder
+from posecv.live.session import Session
+from posecv.outputs.style import Style
+from posecv.outputs.window import Window, WindowClosed
+from posecv.pipeline import describe
+from posecv.terminal import say
+
+__all__ = ["Display"]
+
+Frame = NDArray[np.uint8]
+
+LOOK = 0.01  # seconds between two looks at the keys, while nothing new is to be shown
+PATIENCE = 0.2  # the same without a window
+NOTICED = 4.0  # seconds that a notice is shown
+
+
+class Display:
+    """Shows what a session finds, until it is over.
+
+    Parameters
+    ----------
+    session : Session
+        Finds people.
+    controls : Controls
+        Say what is to be shown.
+    style : Style
+        How people are shown.
+    recorder : Recorder
+        Saves and records.
+    window : Window or None
+        Shows the picture and gives the keys.
+    pictures : Latest or None
+        Takes the picture for others who show it.
+    telling : bool
+        Whether a line a second says what is found.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        controls: Controls,
+        style: Style,
+        recorder: Recorder,
+        *,
+        window: Window | None = None,
+        pictures: Latest[Frame] | None = None,
+        telling: bool = False,
+    ) -> None:
+        self._session, self._controls, self._style, self._recorder = session, controls, style, recorder
+        self._window, self._pictures, self._telling = window, pictures, telling
+        self._saves = self._notices = 0
+        self._noticed = self._told = perf_counter() - NOTICED
+
+    def run(self) -> None:
+        """Show every new picture; returns when the controls say that it is over."""
+        seen: object = None
+        while not (state := self._controls.state).ended:
+            version = self._session.picture_version(), self._notice(state)
+            if version != seen:
+                self._show(state)
+                seen = version
+            if self._window:
+                self._press(self._window)
+            if self._telling:
+                self._tell()
+            self._session.wait_for_picture(version[0], LOOK if self._window else PATIENCE)
+
+    def _show(self, state: State) -> None:
+        """Make the picture, and give it to whoever wants it."""
+        _, shot = self._session.shots.now()
+        _, found = self._session.found.now()
+        if state.saves != self._saves:
+            self._saves = state.saves
+            self._save(state)
+        if not state.recording:
+            self._recorder.stop()
+        if shot is None or not (self._window or self._pictures or state.recording):
+            return
+        shown = view.picture(shot.still.frame, found, state, self._style)
+        if state.recording and not state.paused:
+            self._recorder.record(replace(shot.still, frame=shown))
+        if self._pictures:
+            self._pictures.put(shown)
+        if self._window:
+            self._window.show(self._written(shown.copy(), state))
+
+    def _written(self, shown: Frame, state: State) -> Frame:
+        """The picture with rates, notice and keys, in place."""
+        notice = self._notice(state)
+        view.write_lines(shown, [view.facts(self._session.rates(), state), *([notice] if notice else [])])
+        if state.help:
+            view.write_help(shown)
+        return shown
+
+    def _notice(self, state: State) -> str:
+        """What was said last, for a while."""
+        if state.notices != self._notices:
+            self._notices, self._noticed = state.notices, perf_counter()
+        return state.notice if perf_counter() - self._noticed < NOTICED else ""
+
+    def _save(self, state: State) -> None:
+        """Save the people found last in the frame that they were found in, the right way round."""
+        _, found = self._session.found.now()
+        if found is None:
+            self._controls.tell("nothing is found yet that could be saved")
+            return
+        still = found.shot.still
+        shown = view.picture(still.frame, found, replace(state, mirrored=False), self._style)
+        self._recorder.save(replace(still, frame=shown), found.people)
+
+    def _press(self, window: Window) -> None:
+        """Do what the keys say; a window opens with its first picture."""
+        if self._session.shots.now()[0]:
+            try:
+                self._controls.press(window.key(1))
+            except WindowClosed:
+                self._controls.do("quit")
+
+    def _tell(self) -> None:
+        """Say once a second how fast frames come and what the last one shows."""
+        now = perf_counter()
+        _, found = self._session.found.now()
+        if found and now - self._told >= 1:
+            self._told = now
+            say(f"{view.facts(self._session.rates(), self._controls.state)}: {describe(found.people)}")

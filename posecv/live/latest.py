@@ -1,0 +1,79 @@
+"""The newest of something, handed from thread to thread: who asks late misses what came between."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Generic, TypeVar
+
+__all__ = ["Latest", "Rate"]
+
+T = TypeVar("T")
+
+RECENT = 16  # arrivals whose rate is told: it follows changes and does not flicker
+SILENCE = 1.0  # seconds after which the rate of what does not come any more begins to fall
+
+
+class Latest(Generic[T]):
+    """Holds the newest item alone; nobody waits for those who take it, and nothing piles up.
+
+    Parameters
+    ----------
+    changed : threading.Condition
+        Is notified with each item; by default one of its own.
+    """
+
+    def __init__(self, changed: threading.Condition | None = None) -> None:
+        self._changed = changed or threading.Condition()
+        self._number = 0
+        self._item: T | None = None
+
+    def put(self, item: T) -> None:
+        """Replace the item."""
+        with self._changed:
+            self._number += 1
+            self._item = item
+            self._changed.notify_all()
+
+    def now(self) -> tuple[int, T | None]:
+        """How many items there were so far, and the newest; 0 and None before the first.
+
+        >>> latest: Latest[str] = Latest()
+        >>> latest.put("old")
+        >>> latest.put("new")
+        >>> latest.now()
+        (2, 'new')
+        """
+        with self._changed:
+            return self._number, self._item
+
+    def after(self, number: int, seconds: float) -> tuple[int, T | None]:
+        """The same, once there is a newer item than that number's, or the seconds are over."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._number > number, seconds)
+            return self._number, self._item
+
+
+class Rate:
+    """How often something comes, a second, over its last few times."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=RECENT)
+
+    def tick(self, now: float) -> None:
+        """Count one at a time in seconds."""
+        self._times.append(now)
+
+    def at(self, now: float) -> float:
+        """The rate at a time; 0 before the second one came.
+
+        >>> rate = Rate()
+        >>> for second in (0.0, 0.5, 1.0):
+        ...     rate.tick(second)
+        >>> rate.at(1.0), rate.at(4.0)
+        (2.0, 0.5)
+        """
+        if len(self._times) < 2:
+            return 0.0
+        elapsed = max(self._times[-1], now - SILENCE) - self._times[0]
+        return (len(self._times) - 1) / elapsed if elapsed > 0 else 0.0

@@ -1,0 +1,240 @@
+"""Scribes: results are written while the picture goes on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from queue import Full, Queue
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posecv.errors import PoseError
+from posecv.live.controls import Controls
+from posecv.outputs import Output
+from posecv.outputs.films import CODECS, RATE, DrawnFilm, default_suffix
+from posecv.outputs.openpose_json import KIND as JSON_KIND
+from posecv.outputs.openpose_json import OpenPoseJson
+from posecv.outputs.pictures import DrawnPicture
+from posecv.outputs.style import Style
+from posecv.people import People
+from posecv.pipeline import FAILURES
+from posecv.sources import Still
+from posecv.terminal import say
+
+__all__ = ["Recorder", "Scribe", "Steady"]
+
+Frame = NDArray[np.uint8]
+
+WAITING = 8  # stills that may wait to be written
+LONGEST = 1.0  # seconds between two stills; what is longer was a pause, which a film leaves out
+AS_IT_IS = Style(render="none")
+
+
+class Steady:
+    """Hands stills on to a film at an even rate, some more than once, some not at all: it lasts as long as they did.
+
+    Parameters
+    ----------
+    film : Output
+        Gets the stills without numbers, all a rate's share of a second apart.
+    """
+
+    def __init__(self, film: Output) -> None:
+        self._film = film
+        self._held: tuple[Still, People] | None = None
+        self._time = 0.0
+        self._written = 0
+
+    def write(self, still: Still, people: People) -> None:
+        """Show the one before until now, and then this one; OutputError where that fails."""
+        rate = still.rate or RATE
+        before = self._held or (still, people)
+        step = still.time - before[0].time
+        self._time += step if 0 <= step <= LONGEST else 1 / rate
+        self._held = replace(still, number=None, rate=rate), people
+        place = round(self._time * rate)
+        while self._written < place:
+            self._film.write(replace(before[0], number=None, rate=rate), before[1])
+            self._written += 1
+        if self._written == place:
+            self._film.write(*self._held)
+            self._written += 1
+
+    def has(self, still: Still) -> bool:
+        """Never: a camera shows nothing twice."""
+        return False
+
+    def close(self) -> None:
+        """Finish the film."""
+        self._film.close()
+
+
+class Scribe:
+    """Writes into outputs in a thread of its own; one that fails is left out from then on.
+
+    Parameters
+    ----------
+    outputs : sequence of Output
+        Where to write; films at an even rate.
+    failed : callable
+        Is called with an error, in the scribe's thread.
+
+    Attributes
+    ----------
+    is_whole : bool
+        Whether everything could be written so far.
+    """
+
+    def __init__(self, outputs: Sequence[Output], failed: Callable[[Exception], None]) -> None:
+        self._open: list[Output] = [Steady(each) if isinstance(each, DrawnFilm) else each for each in outputs]
+        self.is_whole = True
+        self._failed = failed
+        self._queue: Queue[tuple[Still, People] | None] = Queue(WAITING)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def write(self, still: Still, people: People, *, wait: bool = True) -> None:
+        """Have a still written; where too many wait already, wait too, or leave it out."""
+        with suppress(Full):
+            self._queue.put((still, people), block=wait)
+
+    def finish(self) -> None:
+        """Have the outputs closed when everything is written."""
+        self._queue.put(None)
+
+    def join(self) -> None:
+        """Wait until everything is written and closed, once it is to be finished."""
+        self._thread.join()
+
+    def is_busy(self) -> bool:
+        """Whether something is left to do."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            for output in list(self._open):
+                if not self._done(lambda output=output, item=item: output.write(*item)):  # type: ignore[misc]
+                    self._open.remove(output)
+                    self._done(output.close)
+        for output in self._open:
+            self._done(output.close)
+
+    def _done(self, work: Callable[[], None]) -> bool:
+        """Whether some work could be done."""
+        try:
+            work()
+        except (*FAILURES, PoseError) as error:
+            self.is_whole = False
+            self._failed(error)
+            return False
+        return True
+
+
+class Recorder:
+    """Saves pictures and records films of what is shown, and says where.
+
+    Parameters
+    ----------
+    controls : Controls
+        Are told what is saved, and that a film cannot go on.
+    nobody : People
+        Of the skeleton that is shown.
+    file : Path or None
+        The first film; those after it get numbers. By default all are called by the time.
+    codec : str or None
+        Of the films.
+
+    Attributes
+    ----------
+    failures : int
+        What could not be written.
+    """
+
+    def __init__(self, controls: Controls, nobody: People, file: Path | None, codec: str | None) -> None:
+        self.failures = 0
+        self._controls, self._nobody, self._codec = controls, nobody, codec
+        self._file = file
+        self._films = 0
+        self._given: set[Path] = set()  # a name is taken before its file is there
+        self._film: Scribe | None = None
+        self._busy: list[Scribe] = []
+
+    def record(self, still: Still) -> None:
+        """Add a picture to the film, which begins with it where none is made."""
+        if self._film is None:
+            path = self._next_film()
+            self._film = self._scribe(self._film_failed, DrawnFilm(path, self._codec, AS_IT_IS))
+            self._tell(f"recording to {path}")
+        self._film.write(still, self._nobody, wait=False)
+
+    def stop(self) -> None:
+        """End the film, if one is made."""
+        if self._film:
+            self._film.finish()
+            if self._film.is_whole:
+                self._tell("the recording is ended")
+            self._film = None
+
+    def save(self, still: Still, people: People) -> None:
+        """Save a picture, as it is, and the people in it."""
+        path = self._unused(Path(f"{_now()}.png"))
+        record = path.with_name(path.stem + JSON_KIND.ending)
+        scribe = self._scribe(self.failed, DrawnPicture(path, AS_IT_IS), OpenPoseJson(record))
+        scribe.write(replace(still, number=None), people)
+        scribe.finish()
+        self._tell(f"saved {path} and {record}")
+
+    def close(self) -> None:
+        """Wait until everything is written."""
+        self.stop()
+        for scribe in self._busy:
+            scribe.join()
+
+    def failed(self, error: Exception) -> None:
+        """Say what could not be written."""
+        self.failures += 1
+        self._tell(" ".join(str(error).split()))
+
+    def _film_failed(self, error: Exception) -> None:
+        self._controls.stop_recording()
+        self.failed(error)
+
+    def _scribe(self, failed: Callable[[Exception], None], *outputs: Output) -> Scribe:
+        self._busy = [each for each in self._busy if each.is_busy()]
+        self._busy.append(Scribe(outputs, failed))
+        return self._busy[-1]
+
+    def _tell(self, line: str) -> None:
+        say(line)
+        self._controls.tell(line)
+
+    def _next_film(self) -> Path:
+        self._films += 1
+        if self._file is None:
+            return self._unused(Path(_now() + self._suffix()))
+        return self._file if self._films == 1 else self._unused(self._file)
+
+    def _suffix(self) -> str:
+        """The usual format, or the first that can hold the codec."""
+        usual = default_suffix()
+        if self._codec is None or self._codec in CODECS[usual]:
+            return usual
+        return next((suffix for suffix, codecs in CODECS.items() if self._codec in codecs), usual)
+
+    def _unused(self, path: Path) -> Path:
+        """The path, or the first with a number that no file has."""
+        number, unused = 1, path
+        while unused in self._given or unused.exists():
+            number += 1
+            unused = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        self._given.add(unused)
+        return unused
+
+
+def _now() -> str:
+    return time.strftime("posecv_%Y-%m-%d_%H-%M-%S")

@@ -1,0 +1,235 @@
+"""The session: a thread that takes the camera's frames, and one that finds the people of the newest."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posecv.estimate import Look
+from posecv.geometry import Fit
+from posecv.live.camera import as_camera
+from posecv.live.controls import Controls, State
+from posecv.live.latest import Latest, Rate
+from posecv.live.scribe import Scribe
+from posecv.people import People
+from posecv.skeletons import Skeleton
+from posecv.sources import Source, Still
+
+__all__ = ["Find", "Found", "Rates", "Session", "Shot"]
+
+Array = NDArray[np.float32]
+Frame = NDArray[np.uint8]
+
+FAREWELL = 3.0  # seconds that a camera has to give its last frame; some hang
+
+
+class Find(Protocol):
+    """Finds a frame's people, as the state says."""
+
+    def __call__(
+        self, frame: Frame, seconds: dict[str, float], *, single: bool, net_size: str, look: Look
+    ) -> People: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """A frame of the camera.
+
+    Attributes
+    ----------
+    still : Still
+        The frame.
+    at : float
+        When it came, by `perf_counter`.
+    """
+
+    still: Still
+    at: float
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What the network found in a shot.
+
+    Attributes
+    ----------
+    shot : Shot
+        Where it looked.
+    people : People
+        In pixels of the shot's frame.
+    heat : (h, w) float32 array
+        The greatest of the keypoints' heatmaps in each cell.
+    fit : Fit
+        Where the frame lies in the maps.
+    latency : float
+        Seconds from the shot to its people, or from when they were to be found in another way.
+    """
+
+    shot: Shot
+    people: People
+    heat: Array
+    fit: Fit
+    latency: float
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How fast everything is: frames of the camera and of the network a second, seconds from a frame to its people."""
+
+    capture: float
+    network: float
+    latency: float
+
+
+class Session:
+    """Takes frames and finds people until the controls say that it is over, or the source is.
+
+    Parameters
+    ----------
+    source : Source
+        The camera.
+    find : Find
+        Is called in the session's own thread.
+    controls : Controls
+        Say what is wanted.
+    skeleton : Skeleton
+        Of those that are found.
+    again : bool
+        Whether a film is repeated.
+    scribe : Scribe or None
+        Gets every shot that the network saw, with its people.
+
+    Attributes
+    ----------
+    shots, found : Latest
+        The newest frame, and the newest people, mostly of an older frame.
+    failure : Exception or None
+        What ended it early.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        find: Find,
+        controls: Controls,
+        skeleton: Skeleton,
+        *,
+        again: bool = False,
+        scribe: Scribe | None = None,
+    ) -> None:
+        self.skeleton = skeleton
+        self.shots: Latest[Shot] = Latest(controls.changed)
+        self.found: Latest[Found] = Latest(controls.changed)
+        self.failure: Exception | None = None
+        self._source, self._find, self._controls = source, find, controls
+        self._again, self._scribe = again, scribe
+        self._capture_rate, self._network_rate = Rate(), Rate()
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(work,), daemon=True) for work in (self._capture, self._infer)
+        ]
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End, and wait until everything that was found is written."""
+        self._controls.do("quit")
+        for thread in self._threads:
+            thread.join(FAREWELL)
+        if self._scribe:
+            self._scribe.finish()
+            self._scribe.join()
+
+    def rates(self) -> Rates:
+        """How fast everything is now."""
+        now = perf_counter()
+        _, found = self.found.now()
+        return Rates(self._capture_rate.at(now), self._network_rate.at(now), found.latency if found else 0.0)
+
+    def picture_version(self) -> tuple[int, int, int]:
+        """Differs when there is another picture to be shown.
+
+        New people of an older frame are none yet: they are drawn on the next one, which comes sooner than it takes to
+        find them.
+        """
+        with self._controls.changed:
+            (shots, shot), (founds, found) = self.shots.now(), self.found.now()
+            return shots, founds if found and found.shot is shot else 0, self._controls.version
+
+    def wait_for_picture(self, version: tuple[int, int, int], seconds: float) -> None:
+        """Wait until the picture has another version, or the seconds are over."""
+        self._controls.wait(lambda state: state.ended or self.picture_version() != version, seconds)
+
+    def news_version(self) -> tuple[int, int]:
+        """Differs when there is something new to be told."""
+        with self._controls.changed:
+            return self.found.now()[0], self._controls.version
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Thread: some work; whatever ends it ends all."""
+        try:
+            work()
+        except Exception as error:
+            self.failure = self.failure or error
+        finally:
+            self._controls.do("quit")
+
+    def _capture(self) -> None:
+        """Thread: take all frames, and keep the newest while the picture moves."""
+
+        def wait(seconds: float) -> bool:
+            return self._controls.wait(lambda state: state.ended, seconds)
+
+        for still in as_camera(self._source, wait, again=self._again):
+            if not self._source.live:  # a film pauses with the picture, a camera goes on unseen
+                self._controls.wait(lambda state: state.ended or not state.paused)
+            if self._controls.state.ended:
+                return
+            now = perf_counter()
+            self._capture_rate.tick(now)
+            if not self._controls.state.paused:
+                self.shots.put(Shot(still, now))
+
+    def _infer(self) -> None:
+        """Thread: find the people of the newest frame, and again where another way to find them is asked for."""
+        done: tuple[object, ...] = ()
+        while (task := self._task(done)) is not None:
+            shot, state = task
+            self._look(shot, state, new=done[:1] != (shot,))
+            done = shot, state.single, state.net_size
+
+    def _task(self, done: tuple[object, ...]) -> tuple[Shot, State] | None:
+        """Wait for a frame and a way to look at it that are not done; None at the end."""
+
+        def is_new() -> bool:
+            state, shot = self._controls.state, self.shots.now()[1]
+            return state.ended or (shot is not None and (shot, state.single, state.net_size) != done)
+
+        with self._controls.changed:
+            self._controls.changed.wait_for(is_new)
+            state, shot = self._controls.state, self.shots.now()[1]
+            return None if state.ended or shot is None else (shot, state)
+
+    def _look(self, shot: Shot, state: State, *, new: bool) -> None:
+        """Find the people of a frame."""
+        begin = shot.at if new else perf_counter()
+        seen: list[tuple[Array, Fit]] = []
+
+        def look(maps: Array, fit: Fit) -> None:
+            seen[:] = [(maps[: len(self.skeleton.keypoints)].max(axis=0), fit)]
+
+        people = self._find(shot.still.frame, {}, single=state.single, net_size=state.net_size, look=look)
+        now = perf_counter()
+        self._network_rate.tick(now)
+        heat, fit = seen[0]
+        self.found.put(Found(shot, people, heat, fit, now - begin))
+        if self._scribe and new:
+            self._scribe.write(shot.still, people)
