@@ -1,11 +1,10 @@
-"""The command line: spellings, mistakes, exit codes, and the loops that show a camera."""
+"""The command line: spellings, mistakes, exit codes."""
 
 from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -14,14 +13,14 @@ import pytest
 from numpy.typing import NDArray
 
 from networks import own_models, painted_network, write_manifest
-from posecv import cli, drawing, live, models, opencv, pipeline
+from posecv import cli, drawing, models, opencv, pipeline
 from posecv.errors import InputError, OutputError, UsageError
 from posecv.options import hand_parser, parse, single_parser
 from posecv.outputs import Output
 from posecv.outputs.window import Window, WindowClosed
 from posecv.people import People
 from posecv.skeletons import COCO, HAND, MPI
-from posecv.sources import Still, cameras
+from posecv.sources import Still
 from posecv.sources.pictures import Picture
 from posecv.sources.selection import Selection
 
@@ -158,12 +157,6 @@ def test_a_mistake_is_one_line_that_names_the_way_out(
     assert expected in only_line(capsys)
 
 
-@pytest.mark.parametrize("option", ["-o", "--json"])
-def test_a_camera_is_not_recorded_yet(option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.webcam_pose([option, "out"]) == 2
-    assert "not recorded yet" in only_line(capsys)
-
-
 @pytest.mark.parametrize("box", ["1,2,3", "1,2,0,4", "1,2,3,-4", "a,b,c,d", "100x80x200x200"])
 def test_a_box_that_is_none_is_a_mistake(box: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run_hand([*PAIR, "-i", "a.png", "--box", box]) == 2
@@ -248,17 +241,6 @@ def said(
 )
 def test_where_no_network_is_named_our_own_runs(said: Callable[..., list[str]], script: str, name: str) -> None:
     assert any(line.startswith(f"network {name} (") for line in said(script, "-v"))
-
-
-def test_a_camera_is_shown_with_our_own_network_where_none_is_named(
-    own_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(models, "_models_folder", lambda: own_folder)
-    monkeypatch.setattr(opencv, "why_no_window", lambda: None)
-    monkeypatch.setattr(cameras, "open_camera", fake_camera)
-    fake_window(monkeypatch, last=1)
-    assert cli.webcam_pose(["-i", "2", "--net-size", "64x64", "-v"]) == 0
-    assert "network light_body (" in capsys.readouterr().err
 
 
 def test_a_name_picks_another_network(said: Callable[..., list[str]]) -> None:
@@ -414,7 +396,7 @@ def test_without_tqdm_there_are_plain_lines(
     assert capsys.readouterr().err.count("\n") == 3
 
 
-# --- the camera -----------------------------------------------------------------------------------------------------
+# --- windows, and networks that do not fit ---------------------------------------------------------------------------
 
 
 def fake_window(monkeypatch: pytest.MonkeyPatch, last: int) -> list[Frame]:
@@ -432,54 +414,10 @@ def fake_window(monkeypatch: pytest.MonkeyPatch, last: int) -> list[Frame]:
     return shown
 
 
-def endless(frame: Frame) -> Iterator[Frame]:
-    while True:
-        yield frame
-
-
-def test_a_live_window_shows_the_frame_rate_until_it_is_closed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shown = fake_window(monkeypatch, last=3)
-    frame = np.zeros((360, 480, 3), np.uint8)
-    assert live.show(endless(frame), nobody, Window("posecv")) == 0
-    *frames, closing = shown
-    assert len(frames) == 3
-    assert all(shown[:60, :250].any() and not shown[60:].any() for shown in frames)  # the rate, upper left
-    assert closing.size == 0
-    assert not frame.any()
-    assert "3 frames in" in capsys.readouterr().err
-
-
-def test_the_rate_is_that_of_the_last_frames() -> None:
-    rate = live.Rate()
-    assert rate.tick(0.0) == 0
-    assert rate.tick(0.5) == 2
-    assert [rate.tick(0.5 + 0.1 * step) for step in range(1, 40)][-1] == pytest.approx(10)
-
-
 @pytest.fixture
 def pair(tmp_path: Path, request: pytest.FixtureRequest) -> list[str]:
     prototxt, caffemodel = painted_network(tmp_path, request.param)
     return ["-p", str(prototxt), "-m", str(caffemodel)]
-
-
-@contextmanager
-def fake_camera(index: int) -> Iterator[Iterator[Frame]]:
-    assert index == 2
-    yield endless(np.zeros((64, 64, 3), np.uint8))
-
-
-@pytest.mark.parametrize("method", [[], ["--multi"], ["--single"]])
-@pytest.mark.parametrize("pair", [MPI], indirect=True)
-def test_the_webcam_script_shows_the_camera_that_it_is_told(
-    pair: list[str], method: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(opencv, "why_no_window", lambda: None)
-    monkeypatch.setattr(cameras, "open_camera", fake_camera)
-    shown = fake_window(monkeypatch, last=2)
-    assert cli.webcam_pose([*pair, "-i", "2", "--net-size", "64x64", *method]) == 0
-    assert len(shown) == 3
 
 
 def test_ctrl_c_before_a_camera_ends_with_130(
@@ -491,14 +429,6 @@ def test_ctrl_c_before_a_camera_ends_with_130(
     monkeypatch.setattr(cli, "_webcam", interrupted)
     assert cli.webcam_pose([]) == 130
     assert "Traceback" not in capsys.readouterr().err
-
-
-def test_without_a_display_the_webcam_script_names_no_show(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(opencv, "why_no_window", lambda: "no display")
-    assert cli.webcam_pose(PAIR) == 2
-    assert "--no-show" in only_line(capsys)
 
 
 @pytest.mark.parametrize("pair", [HAND], indirect=True)

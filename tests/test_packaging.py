@@ -71,7 +71,7 @@ def test_the_wheel_holds_the_whole_package_and_the_models(wheel: Path) -> None:
         if path.name in ("MANIFEST.tsv", "pose.prototxt", "README.md")
     }
     assert len(models) > 6
-    assert package | models | {"posecv/py.typed"} <= names_in(wheel)
+    assert package | models | {"posecv/py.typed", "posecv/live/page.html"} <= names_in(wheel)
 
 
 def weights_among(names: Iterable[str]) -> set[str]:

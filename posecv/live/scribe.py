@@ -13,7 +13,6 @@ from queue import Full, Queue
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.errors import PoseError
 from posecv.live.controls import Controls
 from posecv.outputs import Output
 from posecv.outputs.films import CODECS, RATE, DrawnFilm, default_suffix
@@ -22,7 +21,6 @@ from posecv.outputs.openpose_json import OpenPoseJson
 from posecv.outputs.pictures import DrawnPicture
 from posecv.outputs.style import Style
 from posecv.people import People
-from posecv.pipeline import FAILURES
 from posecv.sources import Still
 from posecv.terminal import say
 
@@ -128,7 +126,7 @@ class Scribe:
         """Whether some work could be done."""
         try:
             work()
-        except (*FAILURES, PoseError) as error:
+        except Exception as error:  # whatever it is, the others are written and it is said
             self.is_whole = False
             self._failed(error)
             return False
@@ -159,7 +157,6 @@ class Recorder:
         self.failures = 0
         self._controls, self._nobody, self._codec = controls, nobody, codec
         self._file = file
-        self._films = 0
         self._given: set[Path] = set()  # a name is taken before its file is there
         self._film: Scribe | None = None
         self._busy: list[Scribe] = []
@@ -214,10 +211,12 @@ class Recorder:
         self._controls.tell(line)
 
     def _next_film(self) -> Path:
-        self._films += 1
         if self._file is None:
             return self._unused(Path(_now() + self._suffix()))
-        return self._file if self._films == 1 else self._unused(self._file)
+        if self._file in self._given:
+            return self._unused(self._file)
+        self._given.add(self._file)  # the first one replaces a file of that name, as everywhere
+        return self._file
 
     def _suffix(self) -> str:
         """The usual format, or the first that can hold the codec."""
