@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -136,6 +136,11 @@ class Fit:
         x, y, side, _ = box
         width, height = net_size.of_frame(1, 1)
         return cls(width, height, min(width, height) / side, x + side if mirrored else x, y, mirrored)
+
+    def zoomed(self, factor: float, centre: tuple[float, float]) -> Fit:
+        """The Fit of a part of the frame that is `factor` times as wide and high, round a pixel of the frame."""
+        x, y = (middle + (begin - middle) * factor for middle, begin in zip(centre, (self.x, self.y), strict=True))
+        return replace(self, scale=self.scale / factor, x=x, y=y)
 
     def blob(self, frame: Frame, preprocessing: Preprocessing) -> Array:
         """The network's input, a (1, 3, height, width) float32 array.
