@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from posecv import models, opencv
@@ -23,11 +24,13 @@ from posecv.options import (
     SINGLE_THRESHOLD,
     Parser,
     camera_parser,
+    check_hand,
     hand_parser,
     multi_parser,
     parse,
     single_parser,
 )
+from posecv.skeletons import maximized
 from posecv.terminal import say, silence_opencv
 
 if TYPE_CHECKING:
@@ -65,7 +68,12 @@ def run_multi_pose(argv: Sequence[str] | None = None) -> int:
 
 def run_hand(argv: Sequence[str] | None = None) -> int:
     """One hand in each picture, or in a box of it."""
-    return _guarded(hand_parser(), argv, lambda options: _pictures(options, _hand))
+
+    def work(options: argparse.Namespace) -> int:
+        check_hand(options)
+        return _pictures(options, _hand)
+
+    return _guarded(hand_parser(), argv, work)
 
 
 def webcam_pose(argv: Sequence[str] | None = None) -> int:
@@ -142,14 +150,18 @@ def _pictures(options: argparse.Namespace, method: Method) -> int:
     selection = Selection(options.first, last, options.step, options.flip, options.rotate)
     _check_network(options)
     no_window = None
-    if all(where is None for where in (options.output, options.json, options.csv, options.coco_json)):
+    files = options.output, options.json, options.csv, options.coco_json, options.heatmaps
+    if all(where is None for where in files):
         no_window = "--no-show" if options.no_show else opencv.why_no_window()
         options.output = "." if no_window else None
-    jobs = _jobs(options, find_sources(options.input, selection))
+    sources = find_sources(options.input, selection, camera_size=options.camera_size, camera_rate=options.camera_fps)
+    jobs = _jobs(options, sources)
 
     @functools.cache
     def estimate() -> Estimate:  # loaded for the first picture that can be read
-        return method(_network(options), options)
+        network = _network(options)
+        _check_heatmaps(network, options)
+        return method(network, options)
 
     def found(frame: Frame, seconds: dict[str, float]) -> People:
         people = estimate()(frame, seconds)
@@ -170,6 +182,14 @@ def _check_network(options: argparse.Namespace) -> None:
         raise UsageError(f"-p {options.prototxt} needs its weights too: -m FILE.caffemodel")
     if options.model is None:
         options.model = _default(options.own_model)
+
+
+def _check_heatmaps(network: Network, options: argparse.Namespace) -> None:
+    """UsageError where the network has no such maps as are asked for."""
+    from posecv.outputs.heatmaps import channels_of
+
+    for item in options.heatmaps_of if options.heatmaps else ():
+        channels_of(item, network.skeleton)
 
 
 def _default(own_model: str) -> str:
@@ -202,7 +222,8 @@ def _one_person(network: Network, options: argparse.Namespace) -> Estimate:
 
     threshold = 0.0 if network.skeleton.name in ("hand", "face") else SINGLE_THRESHOLD  # these are written whole
     settings = _settings(options) | {"threshold": threshold if options.threshold is None else options.threshold}
-    return lambda frame, seconds: estimate_person(network, frame, seconds=seconds, **settings)
+    estimate = _viewed(estimate_person)
+    return lambda frame, seconds: estimate(network, frame, seconds=seconds, **settings)
 
 
 def _many_people(network: Network, options: argparse.Namespace) -> Estimate:
@@ -212,14 +233,32 @@ def _many_people(network: Network, options: argparse.Namespace) -> Estimate:
         alone = "run_hand.py" if network.skeleton.name == "hand" else "run_pose.py"
         raise UsageError(f"{network.model.name} has no part affinity fields to tell people apart by; use {alone}")
     settings = _settings(options)
+    if getattr(options, "maximize_positives", False):
+        settings |= maximized(network.model.thresholds)
     add_parts = _parts(options)
-    most = options.number_people_max if options.number_people_max and options.number_people_max > 0 else None
 
     def estimate(frame: Frame, seconds: dict[str, float]) -> People:
-        people = estimate_people(network, frame, seconds=seconds, **settings)
-        return add_parts(frame, people[:most], seconds)
+        people = _viewed(estimate_people)(network, frame, seconds=seconds, **settings)
+        return add_parts(frame, people[: _most(options)], seconds)
 
     return estimate
+
+
+def _most(options: argparse.Namespace) -> int | None:
+    """How many people are kept; None for all."""
+    return options.number_people_max if options.number_people_max and options.number_people_max > 0 else None
+
+
+def _viewed(estimate: Callable[..., People]) -> Callable[..., People]:
+    """An estimate whose people carry the maps that they were found in, for the outputs that want them."""
+    from posecv.people import View
+
+    def estimate_and_keep(*given: Any, **settings: Any) -> People:
+        views: list[View] = []
+        people = estimate(*given, look=lambda maps, fit: views.append(View(maps, fit)), **settings)
+        return replace(people, view=views[0])
+
+    return estimate_and_keep
 
 
 def _parts(options: argparse.Namespace) -> Callable[[Frame, People, dict[str, float]], People]:
@@ -229,11 +268,11 @@ def _parts(options: argparse.Namespace) -> Callable[[Frame, People, dict[str, fl
     estimates = {"hand": estimate_hands, "face": estimate_faces}
     wanted = [part for part in PARTS if getattr(options, part, False)]
     networks = {part: _part_network(options, part) for part in wanted}
-    settings = {} if not wanted or options.hand_net_size is None else {"net_size": options.hand_net_size}
+    settings = {part: _hand_settings(options, getattr(options, f"{part}_net_size")) for part in wanted}
 
     def add(frame: Frame, people: People, seconds: dict[str, float]) -> People:
         for part, network in networks.items():
-            people = estimates[part](network, frame, people, seconds=seconds, **settings)
+            people = estimates[part](network, frame, people, seconds=seconds, **settings[part])
         return people
 
     return add
@@ -242,14 +281,19 @@ def _parts(options: argparse.Namespace) -> Callable[[Frame, People, dict[str, fl
 def _part_network(options: argparse.Namespace, part: str) -> Network:
     """The network for hands or faces."""
     name = getattr(options, f"{part}_model")
+    network = _further_network(options, name)
+    if network.skeleton.name != part:
+        raise UsageError(f"--{part}-model {name} is a network for {network.skeleton.name}, not for {part}s")
+    return network
+
+
+def _further_network(options: argparse.Namespace, name: str) -> Network:
+    """A network besides the one of -p and -m: a model's name, or prototxt and caffemodel with a comma between."""
     prototxt, _, caffemodel = name.partition(",")
     pair = argparse.Namespace(**vars(options))
     pair.prototxt, pair.model = (prototxt, caffemodel) if caffemodel else (None, name)
     pair.skeleton = pair.scale = pair.mean = pair.swap_rb = None
-    network = _network(pair)
-    if network.skeleton.name != part:
-        raise UsageError(f"--{part}-model {name} is a network for {network.skeleton.name}, not for {part}s")
-    return network
+    return _network(pair)
 
 
 def _hand(network: Network, options: argparse.Namespace) -> Estimate:
@@ -257,12 +301,45 @@ def _hand(network: Network, options: argparse.Namespace) -> Estimate:
 
     if network.skeleton.name != "hand":
         raise UsageError(f"{network.model.name} is a network for {network.skeleton.name}, not for hands")
-    settings = _settings(options)
-    return lambda frame, seconds: estimate_hand(network, frame, options.box, options.left, seconds=seconds, **settings)
+    settings = _hand_settings(options, options.net_size)
+    if options.from_body:
+        return _hands_of_bodies(network, options, settings)
+    estimate = _viewed(estimate_hand)
+    return lambda frame, seconds: estimate(network, frame, options.box, options.left, seconds=seconds, **settings)
+
+
+def _hands_of_bodies(network: Network, options: argparse.Namespace, settings: dict[str, Any]) -> Estimate:
+    """Finds people first and their hands where their arms end."""
+    from posecv.estimate import estimate_hands, estimate_people
+
+    name = options.body_model or _default("light_body")
+    bodies = _further_network(options, name)
+    if not bodies.has_fields:
+        raise UsageError(f"--body-model {name} is no network that tells people apart; it finds no arms")
+
+    def estimate(frame: Frame, seconds: dict[str, float]) -> People:
+        people = _viewed(estimate_people)(bodies, frame, seconds=seconds)[: _most(options)]
+        return estimate_hands(network, frame, people, seconds=seconds, **settings).only_hands()
+
+    return estimate
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
-    return {} if options.net_size is None else {"net_size": options.net_size}
+    """What an estimate of bodies is told by the options that were given."""
+    names = "net_size", "scale_number", "scale_gap"
+    given = {name: getattr(options, name, None) for name in names}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _hand_settings(options: argparse.Namespace, net_size: str | None) -> dict[str, Any]:
+    """What an estimate of hands or faces is told."""
+    given = {
+        "net_size": net_size,
+        "scale_number": options.hand_scales,
+        "scale_range": options.hand_range,
+        "merge": options.hand_merge,
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _jobs(options: argparse.Namespace, sources: Sequence[Source]) -> list[Job]:
@@ -285,9 +362,11 @@ def _jobs(options: argparse.Namespace, sources: Sequence[Source]) -> list[Job]:
 
 def _style(options: argparse.Namespace) -> Style:
     """How people are shown."""
+    from posecv.outputs.rate import Rate
     from posecv.outputs.style import Style
 
-    given = {"threshold": options.threshold, "alpha": options.alpha, "render": options.render}
+    given = {"threshold": options.threshold, "alpha": options.alpha, "render": options.render, "labels": options.labels}
+    given["rate"] = Rate() if getattr(options, "show_fps", False) else None
     return Style(**{name: value for name, value in given.items() if value is not None})
 
 

@@ -186,8 +186,10 @@ def estimate_hand(
         return decode_person(maps, network.skeleton, threshold=-np.inf, refinement=refinement)
 
     if merge == "mean" or len(fits) == 1:
-        return _estimate(network, frame, fits, common_fit(fits), decode, seconds=seconds, look=look)
-    return _best(network, frame, fits, decode, seconds, look)
+        people = _estimate(network, frame, fits, common_fit(fits), decode, seconds=seconds, look=look)
+    else:
+        people = _best(network, frame, fits, decode, seconds, look)
+    return replace(people, left=np.full(len(people), left))
 
 
 def _hand_fits(

@@ -162,6 +162,16 @@ class Fit:
         scale, mean, swap_rb = preprocessing.scale, preprocessing.mean, preprocessing.swap_rb
         return cv2.dnn.blobFromImage(canvas, scale, None, mean, swap_rb, False)
 
+    def enlarged(self, values: Array, size: tuple[int, int]) -> Array:
+        """A map's (h, w) values in the pixels of a frame of width x height `size`; 0 where the input does not reach."""
+        step, half = self.scale / STRIDE, (STRIDE - 1) / 2 / STRIDE
+        direction = -1 if self.mirrored else 1
+        beside = np.pad(values, 1, mode="edge")  # the outer half of the outermost cells
+        matrix = np.array(
+            [[direction * step, 0, 1 - half - direction * step * self.x], [0, step, 1 - half - step * self.y]]
+        )
+        return cv2.warpAffine(beside, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
     def to_frame(self, cells: Array) -> Array:
         """(..., 2) positions x, y in cells of the maps to pixels of the frame."""
         network = cells * STRIDE + (STRIDE - 1) / 2

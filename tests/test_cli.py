@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from networks import own_models, painted_network, write_manifest
 from posecv import cli, drawing, live, models, opencv, pipeline
 from posecv.errors import InputError, OutputError, UsageError
-from posecv.options import hand_parser, parse, single_parser
+from posecv.options import hand_parser, multi_parser, parse, single_parser
 from posecv.outputs import Output
 from posecv.outputs.window import Window, WindowClosed
 from posecv.people import People
@@ -88,6 +88,20 @@ def test_width_and_height_say_the_net_size() -> None:
         ("--scale 0.003922 --swap_rb", "--scale 0.003922 --swap-rb"),
         ("--device GPU", "--device cuda"),
         ("--device cuda_fp16", "--device cuda-fp16"),
+        ("--camera 1 --camera_resolution 640x480", "-i 1 --camera-size 640x480"),
+        ("--keypoint_scale 0", "--keypoint-scale image"),
+        ("--keypoint_scale 1", "--keypoint-scale net"),
+        ("--keypoint_scale 2", "--keypoint-scale image"),
+        ("--keypoint_scale 3", "--keypoint-scale unit"),
+        ("--keypoint_scale 4", "--keypoint-scale signed"),
+        ("--num_scales 4 --scale_gap 0.2", "--scale-number 4 --scale-gap 0.2"),
+        (
+            "--write_heatmaps h --heatmaps_add_parts --heatmaps_add_bkg=true --heatmaps_add_PAFs",
+            "--heatmaps h --heatmaps-of all,background,pafs",
+        ),
+        ("--heatmaps h", "--heatmaps h --heatmaps-of all,all"),
+        ("--disable_blending", "--render blank"),
+        ("--frame_flip=false", ""),
         ("--net_resolution=656x368", "--net-size 656x368"),
         ("-i a.jpg -i b.jpg", "-i a.jpg b.jpg"),
         ("--mean 128", "--mean 128,128,128"),
@@ -98,6 +112,63 @@ def test_width_and_height_say_the_net_size() -> None:
 def test_pasted_spellings_mean_the_same(pasted: str, plain: str) -> None:
     left, right = vars(parsed(*pasted.split())), vars(parsed(*plain.split()))
     assert {**left, "display": None} == {**right, "display": None}
+
+
+# OpenPose's flags, as its page of flags has them, by what becomes of them here.
+ACCEPTED = """
+    camera=0 camera_resolution=640x480 video=a.mp4 image_dir=d ip_camera=rtsp://a/b frame_first=1 frame_step=2
+    frame_last=9 frame_flip frame_rotate=90 model_pose=BODY_25 prototxt_path=a caffemodel_path=b net_resolution=-1x368
+    scale_number=4 scale_gap=0.25 maximize_positives number_people_max=2 keypoint_scale=3 heatmaps_add_parts
+    heatmaps_add_bkg heatmaps_add_PAFs face face_net_resolution=320x320 hand hand_net_resolution=368x368
+    hand_scale_number=6 hand_scale_range=0.4 render_pose=1 alpha_pose=0.6 disable_blending display=0 write_json=j
+    write_images=o write_video=o.avi write_heatmaps=h write_coco_json=c.json no_display write_keypoint_json=j
+    write_pose_json=j num_scales=2
+""".split()
+ANSWERED = """
+    flir_camera flir_camera_index=0 frames_repeat process_real_time camera_parameter_path=a frame_undistort
+    model_folder=m net_resolution_dynamic=1 upsampling_ratio=8 body=1 output_resolution=640x480 num_gpu=1
+    num_gpu_start=0 fps_max=10 part_candidates heatmaps_scale=2 face_detector=0 hand_detector=0 face_render=1
+    hand_render=1 render_threshold=0.1 face_render_threshold=0.1 hand_render_threshold=0.1 face_alpha_pose=1
+    hand_alpha_pose=1 alpha_heatmap=1 face_alpha_heatmap=1 hand_alpha_heatmap=1 part_to_show=1 fullscreen
+    no_gui_verbose write_images_format=jpg write_video_fps=10 write_video_with_audio write_heatmaps_format=float
+    write_coco_json_variants=1 write_coco_json_variant=0 write_keypoint=k write_keypoint_format=yml cli_verbose=1
+    write_bvh=a write_video_3d=a write_video_adam=a udp_host=a udp_port=1 logging_level=3 disable_multi_thread
+    profile_speed=1000 3d 3d_min_views=1 3d_views=1 identification tracking=1 ik_threads=1 resolution=640x480
+    write_pose=k frame_keep_distortion camera_parameter_folder=a
+""".split()
+
+
+@pytest.mark.parametrize("flag", ACCEPTED)
+def test_openpose_s_flags_that_make_sense_are_understood(flag: str) -> None:
+    more = ["--heatmaps", "h"] if flag.startswith("heatmaps_") else []
+    for words in ([f"--{flag}"], f"--{flag}".split("=")):
+        parse(multi_parser(), [*words, *more])
+
+
+@pytest.mark.parametrize("flag", ANSWERED)
+def test_openpose_s_other_flags_are_answered_with_what_to_do_instead(flag: str) -> None:
+    for words in ([f"--{flag}"], f"--{flag}".split("=")):
+        with pytest.raises(UsageError, match=r"is not an option here: \w"):
+            parse(multi_parser(), words)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--from-body --box 1,2,3,4", "--box is for one hand"),
+        ("--from-body --left", "--left is for one hand"),
+        ("--from-body --heatmaps h", "--heatmaps is for one hand"),
+        ("--body-model coco", "is for --from-body"),
+        ("--box 1,2,3,4 --keypoint-scale net", "image, unit or signed"),
+        ("--hand-scales 3 --keypoint-scale net", "image, unit or signed"),
+        ("--hand-merge median", "best"),
+    ],
+)
+def test_what_contradicts_itself_in_finding_hands_is_a_mistake(
+    words: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run_hand([*PAIR, "-i", "a.png", *words.split()]) == 2
+    assert expected in only_line(capsys)
 
 
 def test_a_display_that_is_on_changes_nothing() -> None:
@@ -137,9 +208,11 @@ def test_the_version_names_what_it_stands_on(capsys: pytest.CaptureFixture[str])
         ("--treshold 1", "--threshold"),
         ("--netsize 368", "--net-size"),
         ("--write-jsno x", "--write-json"),
-        ("--camera 0", "webcam_pose.py"),
         ("--image_dir d --write_images o --tracking 1", "--tracking"),
-        ("-i a.jpg --net_resolution 656x368 --scale_number 4 --scale_gap 0.25", "one scale"),
+        ("--heatmaps-of nose", "--heatmaps FOLDER"),
+        ("--keypoint-scale 5", "image, net, unit, signed"),
+        ("--camera-size 640", "1280x720"),
+        ("--labels all", "name"),
         ("stray.jpg", "-i"),
         ("-i a.jpg -- stray.jpg", "-i"),
         ("--threshold high", "'high' is no number"),

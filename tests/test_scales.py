@@ -90,10 +90,10 @@ def slow_mean(every: list[Array], fits: list[Fit], onto: Fit) -> NDArray[np.floa
     result = np.zeros((len(every[0]), onto.height // 8, onto.width // 8))
     for row, column in np.ndindex(*result.shape[1:]):
         values = []
-        (x, y) = onto.to_frame(np.float32([column, row])).astype(float)
+        (x, y) = onto.to_frame(np.array([column, row], np.float32)).astype(float)
         for maps, fit in zip(every, fits, strict=True):
             # Invert to_frame, which is linear, by its values at two cells.
-            (x0, y0), (x1, y1) = fit.to_frame(np.float32([[0, 0], [1, 1]])).astype(float)
+            (x0, y0), (x1, y1) = fit.to_frame(np.array([[0, 0], [1, 1]], np.float32)).astype(float)
             u, v = (x - x0) / (x1 - x0), (y - y0) / (y1 - y0)
             height, width = maps.shape[1:]
             if not (-0.501 <= u <= width - 0.499 and -0.501 <= v <= height - 0.499):
