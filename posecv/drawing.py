@@ -114,10 +114,10 @@ def draw_labels(frame: Frame, people: People, *, labels: str, threshold: float =
     """
     names = people.skeleton.keypoints if labels == "name" else range(len(people.skeleton.keypoints))
     letters = max(LEAST_LETTER, LETTER_SHARE * min(frame.shape[:2]))
-    for person in people if labels != "none" else ():
-        for name, (x, y, score) in zip(names, person.tolist(), strict=True):
-            if np.isfinite([x, y, score]).all() and score > threshold:
-                _write(frame, str(name), (x + letters / 2, y + letters / 2), letters)
+    drawn = np.isfinite(people.keypoints).all(axis=-1) & (people.keypoints[..., 2] > max(threshold, 0.0))
+    for person, keypoint in np.argwhere(drawn) if labels != "none" else ():
+        x, y, _ = people.keypoints[person, keypoint].tolist()
+        _write(frame, str(names[keypoint]), (x + letters / 2, y + letters / 2), letters)
     return frame
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -13,17 +14,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from networks import own_models, painted_network, write_manifest
-from posecv import cli, drawing, live, models, opencv, pipeline
+from networks import own_models, paint_person, painted_network, standing_person, write_manifest
+from posecv import cli, drawing, estimate, live, models, opencv, pipeline
 from posecv.errors import InputError, OutputError, UsageError
+from posecv.geometry import Fit, NetSize
+from posecv.network import Network
 from posecv.options import hand_parser, multi_parser, parse, single_parser
 from posecv.outputs import Output
 from posecv.outputs.window import Window, WindowClosed
 from posecv.people import People
 from posecv.skeletons import COCO, HAND, MPI
 from posecv.sources import Still, cameras
+from posecv.sources.find import find_sources
 from posecv.sources.pictures import Picture
 from posecv.sources.selection import Selection
+from posecv.sources.streams import Camera
 
 Frame = NDArray[np.uint8]
 Main = Callable[[list[str]], int]
@@ -148,7 +153,7 @@ def test_openpose_s_flags_that_make_sense_are_understood(flag: str) -> None:
 @pytest.mark.parametrize("flag", ANSWERED)
 def test_openpose_s_other_flags_are_answered_with_what_to_do_instead(flag: str) -> None:
     for words in ([f"--{flag}"], f"--{flag}".split("=")):
-        with pytest.raises(UsageError, match=r"is not an option here: \w"):
+        with pytest.raises(UsageError, match=r"is not an option here: .{12}"):
             parse(multi_parser(), words)
 
 
@@ -290,6 +295,69 @@ def test_an_opencv_that_will_not_do_is_one_line(
     monkeypatch.setattr(opencv, "_require_once", lambda: "OpenCV 5.0.0 has no Caffe importer any more")
     assert cli.run_pose([*PAIR, "-i", "a.png"]) == cli.webcam_pose(PAIR) == 2
     assert capsys.readouterr().err.count("no Caffe importer any more\n") == 2
+
+
+# --- hands where arms end -------------------------------------------------------------------------------------------
+
+
+def test_the_hands_of_a_body_are_told_as_the_sides_that_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A body that is known stretches its left arm to where a mirrored hand is painted."""
+    body = np.zeros((1, 18, 3), np.float32)
+    for name, x in (("shoulder", 509), ("elbow", 459), ("wrist", 299)):
+        body[0, COCO.keypoints.index(f"left_{name}")] = (x, 200, 0.9)
+    asked = dict[str, object]()
+
+    def known(network: Network, frame: Frame, *, look: Callable[..., None], seconds: dict[str, float]) -> People:
+        asked.update(skeleton=network.skeleton)
+        look(np.zeros((57, 46, 46), np.float32), Fit.of_frame(frame, NetSize.parse("-1x368")))
+        return People(body, np.ones(1, np.float32), COCO)
+
+    monkeypatch.setattr(estimate, "estimate_people", known)
+    hand = standing_person(HAND, 305, 150)
+    frame = np.ascontiguousarray(paint_person(np.zeros((400, 600, 3), np.uint8), hand, HAND)[:, ::-1])
+    cv2.imwrite(str(tmp_path / "a.png"), frame)
+    pairs = [painted_network(tmp_path / skeleton.name, skeleton) for skeleton in (HAND, COCO)]
+    words = ["-p", str(pairs[0][0]), "-m", str(pairs[0][1]), "-i", str(tmp_path / "a.png"), "--net-size", "240x240"]
+    words += ["--from-body", "--body-model", ",".join(map(str, pairs[1])), "--json", str(tmp_path / "a.json")]
+    assert cli.run_hand(words) == 0
+    assert "1 hand, 21 keypoints" in only_line(capsys)
+    assert asked == {"skeleton": COCO}
+    (found,) = json.loads((tmp_path / "a.json").read_text())["people"]
+    left = np.array(found["hand_left_keypoints_2d"]).reshape(21, 3)
+    np.testing.assert_allclose(left[:, :2], np.column_stack([599 - hand[:, 0], hand[:, 1]]), atol=1.5)
+    assert found["hand_right_keypoints_2d"] == found["pose_keypoints_2d"] == []
+    words[words.index("--body-model") + 1] = ",".join(map(str, pairs[0]))
+    assert cli.run_hand(words) == 2
+    assert "finds no arms" in capsys.readouterr().err
+
+
+def test_maximized_constants_reach_the_decoder_and_keep_the_model_s_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = dict[str, object]()
+
+    def nobody(_network: Network, frame: Frame, *, look: Callable[..., None], **settings: object) -> People:
+        given.update(settings)
+        look(np.zeros((57, 1, 1), np.float32), Fit.of_frame(frame, NetSize.parse("-1x368")))
+        return People.empty(COCO)
+
+    monkeypatch.setattr(estimate, "estimate_people", nobody)
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64, 3), np.uint8))
+    prototxt, caffemodel = painted_network(tmp_path, COCO)
+    words = ["-p", str(prototxt), "-m", str(caffemodel), "-i", str(tmp_path / "a.png"), "--json", str(tmp_path)]
+    assert cli.run_multi_pose([*words, "--maximize_positives", "--scale-number", "3", "--scale-gap", "0.1"]) == 0
+    del given["seconds"]
+    assert given == {
+        "nms_threshold": 0.02, "inter_threshold": 0.01, "inter_min_above": 0.75, "min_subset_cnt": 2,
+        "min_subset_score": 0.05, "scale_number": 3, "scale_gap": 0.1,
+    }  # fmt: skip
+
+
+def test_a_camera_is_asked_for_a_size_and_a_rate() -> None:
+    (camera,) = find_sources(["3"], Selection(), camera_size=(640, 480), camera_rate=15)
+    assert camera == Camera(3, Selection(), (640, 480), 15)
 
 
 # --- our own networks -----------------------------------------------------------------------------------------------

@@ -205,8 +205,8 @@ def test_the_maps_of_a_film_are_named_by_its_frames_and_gone_on_with(
         person = standing_person(COCO, 84 + number, 44) * np.array([0.5, 0.5, 1], np.float32)
         writer.write(paint_person(np.zeros((192, 176, 3), np.uint8), person, COCO, radius=RADIUS))
     writer.release()
-    words = ["-p", str(coco[0]), "-m", str(coco[1]), "-i", "walk.avi", "--net-size", "192", "--heatmaps", "out", "--step", "2"]
-    words += ["--json", "out", "--resume"]
+    words = ["-p", str(coco[0]), "-m", str(coco[1]), "-i", "walk.avi", "--net-size", "192"]
+    words += ["--heatmaps", "out", "--step", "2", "--json", "out", "--resume"]
     assert run_script("run_multi_pose.py", *words, "--last", "3").returncode == 0
     names = [f"walk_{number:012d}_{kind}" for number in (0, 2) for kind in ("heatmaps_all.npy", "heatmaps_all.png")]
     names += [f"walk_{number:012d}_keypoints.json" for number in (0, 2)]
