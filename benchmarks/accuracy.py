@@ -122,7 +122,7 @@ def precision(truth: dict[str, Any], results: list[dict[str, Any]]) -> dict[str,
     return dict(zip(FIGURES, evaluation.stats[:6].tolist(), strict=True))
 
 
-def run(network: Network, data: Data, net_size: str, **thresholds: float | str) -> dict[str, float]:
+def run(network: Network, data: Data, net_size: str, **thresholds: Any) -> dict[str, float]:
     """Estimate every picture and score the people."""
     truth, pictures = data
     results = []

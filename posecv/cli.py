@@ -25,11 +25,13 @@ from posecv.options import (
     SINGLE_THRESHOLD,
     Parser,
     camera_parser,
+    check_hand,
     hand_parser,
     multi_parser,
     parse,
     single_parser,
 )
+from posecv.skeletons import maximized
 from posecv.terminal import say, silence_opencv
 
 if TYPE_CHECKING:
@@ -69,7 +71,12 @@ def run_multi_pose(argv: Sequence[str] | None = None) -> int:
 
 def run_hand(argv: Sequence[str] | None = None) -> int:
     """One hand in each picture, or in a box of it."""
-    return _guarded(hand_parser(), argv, lambda options: _pictures(options, _hand))
+
+    def work(options: argparse.Namespace) -> int:
+        check_hand(options)
+        return _pictures(options, _hand)
+
+    return _guarded(hand_parser(), argv, work)
 
 
 def webcam_pose(argv: Sequence[str] | None = None) -> int:
@@ -146,14 +153,18 @@ def _pictures(options: argparse.Namespace, method: Method) -> int:
     selection = Selection(options.first, last, options.step, options.flip, options.rotate)
     _check_network(options)
     no_window = None
-    if all(where is None for where in (options.output, options.json, options.csv, options.coco_json)):
+    files = options.output, options.json, options.csv, options.coco_json, options.heatmaps
+    if all(where is None for where in files):
         no_window = "--no-show" if options.no_show else opencv.why_no_window()
         options.output = "." if no_window else None
-    jobs = _jobs(options, _asked_of_cameras(find_sources(options.input, selection), options))
+    sources = find_sources(options.input, selection, camera_size=options.camera_size, camera_rate=options.camera_fps)
+    jobs = _jobs(options, sources)
 
     @functools.cache
     def estimate() -> Estimate:  # loaded for the first picture that can be read
-        return method(_network(options), options)
+        network = _network(options)
+        _check_heatmaps(network, options)
+        return method(network, options)
 
     def found(frame: Frame, seconds: dict[str, float]) -> People:
         people = estimate()(frame, seconds)
@@ -174,6 +185,14 @@ def _check_network(options: argparse.Namespace) -> None:
         raise UsageError(f"-p {options.prototxt} needs its weights too: -m FILE.caffemodel")
     if options.model is None:
         options.model = _default(options.own_model)
+
+
+def _check_heatmaps(network: Network, options: argparse.Namespace) -> None:
+    """UsageError where the network has no such maps as are asked for."""
+    from posecv.outputs.heatmaps import channels_of
+
+    for item in options.heatmaps_of if options.heatmaps else ():
+        channels_of(item, network.skeleton)
 
 
 def _default(own_model: str) -> str:
@@ -206,7 +225,8 @@ def _one_person(network: Network, options: argparse.Namespace) -> Estimate:
 
     threshold = 0.0 if network.skeleton.name in ("hand", "face") else SINGLE_THRESHOLD  # these are written whole
     settings = _settings(options) | {"threshold": threshold if options.threshold is None else options.threshold}
-    return lambda frame, seconds, **now: estimate_person(network, frame, seconds=seconds, **(settings | now))
+    estimate = _viewed(estimate_person)
+    return lambda frame, seconds, **now: estimate(network, frame, seconds=seconds, **(settings | now))
 
 
 def _many_people(network: Network, options: argparse.Namespace) -> Estimate:
@@ -216,14 +236,32 @@ def _many_people(network: Network, options: argparse.Namespace) -> Estimate:
         alone = "run_hand.py" if network.skeleton.name == "hand" else "run_pose.py"
         raise UsageError(f"{network.model.name} has no part affinity fields to tell people apart by; use {alone}")
     settings = _settings(options)
+    if getattr(options, "maximize_positives", False):
+        settings |= maximized(network.model.thresholds)
     add_parts = _parts(options)
-    most = options.number_people_max if options.number_people_max and options.number_people_max > 0 else None
 
     def estimate(frame: Frame, seconds: dict[str, float], **now: Any) -> People:
-        people = estimate_people(network, frame, seconds=seconds, **(settings | now))
-        return add_parts(frame, people[:most], seconds)
+        people = _viewed(estimate_people)(network, frame, seconds=seconds, **(settings | now))
+        return add_parts(frame, people[: _most(options)], seconds)
 
     return estimate
+
+
+def _most(options: argparse.Namespace) -> int | None:
+    """How many people are kept; None for all."""
+    return options.number_people_max if options.number_people_max and options.number_people_max > 0 else None
+
+
+def _viewed(estimate: Callable[..., People]) -> Callable[..., People]:
+    """An estimate whose people carry the maps that they were found in, for the outputs that want them."""
+    from posecv.people import View
+
+    def estimate_and_keep(*given: Any, **settings: Any) -> People:
+        views: list[View] = []
+        people = estimate(*given, look=lambda maps, fit: views.append(View(maps, fit)), **settings)
+        return replace(people, view=views[0])
+
+    return estimate_and_keep
 
 
 def _parts(options: argparse.Namespace) -> Callable[[Frame, People, dict[str, float]], People]:
@@ -233,11 +271,11 @@ def _parts(options: argparse.Namespace) -> Callable[[Frame, People, dict[str, fl
     estimates = {"hand": estimate_hands, "face": estimate_faces}
     wanted = [part for part in PARTS if getattr(options, part, False)]
     networks = {part: _part_network(options, part) for part in wanted}
-    settings = {} if not wanted or options.hand_net_size is None else {"net_size": options.hand_net_size}
+    settings = {part: _hand_settings(options, getattr(options, f"{part}_net_size")) for part in wanted}
 
     def add(frame: Frame, people: People, seconds: dict[str, float]) -> People:
         for part, network in networks.items():
-            people = estimates[part](network, frame, people, seconds=seconds, **settings)
+            people = estimates[part](network, frame, people, seconds=seconds, **settings[part])
         return people
 
     return add
@@ -246,14 +284,19 @@ def _parts(options: argparse.Namespace) -> Callable[[Frame, People, dict[str, fl
 def _part_network(options: argparse.Namespace, part: str) -> Network:
     """The network for hands or faces."""
     name = getattr(options, f"{part}_model")
+    network = _further_network(options, name)
+    if network.skeleton.name != part:
+        raise UsageError(f"--{part}-model {name} is a network for {network.skeleton.name}, not for {part}s")
+    return network
+
+
+def _further_network(options: argparse.Namespace, name: str) -> Network:
+    """A network besides the one of -p and -m: a model's name, or prototxt and caffemodel with a comma between."""
     prototxt, _, caffemodel = name.partition(",")
     pair = argparse.Namespace(**vars(options))
     pair.prototxt, pair.model = (prototxt, caffemodel) if caffemodel else (None, name)
     pair.skeleton = pair.scale = pair.mean = pair.swap_rb = None
-    network = _network(pair)
-    if network.skeleton.name != part:
-        raise UsageError(f"--{part}-model {name} is a network for {network.skeleton.name}, not for {part}s")
-    return network
+    return _network(pair)
 
 
 def _hand(network: Network, options: argparse.Namespace) -> Estimate:
@@ -261,12 +304,45 @@ def _hand(network: Network, options: argparse.Namespace) -> Estimate:
 
     if network.skeleton.name != "hand":
         raise UsageError(f"{network.model.name} is a network for {network.skeleton.name}, not for hands")
-    settings = _settings(options)
-    return lambda frame, seconds: estimate_hand(network, frame, options.box, options.left, seconds=seconds, **settings)
+    settings = _hand_settings(options, options.net_size)
+    if options.from_body:
+        return _hands_of_bodies(network, options, settings)
+    estimate = _viewed(estimate_hand)
+    return lambda frame, seconds: estimate(network, frame, options.box, options.left, seconds=seconds, **settings)
+
+
+def _hands_of_bodies(network: Network, options: argparse.Namespace, settings: dict[str, Any]) -> Estimate:
+    """Finds people first and their hands where their arms end."""
+    from posecv.estimate import estimate_hands, estimate_people
+
+    name = options.body_model or _default("light_body")
+    bodies = _further_network(options, name)
+    if not bodies.has_fields:
+        raise UsageError(f"--body-model {name} is no network that tells people apart; it finds no arms")
+
+    def estimate(frame: Frame, seconds: dict[str, float]) -> People:
+        people = _viewed(estimate_people)(bodies, frame, seconds=seconds)[: _most(options)]
+        return estimate_hands(network, frame, people, seconds=seconds, **settings).only_hands()
+
+    return estimate
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
-    return {} if options.net_size is None else {"net_size": options.net_size}
+    """What an estimate of bodies is told by the options that were given."""
+    names = "net_size", "scale_number", "scale_gap"
+    given = {name: getattr(options, name, None) for name in names}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _hand_settings(options: argparse.Namespace, net_size: str | None) -> dict[str, Any]:
+    """What an estimate of hands or faces is told."""
+    given = {
+        "net_size": net_size,
+        "scale_number": options.hand_scales,
+        "scale_range": options.hand_range,
+        "merge": options.hand_merge,
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _jobs(options: argparse.Namespace, sources: Sequence[Source]) -> list[Job]:
@@ -289,9 +365,11 @@ def _jobs(options: argparse.Namespace, sources: Sequence[Source]) -> list[Job]:
 
 def _style(options: argparse.Namespace) -> Style:
     """How people are shown."""
+    from posecv.outputs.rate import Rate
     from posecv.outputs.style import Style
 
-    given = {"threshold": options.threshold, "alpha": options.alpha, "render": options.render}
+    given = {"threshold": options.threshold, "alpha": options.alpha, "render": options.render, "labels": options.labels}
+    given["rate"] = Rate() if getattr(options, "show_fps", False) else None
     return Style(**{name: value for name, value in given.items() if value is not None})
 
 
@@ -315,6 +393,7 @@ def _webcam(options: argparse.Namespace) -> int:
         raise UsageError(f"no window ({no_window}); {other}")
     outputs, film = _live_outputs(options, source)
     network = _network(options)
+    _check_heatmaps(network, options)
     find, can_multi = _find(network, options)
     state = live.State(
         net_size=options.net_size or f"-1x{network.model.net_side}",
@@ -345,19 +424,12 @@ def _camera(options: argparse.Namespace) -> Source:
     from posecv.sources.selection import Selection
     from posecv.sources.streams import StandardInput
 
-    sources = _asked_of_cameras(find_sources([options.input], Selection()), options)
+    asked = {"camera_size": options.camera_size, "camera_rate": options.camera_fps}
+    sources = find_sources([options.input], Selection(), **asked)
     if len(sources) != 1 or isinstance(sources[0], Picture):
         said = f"-i {options.input} is no camera's number, film or address"
         raise UsageError(f"{said}; pictures and folders are for run_multi_pose.py")
     return replace(sources[0], live=True) if isinstance(sources[0], StandardInput) else sources[0]
-
-
-def _asked_of_cameras(sources: Sequence[Source], options: argparse.Namespace) -> list[Source]:
-    """The sources, cameras among them with the size and rate that the options ask for."""
-    from posecv.sources.streams import Camera
-
-    asked = {"size": options.camera_size, "rate": options.camera_fps}
-    return [replace(source, **asked) if isinstance(source, Camera) else source for source in sources]
 
 
 def _live_outputs(options: argparse.Namespace, source: Source) -> tuple[tuple[Output, ...], Path | None]:
@@ -380,8 +452,8 @@ def _find(network: Network, options: argparse.Namespace) -> tuple[Find, bool]:
     one = _one_person(network, options)
     many = _many_people(network, options) if network.has_fields or options.multi else None
 
-    def find(frame: Frame, seconds: dict[str, float], *, single: bool, **settings: Any) -> People:
-        people = (one if single or many is None else many)(frame, seconds, **settings)
+    def find(frame: Frame, *, single: bool, net_size: str) -> People:
+        people = (one if single or many is None else many)(frame, {}, net_size=net_size)
         return people if options.threshold is None else people.above(options.threshold)
 
     return find, many is not None

@@ -25,11 +25,13 @@ from posecv.errors import InputError, UsageError
 from posecv.people import People
 from posecv.skeletons import FACE, HAND, Skeleton
 
-__all__ = ["ALPHA", "DRAWN_ABOVE", "draw_people"]
+__all__ = ["ALPHA", "DRAWN_ABOVE", "LABELS", "draw_labels", "draw_people", "draw_rate"]
 
 Frame = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
+
+LABELS = ("none", "index", "name")  # What may stand beside each keypoint.
 
 ALPHA = 0.8  # Opacity of a certain limb: strong on a slide, and the picture still shines through.
 CERTAIN = 0.5  # Elements scoring this or more have the full opacity,
@@ -50,6 +52,10 @@ MARGIN = 3  # Pixels round each tile, where OpenCV draws the ends of smooth line
 SHIFT = 4  # OpenCV's fixed-point drawing coordinates: 1/16 of a pixel.
 EDGE = 0.7  # Pixels by which OpenCV's smooth edge lies outside the polygon that it fills.
 EPSILON = 1e-6  # Pixels: a limb whose ends coincide has no direction, and none is needed.
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+LETTER = 22  # Pixels: height of a capital of this font at scale 1.
+LETTER_SHARE = 1 / 55  # Height of a label's letters as a share of the frame's shorter side,
+LEAST_LETTER = 8  # and in pixels at least, below which letters are not read.
 FARTHEST = 1e6  # Pixels: farther outside, fixed-point coordinates would overflow.
 
 
@@ -99,6 +105,42 @@ def draw_people(
             own = People(keypoints, keypoints[..., 2].mean(axis=1), skeleton)
             draw_people(frame, own, threshold=max(threshold, DRAWN_ABOVE[skeleton.name]), alpha=alpha, limbs=limbs)
     return frame
+
+
+def draw_labels(frame: Frame, people: People, *, labels: str, threshold: float = 0.0) -> Frame:
+    """Write each keypoint's "index" or "name" beside it, in place; the frame.
+
+    Of hands and faces that were found along with people nothing is written: there is no room for it.
+    """
+    names = people.skeleton.keypoints if labels == "name" else range(len(people.skeleton.keypoints))
+    letters = max(LEAST_LETTER, LETTER_SHARE * min(frame.shape[:2]))
+    drawn = np.isfinite(people.keypoints).all(axis=-1) & (people.keypoints[..., 2] > max(threshold, 0.0))
+    for person, keypoint in np.argwhere(drawn) if labels != "none" else ():
+        x, y, _ = people.keypoints[person, keypoint].tolist()
+        _write(frame, str(names[keypoint]), (x + letters / 2, y + letters / 2), letters)
+    return frame
+
+
+def draw_rate(frame: Frame, rate: float) -> Frame:
+    """Write a rate of frames into the upper left corner, in place; the frame."""
+    letters = max(1.5 * LEAST_LETTER, 1.5 * LETTER_SHARE * min(frame.shape[:2]))
+    _write(frame, f"{rate:.1f} frames/s", (letters / 2, 1.5 * letters), letters)
+    return frame
+
+
+def _write(frame: Frame, text: str, place: tuple[float, float], letters: float) -> None:
+    """Write text in letters of a height, its lower left corner at x, y or as near as it fits into the frame.
+
+    Light on dark, so that it can be read anywhere.
+    """
+    height, width = frame.shape[:2]
+    scale, margin = letters / LETTER, letters / 4
+    (long, _), _ = cv2.getTextSize(text, FONT, scale, 1)
+    x = max(min(place[0], width - long - margin), margin)
+    y = max(min(place[1], height - margin), letters + margin)
+    corner = round(min(x, FARTHEST)), round(min(y, FARTHEST))
+    for color, thickness in (((0, 0, 0), letters / 4), ((255, 255, 255), letters / 11)):
+        cv2.putText(frame, text, corner, FONT, scale, color, max(1, round(thickness)), cv2.LINE_AA)
 
 
 def _check(frame: Any) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -137,6 +137,11 @@ class Fit:
         width, height = net_size.of_frame(1, 1)
         return cls(width, height, min(width, height) / side, x + side if mirrored else x, y, mirrored)
 
+    def zoomed(self, factor: float, centre: tuple[float, float]) -> Fit:
+        """The Fit of a part of the frame that is `factor` times as wide and high, round a pixel of the frame."""
+        x, y = (middle + (begin - middle) * factor for middle, begin in zip(centre, (self.x, self.y), strict=True))
+        return replace(self, scale=self.scale / factor, x=x, y=y)
+
     def blob(self, frame: Frame, preprocessing: Preprocessing) -> Array:
         """The network's input, a (1, 3, height, width) float32 array.
 
@@ -156,6 +161,16 @@ class Fit:
         )
         scale, mean, swap_rb = preprocessing.scale, preprocessing.mean, preprocessing.swap_rb
         return cv2.dnn.blobFromImage(canvas, scale, None, mean, swap_rb, False)
+
+    def enlarged(self, values: Array, size: tuple[int, int]) -> Array:
+        """A map's (h, w) values in the pixels of a frame of width x height `size`; 0 where the input does not reach."""
+        step, half = self.scale / STRIDE, (STRIDE - 1) / 2 / STRIDE
+        direction = -1 if self.mirrored else 1
+        beside = np.pad(values, 1, mode="edge")  # the outer half of the outermost cells
+        matrix = np.array(
+            [[direction * step, 0, 1 - half - direction * step * self.x], [0, step, 1 - half - step * self.y]]
+        )
+        return cv2.warpAffine(beside, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
     def to_frame(self, cells: Array) -> Array:
         """(..., 2) positions x, y in cells of the maps to pixels of the frame."""

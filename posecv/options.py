@@ -16,13 +16,16 @@ from posecv.errors import UsageError
 T = TypeVar("T")
 
 __all__ = [
-    "PARTS", "SINGLE_THRESHOLD", "Parser", "camera_parser", "hand_parser", "multi_parser", "parse", "single_parser",
+    "PARTS", "SINGLE_THRESHOLD", "Parser", "camera_parser", "check_hand", "hand_parser", "multi_parser", "parse",
+    "single_parser",
 ]  # fmt: skip
 
 DEVICES = ("auto", "cpu", "cuda", "cuda-fp16", "opencl")
 PARTS = {"hand": "light_hand", "face": "face"}  # what is found along with bodies, by which networks
 SINGLE_THRESHOLD = 0.1  # of run_pose.py, as in the tutorials
 RENDER = ("skeleton", "keypoints", "blank", "none")
+LABELS = ("none", "index", "name")
+COORDINATES = ("image", "net", "unit", "signed")
 
 # Spellings of widely copied programs (OpenPose, OpenCV's sample, LearnOpenCV) that mean the same.
 ALIASES = {
@@ -36,6 +39,9 @@ ALIASES = {
     "--image-dir": "--input",
     "--video": "--input",
     "--video-file": "--input",
+    "--ip-camera": "--input",
+    "--camera": "--input",
+    "--camera-resolution": "--camera-size",
     "--frame-first": "--first",
     "--frame-last": "--last",
     "--frame-step": "--step",
@@ -46,23 +52,80 @@ ALIASES = {
     "--write-images": "--output",
     "--write-json": "--json",
     "--write-keypoint-json": "--json",
+    "--write-pose-json": "--json",
+    "--write-heatmaps": "--heatmaps",
     "--net-resolution": "--net-size",
     "--hand-net-resolution": "--hand-net-size",
+    "--face-net-resolution": "--face-net-size",
+    "--num-scales": "--scale-number",
+    "--hand-scale-number": "--hand-scales",
+    "--hand-scale-range": "--hand-range",
     "--thr": "--threshold",
     "--dataset": "--skeleton",
     "--alpha-pose": "--alpha",
     "--render-pose": "--render",
     "--no-display": "--no-show",
-    "--camera-resolution": "--camera-size",
 }
+# What other programs, or other scripts of this one, have, and what is to be done here instead.
 ELSEWHERE = {
-    "--camera": "webcam_pose.py shows a camera; here it is given with -i N",
     "--resize": "it would stretch the picture; --net-size WxH keeps its aspect ratio",
     "--hand": "run_multi_pose.py finds hands along with bodies, run_hand.py hands alone",
     "--face": "run_multi_pose.py finds faces along with bodies",
+    "--body": "run_hand.py finds hands without bodies, all others find bodies",
     "--model-folder": "POSECV_MODELS names the folder of models",
-    **dict.fromkeys(("--scale-number", "--scale-gap"), "one scale is looked at; a larger --net-size finds more"),
-}
+    "--net-resolution-dynamic": "a side -1 is never more than 16:9 of the other; --net-size WxH fixes both",
+    "--upsampling-ratio": "maps are always enlarged by 8",
+    "--part-candidates": "a person's own keypoints are written alone",
+    "--fps-max": "a run is as fast as it can be; --step N leaves frames out",
+    "--frames-repeat": "a film is done once",
+    "--process-real-time": "cameras and streams drop frames that come too fast, films never do",
+    "--disable-multi-thread": "reading, network and writing always overlap",
+    "--profile-speed": "a line about each input tells its milliseconds",
+    "--logging-level": "-v tells more",
+    "--cli-verbose": "a terminal shows a progress bar where tqdm is installed",
+    "--write-images-format": "-o out.jpg says the format of one picture; in a folder they are PNG",
+    "--write-video-fps": "a film keeps the rate of its source",
+    "--write-video-with-audio": "the sound is copied where PyAV is installed",
+    "--write-heatmaps-format": "--heatmaps writes pictures (.png) and values (.npy)",
+    "--heatmaps-scale": "--heatmaps writes the values as they are, which is OpenPose's scale 3",
+    "--part-to-show": "--heatmaps FOLDER --heatmaps-of nose,neck-nose,background,all,pafs writes such pictures",
+    **dict.fromkeys(("--output-resolution", "--resolution"), "what is drawn has the size of the frame"),
+    **dict.fromkeys(("--num-gpu", "--num-gpu-start"), "--device says where the network runs"),
+    **dict.fromkeys(("--face-detector", "--hand-detector"), "hands and faces are looked for where the body says"),
+    **dict.fromkeys(("--face-render", "--hand-render"), "--render is for bodies, hands and faces"),
+    **dict.fromkeys(("--face-alpha-pose", "--hand-alpha-pose"), "--alpha is for bodies, hands and faces"),
+    **dict.fromkeys(
+        ("--alpha-heatmap", "--face-alpha-heatmap", "--hand-alpha-heatmap"), "--heatmaps draws over a grey frame"
+    ),
+    **dict.fromkeys(
+        ("--render-threshold", "--face-render-threshold", "--hand-render-threshold"),
+        "--threshold T leaves weak keypoints out of what is drawn and of what is written",
+    ),
+    **dict.fromkeys(
+        ("--write-keypoint", "--write-pose", "--write-keypoint-format"), "--json and --csv write the keypoints"
+    ),
+    **dict.fromkeys(
+        ("--write-coco-json-variants", "--write-coco-json-variant"), "--coco-json writes the 17 keypoints of bodies"
+    ),
+    **dict.fromkeys(("--fullscreen", "--no-gui-verbose"), "the window fits the screen and shows what is drawn alone"),
+    **dict.fromkeys(("--identification", "--tracking", "--ik-threads"), "people are not followed between frames"),
+    **dict.fromkeys(
+        ("--frame-undistort", "--frame-keep-distortion", "--camera-parameter-path", "--camera-parameter-folder"),
+        "lenses are not corrected; cv2.undistort does it beforehand",
+    ),
+    **dict.fromkeys(("--flir-camera", "--flir-camera-index"), "-i N reads the cameras that OpenCV knows"),
+    **dict.fromkeys(
+        (
+            "--3d", "--3d-min-views", "--3d-views", "--write-bvh", "--write-video-3d", "--write-video-adam",
+            "--udp-host", "--udp-port",
+        ),
+        "people are found in two dimensions",
+    ),
+    **dict.fromkeys(
+        ("--scale-number", "--scale-gap"),
+        "run_pose.py and run_multi_pose.py look at several scales; for hands there is --hand-scales",
+    ),
+}  # fmt: skip
 
 
 class Parser(argparse.ArgumentParser):
@@ -74,12 +137,16 @@ class Parser(argparse.ArgumentParser):
 
 def single_parser() -> Parser:
     """The options of run_pose.py."""
-    return _picture_parser("Find the keypoints of one person in each picture.", threshold=f"{SINGLE_THRESHOLD}")
+    parser = _picture_parser("Find the keypoints of one person in each picture.", threshold=f"{SINGLE_THRESHOLD}")
+    _add_scales(parser)
+    return parser
 
 
 def multi_parser() -> Parser:
     """The options of run_multi_pose.py."""
     parser = _picture_parser("Find the keypoints of everybody in each picture or film.")
+    _add_scales(parser)
+    parser.add_argument("--maximize-positives", action="store_true", help="find more, and more that is wrong")
     _add_parts(parser)
     return parser
 
@@ -96,7 +163,22 @@ def hand_parser() -> Parser:
     hand.add_argument("--box", type=_box, metavar="X,Y,W,H", help="where the hand is, in pixels (default: anywhere)")
     hand.add_argument("--hand-net-size", dest="net_size", help=argparse.SUPPRESS)
     hand.add_argument("--left", action="store_true", help="it is a left hand")
+    hand.add_argument("--from-body", action="store_true", help="find people's hands, left and right, by their arms")
+    hand.add_argument("--body-model", metavar="NAME|P,M", help="by which network --from-body finds people (light_body)")
+    _add_hand_scales(hand)
     return parser
+
+
+def check_hand(options: argparse.Namespace) -> None:
+    """UsageError where options of run_hand.py contradict each other."""
+    if options.from_body:
+        for name, given in (("--box", options.box), ("--left", options.left), ("--heatmaps", options.heatmaps)):
+            if given:
+                raise UsageError(f"--from-body finds the hands and which they are; {name} is for one hand")
+    elif options.body_model:
+        raise UsageError(f"--body-model {options.body_model} is for --from-body")
+    elif options.keypoint_scale == "net" and (options.box or options.hand_scales > 1):
+        raise UsageError("--keypoint-scale net: a part of the picture is looked at; take image, unit or signed")
 
 
 def camera_parser() -> Parser:
@@ -121,7 +203,7 @@ def camera_parser() -> Parser:
     )
     where.add_argument("--record", metavar="FILE", help="record the picture as it is shown, from the start; r ends it")
     where.add_argument("--mirror", action="store_true", help="show it as in a mirror; records stay as the camera sees")
-    _add_outputs(where)
+    _add_outputs(parser)
     parser.set_defaults(resume=False)
     people = parser.add_mutually_exclusive_group()
     people.add_argument("--multi", action="store_true", help="everybody (default where the network can)")
@@ -141,6 +223,15 @@ def _picture_parser(
 ) -> Parser:
     """The options of the scripts that read pictures; the defaults are told in words."""
     parser = Parser(description=description, allow_abbrev=False)
+    _add_files(parser)
+    _add_frames(parser)
+    no_show = "no window: save NAME_pose.png in this folder if there is no -o or --json"
+    _add_shared(parser, no_show=no_show, net_size=net_size, threshold=threshold, own_model=own_model)
+    return parser
+
+
+def _add_files(parser: Parser) -> None:
+    """What is read and what is written."""
     parser.add_argument(
         "-i",
         "--input",
@@ -151,19 +242,9 @@ def _picture_parser(
     )
     _add_outputs(parser)
     parser.add_argument("--resume", action="store_true", help="leave out what an earlier run into the folders has done")
-    frames = parser.add_argument_group("frames of films, counted from 0")
-    frames.add_argument("--first", type=int, default=0, metavar="N", help="begin with this one")
-    frames.add_argument("--last", type=int, default=-1, metavar="N", help="end with this one (default: the last)")
-    frames.add_argument("--step", type=int, default=1, metavar="N", help="take every Nth")
-    frames.add_argument("--rotate", type=int, default=0, metavar="DEGREES", help="90, 180 or 270, clockwise")
-    frames.add_argument("--flip", action="store_true", help="mirror pictures and frames, after --rotate")
-    _add_camera(parser)
-    no_show = "no window: save NAME_pose.png in this folder if there is no -o or --json"
-    _add_shared(parser, no_show=no_show, net_size=net_size, threshold=threshold, own_model=own_model)
-    return parser
 
 
-def _add_outputs(parser: argparse._ActionsContainer) -> None:
+def _add_outputs(parser: Parser) -> None:
     """The options of what is written."""
     parser.add_argument(
         "-o",
@@ -176,16 +257,67 @@ def _add_outputs(parser: argparse._ActionsContainer) -> None:
         metavar="PATH",
         help="OpenPose's JSON: a folder for NAME_keypoints.json, a .json file, or a .jsonl file with a line a frame",
     )
+    parser.add_argument(
+        "--keypoint-scale",
+        type=_keypoint_scale,
+        default=COORDINATES[0],
+        metavar="SCALE",
+        help=f"of the coordinates in --json and --csv: {', '.join(COORDINATES)} (default: {COORDINATES[0]})",
+    )
     parser.add_argument("--csv", metavar="FILE", help="a table with a row a person and frame")
     parser.add_argument("--coco-json", metavar="FILE", help="COCO's result format, 17 keypoints, for evaluation")
     parser.add_argument("--codec", metavar="NAME", help="of a film: h264 (takes PyAV), mjpg, mp4v, vp8, vp9, ...")
+    _add_heatmaps(parser)
+
+
+def _add_heatmaps(parser: Parser) -> None:
+    """Which of the network's maps are written."""
+    maps = parser.add_argument_group("maps of the network")
+    maps.add_argument("--heatmaps", metavar="FOLDER", help="write maps: .png over the frame, .npy with their values")
+    maps.add_argument(
+        "--heatmaps-of",
+        type=lambda text: text.split(","),
+        metavar="WHAT",
+        help="nose, neck-nose (a limb's field), all, background, pafs, with commas between (default: all keypoints)",
+    )
+    for flag, item in (("parts", "all"), ("bkg", "background"), ("PAFs", "pafs")):  # OpenPose's
+        option = f"--heatmaps-add-{flag}"
+        maps.add_argument(option, dest="heatmaps_of", action="append_const", const=item, help=argparse.SUPPRESS)
+
+
+def _add_frames(parser: Parser) -> None:
+    """Which frames, how they are turned and drawn, and what cameras are asked for."""
+    frames = parser.add_argument_group("frames of films, counted from 0")
+    frames.add_argument("--first", type=int, default=0, metavar="N", help="begin with this one")
+    frames.add_argument("--last", type=int, default=-1, metavar="N", help="end with this one (default: the last)")
+    frames.add_argument("--step", type=int, default=1, metavar="N", help="take every Nth")
+    frames.add_argument("--rotate", type=int, default=0, metavar="DEGREES", help="90, 180 or 270, clockwise")
+    frames.add_argument("--flip", action="store_true", help="mirror pictures and frames, after --rotate")
+    frames.add_argument("--show-fps", action="store_true", help="draw how many frames come a second")
+    _add_camera(parser)
 
 
 def _add_camera(parser: Parser) -> None:
-    """The options of cameras."""
+    """What cameras are asked for."""
     camera = parser.add_argument_group("what a camera is asked for")
     camera.add_argument("--camera-size", type=_size, metavar="WxH", help="pixels of its frames")
     camera.add_argument("--camera-fps", type=_rate, metavar="F", help="frames a second")
+
+
+def _add_scales(parser: Parser) -> None:
+    """The options of several scales of the whole frame."""
+    scales = parser.add_argument_group("several scales, whose maps are averaged")
+    scales.add_argument("--scale-number", type=int, default=1, metavar="N", help="how many (default: 1)")
+    scales.add_argument(
+        "--scale-gap", type=_number, metavar="G", help="by what share of the first each is smaller (default: 0.25)"
+    )
+
+
+def _add_hand_scales(group: argparse._ArgumentGroup) -> None:
+    """The options of several boxes round a hand or a face."""
+    group.add_argument("--hand-scales", type=int, default=1, metavar="N", help="sizes of the box to try (default: 1)")
+    group.add_argument("--hand-range", type=_number, metavar="R", help="their range: 0.4 is 0.8 to 1.2 (default: 0.4)")
+    group.add_argument("--hand-merge", choices=("best", "mean"), help="take the best, or the mean map (default: best)")
 
 
 def _add_parts(parser: Parser) -> None:
@@ -199,7 +331,8 @@ def _add_parts(parser: Parser) -> None:
             default=own,
             help=f"a model's name, or prototxt and caffemodel with a comma between (default: {own})",
         )
-    parts.add_argument("--hand-net-size", metavar="SIZE", help="of both networks' input (default: 368x368)")
+        parts.add_argument(f"--{part}-net-size", metavar="SIZE", help="of its input (default: the model's own)")
+    _add_hand_scales(parts)
 
 
 def _add_shared(parser: Parser, *, no_show: str, net_size: str, threshold: str, own_model: str) -> None:
@@ -237,6 +370,11 @@ def _add_shared(parser: Parser, *, no_show: str, net_size: str, threshold: str, 
     result.add_argument(
         "--render", type=_render, metavar="HOW", help=f"what is drawn: {', '.join(RENDER)} (default: {RENDER[0]})"
     )
+    result.add_argument(
+        "--labels", choices=LABELS, default=LABELS[0], help="what is written beside keypoints (default: none)"
+    )
+    on_black = "--disable-blending"  # OpenPose's
+    result.add_argument(on_black, dest="render", action="store_const", const="blank", help=argparse.SUPPRESS)
     result.add_argument("--number-people-max", type=int, metavar="N", help="keep the N best people")
     result.add_argument("--no-show", action="store_true", help=no_show)
     result.add_argument("--display", type=int, help=argparse.SUPPRESS)  # OpenPose's; 0 is --no-show
@@ -272,6 +410,21 @@ def _render(text: str) -> str:
     return how
 
 
+def _keypoint_scale(text: str) -> str:
+    # OpenPose's numbers; its 2 is the resolution of what is drawn, which here is the image's.
+    scale = {"0": "image", "1": "net", "2": "image", "3": "unit", "4": "signed"}.get(text, text)
+    if scale not in COORDINATES:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(COORDINATES)}")
+    return scale
+
+
+def _size(text: str) -> tuple[int, int]:
+    sides = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if not sides:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size in pixels such as 1280x720")
+    return int(sides[1]), int(sides[2])
+
+
 def _share(text: str) -> float:
     value = _number(text)
     if not 0 <= value <= 1:
@@ -297,13 +450,6 @@ def _device(text: str) -> str:
     return device
 
 
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)[xX,](\d+)", text)
-    if not match or not int(match[1]) * int(match[2]):
-        raise argparse.ArgumentTypeError(f"{text!r} is no size in pixels, such as 1280x720")
-    return int(match[1]), int(match[2])
-
-
 def _rate(text: str) -> float:
     value = _number(text)
     if value <= 0:
@@ -327,7 +473,11 @@ def _normalised(words: Iterable[str]) -> list[str]:
         if word.startswith("--"):
             name, equals, value = word.partition("=")
             name = name.replace("_", "-")
-            result.append(ALIASES.get(name, name) + equals + value)
+            name = ALIASES.get(name, name)
+            if value.lower() not in ("true", "false"):
+                result.append(name + equals + value)
+            elif value.lower() == "true":  # so gflags' programs may be told; false is to leave it out
+                result.append(name)
         elif re.match(r"-[\d.]+[x,]", word) and result and re.fullmatch(r"--[a-z-]+", result[-1]):
             result[-1] += f"={word}"  # argparse takes -1x368 for an option
         else:
@@ -348,8 +498,18 @@ def parse(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
         nearest = difflib.get_close_matches(name, known, n=2, cutoff=0.7)
         raise UsageError(f"unknown option {name}" + (f"; did you mean {' or '.join(nearest)}?" if nearest else ""))
     options.no_show |= options.display == 0
+    _complete_heatmaps(options)
     options.net_size = _net_size(options)
     return options
+
+
+def _complete_heatmaps(options: argparse.Namespace) -> None:
+    """Each kind of maps once, all keypoints' where none is named; UsageError where they have no place."""
+    items = getattr(options, "heatmaps_of", None)
+    folder = getattr(options, "heatmaps", None)
+    if items and folder is None:
+        raise UsageError(f"--heatmaps-of {','.join(items)} needs a place: --heatmaps FOLDER")
+    options.heatmaps_of = list(dict.fromkeys(items or ["all"]))
 
 
 def _net_size(options: argparse.Namespace) -> str | None:

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.skeletons import Skeleton
+from posecv.geometry import Fit
+from posecv.skeletons import HAND, Skeleton
 
-__all__ = ["People"]
+__all__ = ["People", "View"]
 
 Array = NDArray[np.float32]
+
+
+class View(NamedTuple):
+    """What a network made of the frame in which people were found.
+
+    maps : (C, h, w) float32 array, before it was decoded
+    fit : where the frame lies in it
+    """
+
+    maps: Array
+    fit: Fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +45,10 @@ class People:
         Keypoints of each person's left and right hand, where hands were looked for; zeros where none was found.
     faces : (N, 70, 3) float32 array or None
         Keypoints of the faces, likewise.
+    left : (N,) bool array or None
+        Of people who are hands: which are left ones. None: all are right ones.
+    view : View or None
+        What they were found in, where that was kept.
 
     Examples
     --------
@@ -47,6 +63,8 @@ class People:
     skeleton: Skeleton
     hands: Array | None = None
     faces: Array | None = None
+    left: NDArray[np.bool_] | None = None
+    view: View | None = None
 
     @classmethod
     def empty(cls, skeleton: Skeleton) -> People:
@@ -81,8 +99,16 @@ class People:
         keypoints = np.where(kept[..., None], self.keypoints, 0).astype(np.float32)
         return replace(self, keypoints=keypoints)[np.asarray(kept.any(axis=1))]
 
+    def only_hands(self) -> People:
+        """The hands that were found with people, each on its own, best first; a hand's score is its keypoints' mean."""
+        hands = np.zeros((0, 2, len(HAND.keypoints), 3), np.float32) if self.hands is None else self.hands
+        person, side = np.nonzero(hands.any(axis=(2, 3)))
+        scores = hands[person, side, :, 2].mean(axis=1)
+        order = np.argsort(-scores, kind="stable")
+        person, side = person[order], side[order]
+        return People(hands[person, side], scores[order], HAND, left=side == 0, view=self.view)
+
     def __getitem__(self, which: NDArray[Any] | slice) -> People:
         """Some of the people: a slice, a mask or an array of places."""
-        hands = None if self.hands is None else self.hands[which]
-        faces = None if self.faces is None else self.faces[which]
-        return People(self.keypoints[which], self.scores[which], self.skeleton, hands, faces)
+        parts = {name: getattr(self, name) for name in ("keypoints", "scores", "hands", "faces", "left")}
+        return replace(self, **{name: part[which] for name, part in parts.items() if part is not None})

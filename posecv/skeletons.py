@@ -25,6 +25,7 @@ __all__ = [
     "SKELETONS",
     "Skeleton",
     "Thresholds",
+    "maximized",
 ]
 
 Color = tuple[int, int, int]
@@ -62,6 +63,18 @@ class Thresholds:
     min_subset_score: float = 0.4
     peak_share: float = 0.1
     refinement: str = "centroid"
+
+
+def maximized(limits: Thresholds) -> dict[str, float]:
+    """The constants that OpenPose's `maximize_positives` lowers: more is found, and more that is wrong.
+
+    >>> maximized(COCO.thresholds)["nms_threshold"], maximized(MPI.thresholds)["nms_threshold"]
+    (0.02, 0.6)
+    """
+    lower = {"inter_threshold": 0.01, "inter_min_above": 0.75, "min_subset_cnt": 2, "min_subset_score": 0.05}
+    if limits.nms_threshold < MPI_4_STAGES.thresholds.nms_threshold:  # MPI's networks keep theirs
+        lower["nms_threshold"] = 0.02
+    return {name: min(value, getattr(limits, name)) for name, value in lower.items()}
 
 
 @dataclass(frozen=True)

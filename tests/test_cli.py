@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from argparse import Namespace
 from collections.abc import Callable
@@ -12,17 +13,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from networks import own_models, painted_network, write_manifest
-from posecv import cli, drawing, models, opencv, pipeline
+from networks import own_models, paint_person, painted_network, standing_person, write_manifest
+from posecv import cli, drawing, estimate, models, opencv, pipeline
 from posecv.errors import InputError, OutputError, UsageError
-from posecv.options import hand_parser, parse, single_parser
+from posecv.geometry import Fit, NetSize
+from posecv.network import Network
+from posecv.options import hand_parser, multi_parser, parse, single_parser
 from posecv.outputs import Output
 from posecv.outputs.window import Window, WindowClosed
 from posecv.people import People
 from posecv.skeletons import COCO, HAND, MPI
 from posecv.sources import Still
+from posecv.sources.find import find_sources
 from posecv.sources.pictures import Picture
 from posecv.sources.selection import Selection
+from posecv.sources.streams import Camera
 
 Frame = NDArray[np.uint8]
 Main = Callable[[list[str]], int]
@@ -87,6 +92,20 @@ def test_width_and_height_say_the_net_size() -> None:
         ("--scale 0.003922 --swap_rb", "--scale 0.003922 --swap-rb"),
         ("--device GPU", "--device cuda"),
         ("--device cuda_fp16", "--device cuda-fp16"),
+        ("--camera 1 --camera_resolution 640x480", "-i 1 --camera-size 640x480"),
+        ("--keypoint_scale 0", "--keypoint-scale image"),
+        ("--keypoint_scale 1", "--keypoint-scale net"),
+        ("--keypoint_scale 2", "--keypoint-scale image"),
+        ("--keypoint_scale 3", "--keypoint-scale unit"),
+        ("--keypoint_scale 4", "--keypoint-scale signed"),
+        ("--num_scales 4 --scale_gap 0.2", "--scale-number 4 --scale-gap 0.2"),
+        (
+            "--write_heatmaps h --heatmaps_add_parts --heatmaps_add_bkg=true --heatmaps_add_PAFs",
+            "--heatmaps h --heatmaps-of all,background,pafs",
+        ),
+        ("--heatmaps h", "--heatmaps h --heatmaps-of all,all"),
+        ("--disable_blending", "--render blank"),
+        ("--frame_flip=false", ""),
         ("--net_resolution=656x368", "--net-size 656x368"),
         ("-i a.jpg -i b.jpg", "-i a.jpg b.jpg"),
         ("--mean 128", "--mean 128,128,128"),
@@ -97,6 +116,63 @@ def test_width_and_height_say_the_net_size() -> None:
 def test_pasted_spellings_mean_the_same(pasted: str, plain: str) -> None:
     left, right = vars(parsed(*pasted.split())), vars(parsed(*plain.split()))
     assert {**left, "display": None} == {**right, "display": None}
+
+
+# OpenPose's flags, as its page of flags has them, by what becomes of them here.
+ACCEPTED = """
+    camera=0 camera_resolution=640x480 video=a.mp4 image_dir=d ip_camera=rtsp://a/b frame_first=1 frame_step=2
+    frame_last=9 frame_flip frame_rotate=90 model_pose=BODY_25 prototxt_path=a caffemodel_path=b net_resolution=-1x368
+    scale_number=4 scale_gap=0.25 maximize_positives number_people_max=2 keypoint_scale=3 heatmaps_add_parts
+    heatmaps_add_bkg heatmaps_add_PAFs face face_net_resolution=320x320 hand hand_net_resolution=368x368
+    hand_scale_number=6 hand_scale_range=0.4 render_pose=1 alpha_pose=0.6 disable_blending display=0 write_json=j
+    write_images=o write_video=o.avi write_heatmaps=h write_coco_json=c.json no_display write_keypoint_json=j
+    write_pose_json=j num_scales=2
+""".split()
+ANSWERED = """
+    flir_camera flir_camera_index=0 frames_repeat process_real_time camera_parameter_path=a frame_undistort
+    model_folder=m net_resolution_dynamic=1 upsampling_ratio=8 body=1 output_resolution=640x480 num_gpu=1
+    num_gpu_start=0 fps_max=10 part_candidates heatmaps_scale=2 face_detector=0 hand_detector=0 face_render=1
+    hand_render=1 render_threshold=0.1 face_render_threshold=0.1 hand_render_threshold=0.1 face_alpha_pose=1
+    hand_alpha_pose=1 alpha_heatmap=1 face_alpha_heatmap=1 hand_alpha_heatmap=1 part_to_show=1 fullscreen
+    no_gui_verbose write_images_format=jpg write_video_fps=10 write_video_with_audio write_heatmaps_format=float
+    write_coco_json_variants=1 write_coco_json_variant=0 write_keypoint=k write_keypoint_format=yml cli_verbose=1
+    write_bvh=a write_video_3d=a write_video_adam=a udp_host=a udp_port=1 logging_level=3 disable_multi_thread
+    profile_speed=1000 3d 3d_min_views=1 3d_views=1 identification tracking=1 ik_threads=1 resolution=640x480
+    write_pose=k frame_keep_distortion camera_parameter_folder=a
+""".split()
+
+
+@pytest.mark.parametrize("flag", ACCEPTED)
+def test_openpose_s_flags_that_make_sense_are_understood(flag: str) -> None:
+    more = ["--heatmaps", "h"] if flag.startswith("heatmaps_") else []
+    for words in ([f"--{flag}"], f"--{flag}".split("=")):
+        parse(multi_parser(), [*words, *more])
+
+
+@pytest.mark.parametrize("flag", ANSWERED)
+def test_openpose_s_other_flags_are_answered_with_what_to_do_instead(flag: str) -> None:
+    for words in ([f"--{flag}"], f"--{flag}".split("=")):
+        with pytest.raises(UsageError, match=r"is not an option here: .{12}"):
+            parse(multi_parser(), words)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--from-body --box 1,2,3,4", "--box is for one hand"),
+        ("--from-body --left", "--left is for one hand"),
+        ("--from-body --heatmaps h", "--heatmaps is for one hand"),
+        ("--body-model coco", "is for --from-body"),
+        ("--box 1,2,3,4 --keypoint-scale net", "image, unit or signed"),
+        ("--hand-scales 3 --keypoint-scale net", "image, unit or signed"),
+        ("--hand-merge median", "best"),
+    ],
+)
+def test_what_contradicts_itself_in_finding_hands_is_a_mistake(
+    words: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run_hand([*PAIR, "-i", "a.png", *words.split()]) == 2
+    assert expected in only_line(capsys)
 
 
 def test_a_display_that_is_on_changes_nothing() -> None:
@@ -136,9 +212,11 @@ def test_the_version_names_what_it_stands_on(capsys: pytest.CaptureFixture[str])
         ("--treshold 1", "--threshold"),
         ("--netsize 368", "--net-size"),
         ("--write-jsno x", "--write-json"),
-        ("--camera 0", "webcam_pose.py"),
         ("--image_dir d --write_images o --tracking 1", "--tracking"),
-        ("-i a.jpg --net_resolution 656x368 --scale_number 4 --scale_gap 0.25", "one scale"),
+        ("--heatmaps-of nose", "--heatmaps FOLDER"),
+        ("--keypoint-scale 5", "image, net, unit, signed"),
+        ("--camera-size 640", "1280x720"),
+        ("--labels all", "name"),
         ("stray.jpg", "-i"),
         ("-i a.jpg -- stray.jpg", "-i"),
         ("--threshold high", "'high' is no number"),
@@ -210,6 +288,69 @@ def test_an_opencv_that_will_not_do_is_one_line(
     monkeypatch.setattr(opencv, "_require_once", lambda: "OpenCV 5.0.0 has no Caffe importer any more")
     assert cli.run_pose([*PAIR, "-i", "a.png"]) == cli.webcam_pose(PAIR) == 2
     assert capsys.readouterr().err.count("no Caffe importer any more\n") == 2
+
+
+# --- hands where arms end -------------------------------------------------------------------------------------------
+
+
+def test_the_hands_of_a_body_are_told_as_the_sides_that_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A body that is known stretches its left arm to where a mirrored hand is painted."""
+    body = np.zeros((1, 18, 3), np.float32)
+    for name, x in (("shoulder", 509), ("elbow", 459), ("wrist", 299)):
+        body[0, COCO.keypoints.index(f"left_{name}")] = (x, 200, 0.9)
+    asked = dict[str, object]()
+
+    def known(network: Network, frame: Frame, *, look: Callable[..., None], seconds: dict[str, float]) -> People:
+        asked.update(skeleton=network.skeleton)
+        look(np.zeros((57, 46, 46), np.float32), Fit.of_frame(frame, NetSize.parse("-1x368")))
+        return People(body, np.ones(1, np.float32), COCO)
+
+    monkeypatch.setattr(estimate, "estimate_people", known)
+    hand = standing_person(HAND, 305, 150)
+    frame = np.ascontiguousarray(paint_person(np.zeros((400, 600, 3), np.uint8), hand, HAND)[:, ::-1])
+    cv2.imwrite(str(tmp_path / "a.png"), frame)
+    pairs = [painted_network(tmp_path / skeleton.name, skeleton) for skeleton in (HAND, COCO)]
+    words = ["-p", str(pairs[0][0]), "-m", str(pairs[0][1]), "-i", str(tmp_path / "a.png"), "--net-size", "240x240"]
+    words += ["--from-body", "--body-model", ",".join(map(str, pairs[1])), "--json", str(tmp_path / "a.json")]
+    assert cli.run_hand(words) == 0
+    assert "1 hand, 21 keypoints" in only_line(capsys)
+    assert asked == {"skeleton": COCO}
+    (found,) = json.loads((tmp_path / "a.json").read_text())["people"]
+    left = np.array(found["hand_left_keypoints_2d"]).reshape(21, 3)
+    np.testing.assert_allclose(left[:, :2], np.column_stack([599 - hand[:, 0], hand[:, 1]]), atol=1.5)
+    assert found["hand_right_keypoints_2d"] == found["pose_keypoints_2d"] == []
+    words[words.index("--body-model") + 1] = ",".join(map(str, pairs[0]))
+    assert cli.run_hand(words) == 2
+    assert "finds no arms" in capsys.readouterr().err
+
+
+def test_maximized_constants_reach_the_decoder_and_keep_the_model_s_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = dict[str, object]()
+
+    def nobody(_network: Network, frame: Frame, *, look: Callable[..., None], **settings: object) -> People:
+        given.update(settings)
+        look(np.zeros((57, 1, 1), np.float32), Fit.of_frame(frame, NetSize.parse("-1x368")))
+        return People.empty(COCO)
+
+    monkeypatch.setattr(estimate, "estimate_people", nobody)
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64, 3), np.uint8))
+    prototxt, caffemodel = painted_network(tmp_path, COCO)
+    words = ["-p", str(prototxt), "-m", str(caffemodel), "-i", str(tmp_path / "a.png"), "--json", str(tmp_path)]
+    assert cli.run_multi_pose([*words, "--maximize_positives", "--scale-number", "3", "--scale-gap", "0.1"]) == 0
+    del given["seconds"]
+    assert given == {
+        "nms_threshold": 0.02, "inter_threshold": 0.01, "inter_min_above": 0.75, "min_subset_cnt": 2,
+        "min_subset_score": 0.05, "scale_number": 3, "scale_gap": 0.1,
+    }  # fmt: skip
+
+
+def test_a_camera_is_asked_for_a_size_and_a_rate() -> None:
+    (camera,) = find_sources(["3"], Selection(), camera_size=(640, 480), camera_rate=15)
+    assert camera == Camera(3, Selection(), (640, 480), 15)
 
 
 # --- our own networks -----------------------------------------------------------------------------------------------

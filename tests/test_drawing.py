@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from posecv import drawing
-from posecv.drawing import ALPHA, draw_people
+from posecv.drawing import ALPHA, draw_labels, draw_people, draw_rate
 from posecv.errors import InputError, UsageError
 from posecv.people import People
 from posecv.skeletons import COCO, FACE, HAND, MPI, SKELETONS, Skeleton
@@ -303,3 +303,50 @@ def test_a_person_on_a_huge_frame_needs_little_memory() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < frame.nbytes / 4
+
+
+# --- words ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(160, 120), (640, 480), (3840, 2160)])
+@pytest.mark.parametrize("level", [0, 90, 255])
+def test_a_label_is_read_beside_its_keypoint_on_any_ground_and_at_any_size(size: tuple[int, int], level: int) -> None:
+    """Light letters with a dark edge, of 8 pixels or more and a share of the picture, right of the keypoint."""
+    frame = np.full((size[1], size[0], 3), level, np.uint8)
+    x, y = size[0] / 3, size[1] / 2
+    draw_labels(frame, people({4: (x, y)}), labels="index")
+    rows, columns = np.nonzero((frame != level).any(axis=2))
+    letters = max(8, min(size) / 55)
+    assert letters * 0.8 <= np.ptp(rows) + 1 <= letters * 1.8
+    assert x <= columns.min() <= columns.max() <= x + 2.5 * letters
+    assert abs(rows.mean() - y) <= letters
+    box = frame[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    assert int(box.max()) - int(box.min()) > 150
+
+
+def test_names_are_longer_than_indices_and_none_is_nothing() -> None:
+    somebody_there = people({4: (20, 80)})
+    index, name = (draw_labels(plain(), somebody_there, labels=labels) for labels in ("index", "name"))
+    assert np.ptp(np.nonzero(changed(name))[1]) > 4 * np.ptp(np.nonzero(changed(index))[1])
+    assert not changed(draw_labels(plain(), somebody_there, labels="none")).any()
+
+
+@pytest.mark.parametrize("place", [(0, 0), (199, 0), (0, 159), (199, 159), (-50, -50), (500, 80)])
+def test_a_label_stays_inside_the_frame(place: tuple[float, float]) -> None:
+    """As much of it is seen as of one in the middle."""
+    middle = changed(draw_labels(plain(), people({4: (100, 80)}), labels="name")).sum()
+    assert changed(draw_labels(plain(), people({4: place}), labels="name")).sum() == pytest.approx(middle, rel=0.1)
+
+
+def test_what_is_not_drawn_is_not_labelled() -> None:
+    hidden = people({4: (50, 50, 0.2), 5: (np.nan, 50), 6: (50, 80, 0.0)})
+    assert not changed(draw_labels(plain(), hidden, labels="index", threshold=0.2)).any()
+
+
+@pytest.mark.parametrize("size", [(64, 48), (640, 480), (1920, 1080)])
+def test_the_rate_stands_in_the_upper_left_corner(size: tuple[int, int]) -> None:
+    rows, columns = np.nonzero(changed(draw_rate(plain(*size), 24.5)))
+    letters = max(12, min(size) / 55 * 1.5)
+    assert rows.max() <= 2 * letters
+    assert columns.min() <= letters
+    assert columns.max() <= 14 * letters

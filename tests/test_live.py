@@ -15,22 +15,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from networks import own_models, paint_person, painted_network, standing_person
+from networks import own_models, painted_network
 from posecv import cli, models, opencv
 from posecv.errors import InputError, OutputError, UsageError
-from posecv.estimate import estimate_people
 from posecv.geometry import Fit, NetSize
 from posecv.live import view
 from posecv.live.camera import as_camera
 from posecv.live.controls import CONTROLS, KEYS, Controls, State, stepped
 from posecv.live.display import Display
-from posecv.live.latest import Latest, Rate
+from posecv.live.latest import Latest
 from posecv.live.scribe import Recorder, Scribe, Steady
 from posecv.live.session import Found, Rates, Session, Shot
-from posecv.network import load_network
+from posecv.outputs.rate import Rate
 from posecv.outputs.style import Style
 from posecv.outputs.window import Window, WindowClosed
-from posecv.people import People
+from posecv.people import People, View
 from posecv.skeletons import COCO, HAND, MPI
 from posecv.sources import Still
 from posecv.sources.films import Film
@@ -216,15 +215,12 @@ class Finder:
         self.asked: Queue[tuple[int, bool, str]] = Queue()
         self.let = threading.Semaphore(0)
 
-    def __call__(
-        self, frame: Frame, seconds: dict[str, float], *, single: bool, net_size: str, look: Callable[..., None]
-    ) -> People:
+    def __call__(self, frame: Frame, *, single: bool, net_size: str) -> People:
         self.asked.put((int(frame[0, 0, 0]), single, net_size))
         assert self.let.acquire(timeout=PATIENCE)
         maps = np.zeros((COCO.channels, 6, 8), np.float32)
         maps[3, 2, 5] = 0.5
-        look(maps, Fit(64, 48, 1.0))
-        return NOBODY
+        return replace(NOBODY, view=View(maps, Fit(64, 48, 1.0)))
 
 
 class Running:
@@ -276,8 +272,6 @@ def test_a_slow_network_gets_the_newest_frame_and_never_those_before_it(running:
     found = running.session.found.now()[1]
     assert found
     assert found.shot is shot
-    assert found.heat.shape == (6, 8)
-    assert found.heat[2, 5] == found.heat.max() == 0.5
     assert running.session.rates().network > 0
 
 
@@ -448,7 +442,7 @@ def test_heat_lies_where_its_keypoint_is_and_nowhere_else() -> None:
     heat = np.zeros((16, 12), np.float32)
     heat[4, 9] = 1
     x, y = np.rint(fit.to_frame(np.array([9, 4], np.float32))).astype(int)
-    drawn = view.add_heat(frame, heat, fit)
+    drawn = view.add_heat(frame, View(np.stack([heat / 2, heat, 1 - heat]), fit), 2)
     assert drawn[y, x].max() > 200
     away = np.hypot(*(np.mgrid[:48, :64] - np.array([y, x])[:, None, None])) > 8 / fit.scale * 1.5
     assert (drawn[away] == 60).all()
@@ -460,8 +454,8 @@ def found_person(frame: Frame) -> Found:
     keypoints = np.zeros((1, 18, 3), np.float32)
     keypoints[0, :, :2] = np.linspace(10, 40, 36).reshape(18, 2)
     keypoints[..., 2] = 1
-    people = People(keypoints, np.ones(1, np.float32), COCO)
-    return Found(Shot(Still(frame, CLIP, 7), 0.0), people, np.ones((6, 8), np.float32), Fit(64, 48, 1.0), 0.1)
+    seen = View(np.ones((COCO.channels, 6, 8), np.float32), Fit(64, 48, 1.0))
+    return Found(Shot(Still(frame, CLIP, 7), 0.0), People(keypoints, np.ones(1, np.float32), COCO, view=seen), 0.1)
 
 
 def test_the_mirror_turns_the_picture_and_not_who_is_found() -> None:
@@ -477,7 +471,8 @@ def test_heatmaps_take_the_place_of_the_skeletons() -> None:
     frame = shade(60)
     found = found_person(frame)
     heated = view.picture(frame, found, replace(PLAIN, heatmaps=True), Style())
-    np.testing.assert_array_equal(heated, view.add_heat(frame, found.heat, found.fit))
+    assert found.people.view
+    np.testing.assert_array_equal(heated, view.add_heat(frame, found.people.view, 18))
 
 
 def test_before_anybody_is_found_the_frame_is_shown_as_it_is() -> None:
@@ -769,17 +764,3 @@ def test_without_a_window_a_film_is_played_once_and_told_about(
     assert cli.webcam_pose([*pair, "-i", str(film), "--no-show", "--json", str(film.with_suffix(".jsonl"))]) == 0
     assert "3 frames in" in capsys.readouterr().err
     assert film.with_suffix(".jsonl").stat().st_size > 0
-
-
-def test_the_maps_are_shown_to_whoever_wants_to_look_before_they_are_decoded(tmp_path: Path) -> None:
-    network = load_network(*painted_network(tmp_path, COCO))
-    frame = np.zeros((368, 400, 3), np.uint8)
-    paint_person(frame, standing_person(COCO, 200, 40), COCO)
-    seen: list[tuple[Array, Fit]] = []
-    people = estimate_people(network, frame, net_size="400x368", look=lambda *shown: seen.append(shown))
-    ((maps, fit),) = seen
-    assert maps.shape == (COCO.channels, 46, 50)
-    row, column = np.unravel_index(maps[0].argmax(), maps[0].shape)
-    np.testing.assert_allclose(fit.to_frame(np.array([column, row], np.float32)), people.keypoints[0, 0, :2], atol=4)
-
-

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 
 from posecv import drawing
 from posecv.errors import OutputError, UsageError
-from posecv.outputs import openpose_json, pictures
+from posecv.outputs import openpose_json, pictures, style
 from posecv.outputs.files import plan_files, prepare_files, result_names, write_whole
 from posecv.outputs.openpose_json import OpenPoseJson, format_record
 from posecv.outputs.pictures import DrawnPicture
+from posecv.outputs.rate import Rate
 from posecv.outputs.style import Style
 from posecv.outputs.window import Window, WindowClosed
 from posecv.people import People
@@ -236,8 +238,8 @@ def test_a_record_has_openpose_s_keys_in_their_order_and_no_space() -> None:
     ],
 )
 def test_keypoints_stand_in_the_field_of_their_skeleton_alone(skeleton: Skeleton, left: bool, field: str) -> None:
-    people = someone(skeleton)
-    (person,) = json.loads(format_record(people, left=left))["people"]
+    people = replace(someone(skeleton), left=np.array([left]) if skeleton is HAND else None)
+    (person,) = json.loads(format_record(people))["people"]
     assert person[field] == pytest.approx(people.keypoints.ravel().tolist(), rel=1e-5)
     assert all(person[key] == [] for key in KEYS[1:] if key != field)
 
@@ -317,6 +319,24 @@ def test_what_is_drawn_may_be_less_and_on_nothing() -> None:
     assert 0 < (keypoints != frame).sum() < (skeleton != frame).sum()
     np.testing.assert_array_equal(blank, drawing.draw_people(black(), someone()))
     assert (frame == 90).all()
+
+
+def test_labels_stand_on_what_is_drawn_and_on_nothing_else() -> None:
+    bare = Style().drawn(black(300, 200), someone())
+    labelled = Style(labels="index").drawn(black(300, 200), someone())
+    expected = drawing.draw_labels(drawing.draw_people(black(300, 200), someone()), someone(), labels="index")
+    np.testing.assert_array_equal(labelled, expected)
+    assert (labelled != bare).any()
+    assert not Style(labels="name", render="none").drawn(black(300, 200), someone()).any()
+
+
+def test_the_rate_that_is_shown_is_that_of_the_frames_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(np.arange(10) / 25)
+    monkeypatch.setattr(style, "perf_counter", lambda: next(clock))
+    shown = Style(rate=Rate(), render="none")
+    drawn = [shown.drawn(black(300, 200), someone()) for _ in range(3)]
+    for frame, rate in zip(drawn, (0, 25, 25), strict=True):
+        np.testing.assert_array_equal(frame, drawing.draw_rate(black(300, 200), rate))
 
 
 @pytest.mark.parametrize("suffix", sorted(pictures.KIND.suffixes))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
 
 import posecv
 from posecv.people import People
-from posecv.skeletons import COCO, SKELETONS, Skeleton
+from posecv.skeletons import COCO, HAND, SKELETONS, Skeleton
 
 
 def three() -> People:
@@ -111,3 +111,18 @@ def test_some_of_the_people_keep_their_hands_and_faces() -> None:
     np.testing.assert_array_equal(some.hands, hands[1:])
     np.testing.assert_array_equal(some.faces[:, 0], hands[1:, 0, 0])
     assert people[:1].scores.tolist() == [3]
+
+
+def test_hands_on_their_own_come_best_first_and_know_their_sides() -> None:
+    hands = np.zeros((3, 2, 21, 3), np.float32)
+    hands[0, 1], hands[2, 0], hands[2, 1] = 0.3, 0.9, 0.6
+    alone = replace(three(), hands=hands).only_hands()
+    assert alone.skeleton is HAND
+    assert alone.left is not None
+    np.testing.assert_array_equal(alone.left, [True, False, False])
+    np.testing.assert_allclose(alone.scores, [0.9, 0.6, 0.3], rtol=1e-6)
+    np.testing.assert_array_equal(alone.keypoints, hands[[2, 2, 0], [0, 1, 1]])
+    some = alone[np.array([False, True, True])]
+    assert some.left is not None
+    assert some.left.tolist() == [False, False]
+    assert len(three().only_hands()) == 0

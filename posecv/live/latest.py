@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from typing import Generic, TypeVar
 
-__all__ = ["Latest", "Rate"]
+__all__ = ["Latest"]
 
 T = TypeVar("T")
-
-RECENT = 16  # arrivals whose rate is told: it follows changes and does not flicker
-SILENCE = 1.0  # seconds after which the rate of what does not come any more begins to fall
 
 
 class Latest(Generic[T]):
@@ -52,28 +48,3 @@ class Latest(Generic[T]):
         with self._changed:
             self._changed.wait_for(lambda: self._number > number, seconds)
             return self._number, self._item
-
-
-class Rate:
-    """How often something comes, a second, over its last few times."""
-
-    def __init__(self) -> None:
-        self._times: deque[float] = deque(maxlen=RECENT)
-
-    def tick(self, now: float) -> None:
-        """Count one at a time in seconds."""
-        self._times.append(now)
-
-    def at(self, now: float) -> float:
-        """The rate at a time; 0 before the second one came.
-
-        >>> rate = Rate()
-        >>> for second in (0.0, 0.5, 1.0):
-        ...     rate.tick(second)
-        >>> rate.at(1.0), rate.at(4.0)
-        (2.0, 0.5)
-        """
-        if len(self._times) < 2:
-            return 0.0
-        elapsed = max(self._times[-1], now - SILENCE) - self._times[0]
-        return (len(self._times) - 1) / elapsed if elapsed > 0 else 0.0

@@ -11,30 +11,26 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.estimate import Look
-from posecv.geometry import Fit
 from posecv.live.camera import as_camera
 from posecv.live.controls import Controls, State
-from posecv.live.latest import Latest, Rate
+from posecv.live.latest import Latest
 from posecv.live.scribe import Scribe
+from posecv.outputs.rate import Rate
 from posecv.people import People
 from posecv.skeletons import Skeleton
 from posecv.sources import Source, Still
 
 __all__ = ["Find", "Found", "Rates", "Session", "Shot"]
 
-Array = NDArray[np.float32]
 Frame = NDArray[np.uint8]
 
 FAREWELL = 3.0  # seconds that a camera has to give its last frame; some hang
 
 
 class Find(Protocol):
-    """Finds a frame's people, as the state says."""
+    """Finds a frame's people, and keeps the maps with them, as the state says."""
 
-    def __call__(
-        self, frame: Frame, seconds: dict[str, float], *, single: bool, net_size: str, look: Look
-    ) -> People: ...
+    def __call__(self, frame: Frame, *, single: bool, net_size: str) -> People: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,18 +59,12 @@ class Found:
         Where it looked.
     people : People
         In pixels of the shot's frame.
-    heat : (h, w) float32 array
-        The greatest of the keypoints' heatmaps in each cell.
-    fit : Fit
-        Where the frame lies in the maps.
     latency : float
         Seconds from the shot to its people, or from when they were to be found in another way.
     """
 
     shot: Shot
     people: People
-    heat: Array
-    fit: Fit
     latency: float
 
 
@@ -221,15 +211,9 @@ class Session:
     def _look(self, shot: Shot, state: State, *, new: bool) -> None:
         """Find the people of a frame."""
         begin = shot.at if new else perf_counter()
-        seen: list[tuple[Array, Fit]] = []
-
-        def look(maps: Array, fit: Fit) -> None:
-            seen[:] = [(maps[: len(self.skeleton.keypoints)].max(axis=0), fit)]
-
-        people = self._find(shot.still.frame, {}, single=state.single, net_size=state.net_size, look=look)
+        people = self._find(shot.still.frame, single=state.single, net_size=state.net_size)
         now = perf_counter()
         self._network_rate.tick(now)
-        heat, fit = seen[0]
-        self.found.put(Found(shot, people, heat, fit, now - begin))
+        self.found.put(Found(shot, people, now - begin))
         if self._scribe and new:
             self._scribe.write(shot.still, people)

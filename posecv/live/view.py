@@ -8,14 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.geometry import Fit
 from posecv.live.controls import CONTROLS, State
 from posecv.live.session import Found, Rates
 from posecv.outputs.style import Style
+from posecv.people import View
 
 __all__ = ["add_heat", "facts", "picture", "write_help", "write_lines"]
 
-Array = NDArray[np.float32]
 Frame = NDArray[np.uint8]
 
 FONT = cv2.FONT_HERSHEY_DUPLEX
@@ -30,24 +29,24 @@ def picture(frame: Frame, found: Found | None, state: State, style: Style) -> Fr
     """A frame with the people, or the heatmaps, that were found last; the frame itself is untouched."""
     if found is None:
         shown = frame.copy()
-    elif state.heatmaps:
-        shown = add_heat(frame, found.heat, found.fit)
+    elif state.heatmaps and found.people.view:
+        shown = add_heat(frame, found.people.view, len(found.people.skeleton.keypoints))
     else:
         shown = style.drawn(frame, found.people)
     return cv2.flip(shown, 1).astype(np.uint8, copy=False) if state.mirrored else shown
 
 
-def add_heat(frame: Frame, heat: Array, fit: Fit) -> Frame:
-    """Lay a map over a frame, from nothing where it is 0 to yellow where it is 1.
+def add_heat(frame: Frame, seen: View, heatmaps: int) -> Frame:
+    """Lay the greatest heatmap of each place over a frame, from nothing where it is 0 to yellow where it is 1.
 
     Parameters
     ----------
     frame : (H, W, 3) uint8 array
         BGR.
-    heat : (h, w) float32 array
-        In cells of the maps; what is below 0 or above 1 counts as 0 or 1.
-    fit : Fit
-        Where the frame lies in the maps.
+    seen : View
+        The maps, and where the frame lies in them; what is below 0 or above 1 counts as 0 or 1.
+    heatmaps : int
+        How many of the maps, from the first, count.
 
     Returns
     -------
@@ -55,8 +54,8 @@ def add_heat(frame: Frame, heat: Array, fit: Fit) -> Frame:
         A new picture.
     """
     corners = np.array([[0, 0], [1, 0], [0, 1]], np.float32)
-    to_frame = cv2.getAffineTransform(corners, fit.to_frame(corners))
-    level = np.rint(255 * np.clip(heat, 0, 1)).astype(np.uint8)
+    to_frame = cv2.getAffineTransform(corners, seen.fit.to_frame(corners))
+    level = np.rint(255 * np.clip(seen.maps[:heatmaps].max(axis=0), 0, 1)).astype(np.uint8)
     level = cv2.warpAffine(level, to_frame, frame.shape[1::-1], flags=cv2.INTER_LINEAR)
     opacity = cv2.cvtColor(cv2.convertScaleAbs(level, alpha=STRONGEST), cv2.COLOR_GRAY2BGR)
     colors = cv2.applyColorMap(level, cv2.COLORMAP_INFERNO)

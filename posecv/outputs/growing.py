@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from posecv.errors import ModelError, OutputError, reason
+from posecv.outputs.coordinates import converted
 from posecv.outputs.files import Kind
 from posecv.outputs.openpose_json import format_record
 from posecv.people import People
@@ -85,14 +86,15 @@ class _Growing:
 class JsonLines:
     """A line a still: OpenPose's record with `source`, `frame` and `time` before it."""
 
-    def __init__(self, path: Path, *, left: bool = False) -> None:
-        self._file, self._left = _Growing(path), left
+    def __init__(self, path: Path, *, scale: str = "image") -> None:
+        self._file, self._scale = _Growing(path), scale
 
     def write(self, still: Still, people: People) -> None:
         """Add the line; OutputError where that fails."""
         place = {"source": str(still.source), "frame": still.number or 0, "time": round(still.time, DIGITS)}
         begin = json.dumps(place, ensure_ascii=False, separators=(",", ":"))[:-1]
-        self._file.grow(f"{begin},{format_record(people, left=self._left)[1:]}\n".encode())
+        record = format_record(converted(people, still.frame, self._scale))
+        self._file.grow(f"{begin},{record[1:]}\n".encode())
 
     def has(self, still: Still) -> bool:
         """Never: a file that was begun is not gone on with."""
@@ -106,12 +108,13 @@ class JsonLines:
 class Csv:
     """A row a person: source, frame, time, number of the person in its frame, score, then x, y, score a keypoint."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = _Growing(path)
+    def __init__(self, path: Path, *, scale: str = "image") -> None:
+        self._file, self._scale = _Growing(path), scale
         self._skeleton: Skeleton | None = None
 
     def write(self, still: Still, people: People) -> None:
         """Add the rows; OutputError where that fails."""
+        people = converted(people, still.frame, self._scale)
         rows: list[Sequence[Any]] = []
         if self._skeleton is None:
             self._skeleton = people.skeleton

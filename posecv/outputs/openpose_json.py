@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from posecv.outputs.coordinates import converted
 from posecv.outputs.files import Kind, write_whole
 from posecv.people import Array, People
 from posecv.sources import Still
@@ -21,15 +22,13 @@ FIELDS = (
 )  # fmt: skip
 
 
-def format_record(people: People, *, left: bool = False) -> str:
+def format_record(people: People) -> str:
     """The people of one frame as OpenPose writes them: compact, six significant digits, no newline at the end.
 
     Parameters
     ----------
     people : People
         Bodies, faces or hands, by their skeleton.
-    left : bool
-        Hands are left ones.
 
     Examples
     --------
@@ -37,16 +36,21 @@ def format_record(people: People, *, left: bool = False) -> str:
     >>> format_record(People.empty(COCO))
     '{"version":1.3,"people":[]}'
     """
-    field = {"hand": f"hand_{'left' if left else 'right'}_keypoints_2d", "face": "face_keypoints_2d"}.get(
-        people.skeleton.name, "pose_keypoints_2d"
-    )
-    parts = {field: people.keypoints}
-    if people.hands is not None:
-        parts |= {"hand_left_keypoints_2d": people.hands[:, 0], "hand_right_keypoints_2d": people.hands[:, 1]}
-    if people.faces is not None:
-        parts |= {"face_keypoints_2d": people.faces}
-    persons = (_person({name: part[index] for name, part in parts.items()}) for index in range(len(people)))
+    persons = (_person(_parts(people, index)) for index in range(len(people)))
     return f'{{"version":1.3,"people":[{",".join(persons)}]}}'
+
+
+def _parts(people: People, index: int) -> dict[str, Array]:
+    """The (K, 3) keypoints of one of the people under the fields that they belong to."""
+    side = "left" if people.left is not None and people.left[index] else "right"
+    own = {"hand": f"hand_{side}_keypoints_2d", "face": "face_keypoints_2d"}
+    parts = {own.get(people.skeleton.name, "pose_keypoints_2d"): people.keypoints[index]}
+    if people.hands is not None:
+        left, right = people.hands[index]
+        parts |= {"hand_left_keypoints_2d": left, "hand_right_keypoints_2d": right}
+    if people.faces is not None:
+        parts |= {"face_keypoints_2d": people.faces[index]}
+    return parts
 
 
 def _person(parts: Mapping[str, Array]) -> str:
@@ -74,12 +78,12 @@ class OpenPoseJson:
     ----------
     path : Path
         The file of a picture's record; a film's have their frames' numbers before `_keypoints`, as OpenPose has it.
-    left : bool
-        Hands are left ones.
+    scale : str
+        Of the coordinates, one of `posecv.outputs.coordinates.SCALES`.
     """
 
     path: Path
-    left: bool = False
+    scale: str = "image"
 
     def file(self, still: Still) -> Path:
         """Where a still's record goes.
@@ -94,7 +98,7 @@ class OpenPoseJson:
 
     def write(self, still: Still, people: People) -> None:
         """Write the file; OutputError where that fails."""
-        write_whole(self.file(still), format_record(people, left=self.left).encode())
+        write_whole(self.file(still), format_record(converted(people, still.frame, self.scale)).encode())
 
     def has(self, still: Still) -> bool:
         """Whether the still's file is there."""

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from posecv.errors import UsageError
 from posecv.outputs import Output, films, growing, openpose_json, pictures
-from posecv.outputs.files import Kind, plan_files
+from posecv.outputs.files import FILE_SUFFIXES, Kind, plan_files, result_names
+from posecv.outputs.heatmaps import Heatmaps
 from posecv.outputs.style import Style
 from posecv.sources import Source
 from posecv.sources.films import Film
@@ -44,7 +45,8 @@ class Plan:
         """One more output."""
         self.outputs += (output,)
         self.files += (file,)
-        self.told += (told or file,)
+        told = told or file
+        self.told += () if told in self.told else (told,)
 
 
 def plan_outputs(options: Namespace, sources: Sequence[Source], style: Style) -> list[Plan]:
@@ -62,13 +64,14 @@ def plan_outputs(options: Namespace, sources: Sequence[Source], style: Style) ->
         _plan_drawn(plans, options, sources, style)
     if options.json is not None:
         _plan_records(plans, options, sources)
-    for where, kind, make in (
-        (options.csv, growing.CSV_KIND, growing.Csv),
-        (options.coco_json, growing.COCO_KIND, growing.CocoResults),
-    ):
-        if where is not None:
-            file = _one_file(where, kind)
-            _share(plans, make(file), file)
+    if options.csv is not None:
+        file = _one_file(options.csv, growing.CSV_KIND)
+        _share(plans, growing.Csv(file, scale=options.keypoint_scale), file)
+    if options.coco_json is not None:
+        file = _one_file(options.coco_json, growing.COCO_KIND)
+        _share(plans, growing.CocoResults(file), file)
+    if options.heatmaps is not None:
+        _plan_heatmaps(plans, options, sources)
     return plans if any(plan.outputs for plan in plans) else []
 
 
@@ -104,17 +107,27 @@ def _plan_drawn(
 
 def _plan_records(plans: Sequence[Plan], options: Namespace, sources: Sequence[Source]) -> None:
     """OpenPose's records: a file a still, or a line a still in one file."""
-    left = getattr(options, "left", False)
     if _names_file(options.json, growing.JSONL_KIND):
         file = _one_file(options.json, growing.JSONL_KIND)
-        _share(plans, growing.JsonLines(file, left=left), file)
+        _share(plans, growing.JsonLines(file, scale=options.keypoint_scale), file)
         return
     files = plan_files([source.path for source in sources], options.json, openpose_json.KIND)
     for plan, source, file in zip(plans, sources, files, strict=True):
         film = _has_many_frames(source)
         if film:
             _refuse_one_file(options.json, source, file, openpose_json.KIND, "a .jsonl file")
-        plan.add(openpose_json.OpenPoseJson(file, left=left), file, file.parent if film else file)
+        plan.add(openpose_json.OpenPoseJson(file, options.keypoint_scale), file, file.parent if film else file)
+
+
+def _plan_heatmaps(plans: Sequence[Plan], options: Namespace, sources: Sequence[Source]) -> None:
+    """For each still the maps that are asked for, in a folder."""
+    folder = Path(os.path.expanduser(options.heatmaps))
+    if not options.heatmaps or (folder.suffix.lower() in FILE_SUFFIXES and not folder.is_dir()):
+        raise UsageError(f"--heatmaps {options.heatmaps!r} is not the name of a folder, and several files are written")
+    for plan, name in zip(plans, result_names([source.path for source in sources]), strict=True):
+        for item in options.heatmaps_of:
+            output = Heatmaps(folder / name, item)
+            plan.add(output, output.values_file, folder)
 
 
 def _check_resumed(options: Namespace) -> None:

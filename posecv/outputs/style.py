@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.drawing import ALPHA, DRAWN_ABOVE, draw_people
+from posecv.drawing import ALPHA, DRAWN_ABOVE, draw_labels, draw_people, draw_rate
+from posecv.outputs.rate import Rate
 from posecv.people import People
 
 __all__ = ["Style"]
@@ -27,17 +29,24 @@ class Style:
         Opacity of what is drawn, 0 to 1.
     render : str
         A "skeleton" on the frame, its "keypoints" alone, the skeleton on a "blank" picture, or "none", the bare frame.
+    labels : str
+        What stands beside each keypoint: "none", its "index" or its "name".
+    rate : Rate or None
+        Where it is given, it counts the frames that are drawn, and they tell how many come a second.
     """
 
     threshold: float | None = None
     alpha: float = ALPHA
     render: str = "skeleton"
+    labels: str = "none"
+    rate: Rate | None = None
 
     def drawn(self, frame: Frame, people: People) -> Frame:
         """A picture of the people; the frame itself is untouched."""
         picture = np.zeros_like(frame) if self.render == "blank" else frame.copy()
-        if self.render == "none":
-            return picture
-        threshold = DRAWN_ABOVE.get(people.skeleton.name, 0.0) if self.threshold is None else self.threshold
-        limbs = self.render != "keypoints"
-        return draw_people(picture, people, threshold=threshold, alpha=self.alpha, limbs=limbs)
+        if self.render != "none":
+            threshold = DRAWN_ABOVE.get(people.skeleton.name, 0.0) if self.threshold is None else self.threshold
+            limbs = self.render != "keypoints"
+            draw_people(picture, people, threshold=threshold, alpha=self.alpha, limbs=limbs)
+            draw_labels(picture, people, labels=self.labels, threshold=threshold)
+        return draw_rate(picture, self.rate.tick(perf_counter())) if self.rate else picture

@@ -1,0 +1,62 @@
+"""The coordinates that results are told in: OpenPose's `keypoint_scale`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posecv.errors import UsageError
+from posecv.geometry import Fit
+from posecv.people import Array, People
+
+__all__ = ["SCALES", "converted"]
+
+SCALES = ("image", "net", "unit", "signed")
+
+Pair = NDArray[np.float64]
+
+
+def converted(people: People, frame: NDArray[np.uint8], scale: str) -> People:
+    """The people with all their coordinates, not their scores, in another scale.
+
+    Parameters
+    ----------
+    people : People
+        In pixels of the frame; for "net" with the view that they were found in.
+    frame : (H, W, 3) uint8 array
+        Their frame.
+    scale : {"image", "net", "unit", "signed"}
+        Pixels of the frame or of the network's input, 0 to 1, or -1 to 1, from the first pixel's centre to the last's.
+
+    Notes
+    -----
+    As in OpenPose, what was not found is moved like all else: in "signed" it stands at -1, -1, with score 0.
+    """
+    if scale == "image":
+        return people
+    height, width = frame.shape[:2]
+    last = np.maximum([width - 1, height - 1], 1)  # a picture may be one pixel wide
+    if scale == "net":
+        if people.view is None:
+            raise UsageError("--keypoint-scale net: the size of the network's input is not known here")
+        return _moved(people, np.full(2, _net_factor(people.view.fit, width, height)), np.zeros(2))
+    if scale == "unit":
+        return _moved(people, 1 / last, np.zeros(2))
+    return _moved(people, 2 / last, -np.ones(2))
+
+
+def _net_factor(fit: Fit, width: int, height: int) -> float:
+    """Network pixels a pixel of the frame, by way of the whole number of network pixels that the frame fills."""
+    filled = ((int(fit.scale * side + 0.5), side) for side in (width, height))
+    return max(((net - 1) / (side - 1) for net, side in filled if min(net, side) > 1), default=1.0)
+
+
+def _moved(people: People, factor: Pair, shift: Pair) -> People:
+    def xy(part: Array) -> Array:
+        return np.concatenate([part[..., :2] * factor + shift, part[..., 2:]], axis=-1).astype(np.float32)
+
+    hands = None if people.hands is None else xy(people.hands)
+    faces = None if people.faces is None else xy(people.faces)
+    return replace(people, keypoints=xy(people.keypoints), hands=hands, faces=faces)

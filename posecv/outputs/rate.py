@@ -1,0 +1,36 @@
+"""How many frames come a second."""
+
+from __future__ import annotations
+
+from collections import deque
+
+__all__ = ["Rate"]
+
+RECENT = 16  # frames whose rate is shown: it follows changes and does not flicker
+SILENCE = 1.0  # seconds after which the rate of what does not come any more begins to fall
+
+
+class Rate:
+    """Frames per second over the last few frames."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=RECENT)
+
+    def tick(self, now: float) -> float:
+        """Count a frame at a time in seconds; the rate, 0 with the first."""
+        self._times.append(now)
+        return self.at(now)
+
+    def at(self, now: float) -> float:
+        """The rate at a time; 0 before the second frame.
+
+        >>> rate = Rate()
+        >>> [rate.tick(second) for second in (0.0, 0.5, 1.0)]
+        [0.0, 2.0, 2.0]
+        >>> rate.at(4.0)
+        0.5
+        """
+        if len(self._times) < 2:
+            return 0.0
+        elapsed = max(self._times[-1], now - SILENCE) - self._times[0]
+        return (len(self._times) - 1) / elapsed if elapsed > 0 else 0.0
