@@ -75,8 +75,9 @@ class Browser:
         return json.loads(message)
 
     def open(self, url: str) -> None:
-        """Go to a page."""
+        """Go to a page, and wait until its scripts have run."""
         self.call("Page.navigate", url=url)
+        self.wait_for(f"location.href === {json.dumps(url)} && document.readyState !== 'loading'")
 
     def value(self, expression: str) -> Any:
         """What a JavaScript expression is on the page."""

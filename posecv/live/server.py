@@ -101,7 +101,7 @@ class Page:
         self._names = {"localhost", address[0].lower()}
         if self.token:
             self._names |= {socket.gethostname().lower(), f"{socket.gethostname().lower()}.local"}
-        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
+        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     @property
     def url(self) -> str:
@@ -223,7 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _place(self) -> str | None:
         """What is asked for, without the token; None where that is answered already."""
-        path = urlsplit(self.path).path.removeprefix("/")
+        path = self.path.partition("?")[0].removeprefix("/")
         given, slash, rest = path.partition("/")
         token = self.page.token
         if not secrets.compare_digest(given.encode() if token else b"", token.encode()):

@@ -27,7 +27,7 @@ class Rate:
         >>> rate = Rate()
         >>> [rate.tick(second) for second in (0.0, 0.5, 1.0)]
         [0.0, 2.0, 2.0]
-        >>> rate.at(4.0)
+        >>> rate.at(5.0)
         0.5
         """
         if len(self._times) < 2:
