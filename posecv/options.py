@@ -190,7 +190,7 @@ def camera_parser() -> Parser:
         "--input",
         "--camera",
         default="0",
-        metavar="N|FILE|ADDRESS",
+        metavar="SOURCE",
         help="number of the camera (default 0), the address of a stream, or a film, which is played as one",
     )
     _add_camera(parser)
