@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     Frame = NDArray[np.uint8]
     Estimate = Callable[..., People]  # of a frame, seconds to be filled in, and settings that hold this time
     Method = Callable[[Network, argparse.Namespace], Estimate]
+    AddParts = Callable[[Frame, People, dict[str, float]], People]
 
 __all__ = ["run_hand", "run_multi_pose", "run_pose", "webcam_pose"]
 
@@ -229,7 +230,7 @@ def _one_person(network: Network, options: argparse.Namespace) -> Estimate:
     return lambda frame, seconds, **now: estimate(network, frame, seconds=seconds, **(settings | now))
 
 
-def _many_people(network: Network, options: argparse.Namespace) -> Estimate:
+def _many_people(network: Network, options: argparse.Namespace, add_parts: AddParts | None = None) -> Estimate:
     from posecv.estimate import estimate_people
 
     if not network.has_fields:
@@ -238,11 +239,11 @@ def _many_people(network: Network, options: argparse.Namespace) -> Estimate:
     settings = _settings(options)
     if getattr(options, "maximize_positives", False):
         settings |= maximized(network.model.thresholds)
-    add_parts = _parts(options)
+    add = add_parts or _parts(options)
 
     def estimate(frame: Frame, seconds: dict[str, float], **now: Any) -> People:
         people = _viewed(estimate_people)(network, frame, seconds=seconds, **(settings | now))
-        return add_parts(frame, people[: _most(options)], seconds)
+        return add(frame, people[: _most(options)], seconds)
 
     return estimate
 
@@ -264,7 +265,7 @@ def _viewed(estimate: Callable[..., People]) -> Callable[..., People]:
     return estimate_and_keep
 
 
-def _parts(options: argparse.Namespace) -> Callable[[Frame, People, dict[str, float]], People]:
+def _parts(options: argparse.Namespace) -> AddParts:
     """Adds the hands and faces that the options ask for."""
     from posecv.estimate import estimate_faces, estimate_hands
 
@@ -443,17 +444,23 @@ def _live_outputs(options: argparse.Namespace, source: Source) -> tuple[tuple[Ou
     if film:
         check_codec(film, options.codec)
     files = [file for plan in plans for file in plan.files]
+    if film in files:
+        raise UsageError(f"--record {options.record} is what another option writes; give it a name of its own")
     prepare_files([*files, *([film] if film else [])], [source.path])
     return tuple(output for plan in plans for output in plan.outputs), film
 
 
 def _find(network: Network, options: argparse.Namespace) -> tuple[Find, bool]:
     """Finds one person or everybody, as it is told each time; and whether it can find everybody."""
+    add_parts = _parts(options)
     one = _one_person(network, options)
-    many = _many_people(network, options) if network.has_fields or options.multi else None
+    many = _many_people(network, options, add_parts) if network.has_fields or options.multi else None
 
     def find(frame: Frame, *, single: bool, net_size: str) -> People:
-        people = (one if single or many is None else many)(frame, {}, net_size=net_size)
+        if single or many is None:
+            people = add_parts(frame, one(frame, {}, net_size=net_size), {})
+        else:
+            people = many(frame, {}, net_size=net_size)
         return people if options.threshold is None else people.above(options.threshold)
 
     return find, many is not None

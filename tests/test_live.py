@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from networks import own_models, painted_network
+from networks import own_models, paint_person, painted_network, standing_person
 from posecv import cli, models, opencv
 from posecv.errors import InputError, OutputError, UsageError
 from posecv.geometry import Fit, NetSize
@@ -670,6 +670,24 @@ def test_the_script_shows_the_camera_that_it_is_told(
     assert " frames in " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("method", ["--single", "--multi"])
+@pytest.mark.parametrize("pair", [COCO], indirect=True)
+def test_hands_are_found_with_one_person_and_with_everybody(
+    pair: list[str], method: str, desk: list[Frame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = np.zeros((368, 400, 3), np.uint8)
+    paint_person(frame, standing_person(COCO, 200, 40), COCO)
+    hand = ",".join(map(str, painted_network(tmp_path / "hand", HAND)))
+    monkeypatch.setattr(FakeCapture, "read", lambda _self: (True, frame))
+    monkeypatch.setattr(Window, "key", lambda *_: "q" if Path("out.part.jsonl").exists() else "")
+    monkeypatch.chdir(tmp_path)
+    words = ["-i", "2", method, "--hand", "--hand-model", hand, "--json", "out.jsonl", "--net-size", "400x368"]
+    assert cli.webcam_pose([*pair, *words]) == 0
+    (person,) = json.loads(Path("out.jsonl").read_text().splitlines()[0])["people"]
+    assert len(person["pose_keypoints_2d"]) == 3 * 18
+    assert len(person["hand_left_keypoints_2d"]) == len(person["hand_right_keypoints_2d"]) == 3 * 21
+
+
 @pytest.mark.parametrize("pair", [HAND], indirect=True)
 def test_a_network_of_one_hand_shows_one_hand(pair: list[str], desk: list[Frame]) -> None:
     assert cli.webcam_pose([*pair, "-i", "2"]) == 0
@@ -733,6 +751,7 @@ def test_a_camera_that_stops_on_the_way_is_said_and_keeps_what_is_done(
         (["--json", "out.json"], "name a .jsonl file or a folder"),
         (["--record", "out.png"], "--record 'out.png': this names no .avi"),
         (["--record", "out.avi", "--codec", "huh"], "--codec huh"),
+        (["--record", "out.avi", "-o", "out.avi"], "is what another option writes"),
     ],
 )
 def test_a_mistake_is_one_line_before_the_camera_is_opened(

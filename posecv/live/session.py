@@ -24,7 +24,7 @@ __all__ = ["Find", "Found", "Rates", "Session", "Shot"]
 
 Frame = NDArray[np.uint8]
 
-FAREWELL = 3.0  # seconds that a camera has to give its last frame; some hang
+FAREWELLS = 1.0, 30.0  # seconds that camera and network have to come to an end; some cameras hang
 
 
 class Find(Protocol):
@@ -132,8 +132,8 @@ class Session:
     def stop(self) -> None:
         """End, and wait until everything that was found is written."""
         self._controls.do("quit")
-        for thread in self._threads:
-            thread.join(FAREWELL)
+        for thread, seconds in zip(self._threads, FAREWELLS, strict=True):
+            thread.join(seconds)
         if self._scribe:
             self._scribe.finish()
             self._scribe.join()
