@@ -197,15 +197,27 @@ class Fed:
 
     def __init__(self) -> None:
         self.food: Queue[Still | Exception | None] = Queue()
+        self.asked, self.asks = threading.Condition(), 0
 
     def expected(self) -> None:
         return None
 
     def stills(self) -> Iterator[Still]:
-        while (item := self.food.get(timeout=PATIENCE)) is not None:
+        while (item := self._next()) is not None:
             if isinstance(item, Exception):
                 raise item
             yield item
+
+    def _next(self) -> Still | Exception | None:
+        with self.asked:
+            self.asks += 1
+            self.asked.notify_all()
+        return self.food.get(timeout=PATIENCE)
+
+    def wait_until_hungry(self, meals: int) -> None:
+        """Wait until so many stills were taken and done with."""
+        with self.asked:
+            assert self.asked.wait_for(lambda: self.asks == meals + 1, PATIENCE)
 
 
 class Finder:
@@ -281,6 +293,7 @@ def test_a_pause_stops_the_picture_and_another_way_to_look_looks_again(running: 
     running.find()
     running.controls.do("pause")
     running.camera.food.put(still(2))  # is not seen
+    running.camera.wait_until_hungry(2)
     running.controls.do("single")
     assert running.asked() == (1, True, "-1x368")
     running.find()
