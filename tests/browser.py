@@ -16,7 +16,7 @@ from typing import Any
 
 __all__ = ["Browser", "find_chromium"]
 
-PATIENCE = 30.0  # seconds for each answer
+PATIENCE = 120.0  # seconds for each answer: on a busy computer Chromium takes long to start
 # Chromium reads commands from file descriptor 3 and answers on 4.
 LAUNCH = "import os, sys; os.dup2({}, 3); os.dup2({}, 4); os.execvp(sys.argv[1], sys.argv[1:])"
 

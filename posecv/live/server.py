@@ -22,6 +22,7 @@ from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,6 +45,7 @@ Frame = NDArray[np.uint8]
 QUALITY = 80  # of the JPEGs, 0 to 100
 SILENCE = 10.0  # seconds that a viewer has to take what is sent, or to say what is wanted
 REPEATED = 2.0  # seconds after which the same picture is sent again, which finds out who is gone
+FAREWELL = 1.0  # seconds that viewers have at the end
 HEARTBEAT = 1.0  # seconds between two events at most
 MOST = 64  # connections at once
 BUFFER = 1 << 17  # bytes that wait in the system for a slow viewer: a picture or two, not a past of seconds
@@ -113,8 +115,12 @@ class Page:
         return f"http://{shown}:{self._http.server_address[1]}/{self.token and self.token + '/'}"
 
     def close(self) -> None:
-        """Serve nobody any more."""
+        """Serve nobody any more, once those who are being served have had their last word."""
+        _, picture = self.pictures.now()
+        if picture is not None:
+            self.pictures.put(picture)  # wakes those who wait for one
         self._http.shutdown()
+        self._http.wait_until_idle(FAREWELL)
         self._http.server_close()
 
     def jpeg_after(self, number: int, seconds: float) -> tuple[int, bytes]:
@@ -160,7 +166,7 @@ class _Http(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], handler: Callable[..., BaseHTTPRequestHandler]) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self._free = threading.BoundedSemaphore(MOST)
+        self._places, self._free = MOST, threading.BoundedSemaphore(MOST)
         super().__init__(address, handler)
 
     def server_bind(self) -> None:
@@ -177,6 +183,13 @@ class _Http(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             self._free.release()
+
+    def wait_until_idle(self, seconds: float) -> None:
+        """Wait until nobody is served, for so many seconds at most; nobody is served after that."""
+        deadline = monotonic() + seconds
+        for _ in range(self._places):
+            if not self._free.acquire(timeout=max(0.0, deadline - monotonic())):
+                return
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: viewers come and go."""
