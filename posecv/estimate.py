@@ -33,7 +33,6 @@ Seconds = MutableMapping[str, float]
 Decode = Callable[[Array], People]
 Look = Callable[[Array, Fit], None]  # is shown the maps before they are decoded, and where the frame lies in them
 
-HAND_THRESHOLD = 0.2  # mean score from which on a crop shows a hand or a face
 HALF_PIXEL = 0.5  # OpenPose's body keypoints count from the corner of the first pixel, not from its centre
 SCALE_GAP = 0.25  # OpenPose's scale_gap
 HAND_RANGE = 0.4  # and its hand_scale_range
@@ -215,7 +214,7 @@ def estimate_hands(
     frame: Frame,
     people: People,
     *,
-    threshold: float = HAND_THRESHOLD,
+    threshold: float | None = None,
     seconds: Seconds | None = None,
     **options: Any,
 ) -> People:
@@ -230,7 +229,8 @@ def estimate_hands(
     people : People
         Bodies with arms, in pixels of the frame.
     threshold : float
-        A hand whose keypoints score less than this on average is none: hand networks find one in everything.
+        A hand whose keypoints score less than this on average is none: hand networks find one in everything. By
+        default the model's own `gate`.
     seconds : dict
         As in `estimate_people`; the hands' seconds are added.
     **options
@@ -241,11 +241,12 @@ def estimate_hands(
     People
         The same with `hands`.
     """
+    gate = network.model.gate if threshold is None else threshold
     boxes = hand_boxes(people)
     hands = np.zeros((len(people), 2, len(HAND.keypoints), 3), np.float32)
     for person, side in np.argwhere(boxes[..., 2] > 0):
         found = _part(network, frame, boxes[person, side], side == 0, seconds, options)
-        if found[:, 2].mean() >= threshold:
+        if found[:, 2].mean() >= gate:
             hands[person, side] = found
     return replace(people, hands=hands)
 
@@ -255,16 +256,17 @@ def estimate_faces(
     frame: Frame,
     people: People,
     *,
-    threshold: float = HAND_THRESHOLD,
+    threshold: float | None = None,
     seconds: Seconds | None = None,
     **options: Any,
 ) -> People:
     """Find the faces of people whose bodies are known; parameters and result like those of `estimate_hands`."""
+    gate = network.model.gate if threshold is None else threshold
     boxes = face_boxes(people)
     faces = np.zeros((len(people), len(FACE.keypoints), 3), np.float32)
     for person in np.flatnonzero(boxes[:, 2] > 0):
         found = _part(network, frame, boxes[person], False, seconds, options)
-        if found[:, 2].mean() >= threshold:
+        if found[:, 2].mean() >= gate:
             faces[person] = found
     return replace(people, faces=faces)
 

@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 NET_SIDE = 368  # OpenPose's
+GATE = 0.2  # OpenPose draws no weaker keypoints of hands; its networks' own gate has not been measured
 PERSON_SCORES = ("openpose", "sized")
 USES = ("any", "non-commercial", "research")
 
@@ -81,6 +82,8 @@ class Model:
         How a person's score is computed; "openpose" is the sum of keypoints and limbs divided by P + L.
     net_side : int
         Height of the input where none is asked for, and its side for a hand or a face in a box.
+    gate : float
+        Mean score from which on a box shows a hand or a face (benchmarks/hand_gate.py chooses it on data).
     use, licence : str
         "any", "non-commercial" or "research", and the licence's name; "unknown" for a pair that is not known.
     prototxt, caffemodel : Path
@@ -94,6 +97,7 @@ class Model:
     thresholds: Thresholds = field(default_factory=Thresholds)
     person_score: str = "openpose"
     net_side: int = NET_SIDE
+    gate: float = GATE
     use: str = "unknown"
     licence: str = "unknown"
 
@@ -109,6 +113,7 @@ class Row:
     thresholds: Thresholds
     person_score: str
     net_side: int | None
+    gate: float | None
     weights: str
     file: str | None
     bytes: int | None
@@ -129,6 +134,7 @@ class Row:
             thresholds=self.thresholds,
             person_score=self.person_score,
             net_side=self.net_side or NET_SIDE,
+            gate=GATE if self.gate is None else self.gate,
             use=self.use,
             licence=self.licence,
         )
@@ -415,6 +421,7 @@ COLUMNS: dict[str, Callable[[str], Any]] = {
     "refinement": _optional(_one_of(*REFINEMENTS)),
     "person_score": _one_of(*PERSON_SCORES),
     "net_side": _optional(_count),
+    "gate": _optional(read_number),
     "weights": _text,
     "file": _optional(_text),
     "bytes": _optional(_count),

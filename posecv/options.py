@@ -241,6 +241,7 @@ def _add_files(parser: Parser) -> None:
         help="pictures, films, folders, quoted patterns, a camera's number, addresses of streams, - for standard input",
     )
     _add_outputs(parser)
+    parser.add_argument("--show-fps", action="store_true", help="draw how many frames are done a second")
     parser.add_argument("--resume", action="store_true", help="leave out what an earlier run into the folders has done")
 
 
@@ -293,15 +294,14 @@ def _add_frames(parser: Parser) -> None:
     frames.add_argument("--step", type=int, default=1, metavar="N", help="take every Nth")
     frames.add_argument("--rotate", type=int, default=0, metavar="DEGREES", help="90, 180 or 270, clockwise")
     frames.add_argument("--flip", action="store_true", help="mirror pictures and frames, after --rotate")
-    frames.add_argument("--show-fps", action="store_true", help="draw how many frames come a second")
     _add_camera(parser)
 
 
 def _add_camera(parser: Parser) -> None:
     """What cameras are asked for."""
-    camera = parser.add_argument_group("what a camera is asked for")
-    camera.add_argument("--camera-size", type=_size, metavar="WxH", help="pixels of its frames")
-    camera.add_argument("--camera-fps", type=_rate, metavar="F", help="frames a second")
+    cameras = parser.add_argument_group("cameras")
+    cameras.add_argument("--camera-size", type=_size, metavar="WxH", help="to ask a camera for")
+    cameras.add_argument("--camera-fps", type=_rate, metavar="N", help="frames a second to ask a camera for")
 
 
 def _add_scales(parser: Parser) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks import accuracy, card, curve, hands
+from benchmarks import accuracy, card, curve, hand_gate, hands
 from networks import paint_person, painted_network, standing_person
 from posecv.network import load_network
 from posecv.people import People
@@ -287,6 +287,51 @@ def test_left_hands_alone_are_mirrored(painted_shared: Path, monkeypatch: pytest
             found = hands.by_network(None, (row | {"hand": side}, frame), None)  # type: ignore[arg-type]
             assert found is hands.MISSED
     assert mirrored == [False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("square", "is_empty"),
+    [
+        ((0, 0, 50), True),  # far from everybody
+        ((90, 90, 50), False),  # the left wrist is in it
+        ((130, 80, 40), False),  # a hand may reach into it
+        ((160, 80, 40), True),
+        ((290, 290, 20), False),  # on somebody whose wrists are not labelled
+        ((330, 330, 20), True),
+    ],
+)
+def test_a_square_without_hands_lies_away_from_wrists_and_from_those_without(
+    square: tuple[float, float, float], is_empty: bool
+) -> None:
+    labelled, unknown = np.zeros((17, 3)), np.zeros((17, 3))
+    labelled[hand_gate.WRISTS] = (120, 100, 2), (500, 500, 1)
+    people = [
+        {"keypoints": labelled.ravel().tolist(), "bbox": [100, 0, 80, 400]},
+        {"keypoints": unknown.ravel().tolist(), "bbox": [300, 300, 20, 20]},
+    ]
+    assert hand_gate.empty(square, people) == is_empty
+
+
+def test_the_best_gate_lies_where_hands_and_others_part() -> None:
+    true, anywhere, on_bodies = np.linspace(0.31, 0.9, 60), np.linspace(0, 0.28, 50), np.array([0.05, 0.35])
+    said = hand_gate.report(true, anywhere, on_bodies)
+    assert "| 0.30 | 1.000 | 1.000 | 0.500 |" in said
+    assert "right most often: 0.310 (1.000 of the hands kept, 0.981 of the others rejected)" in said
+
+
+def test_the_gate_of_painted_hands_keeps_them_all(
+    painted_shared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = load_network(*painted_network(painted_shared, HAND))
+    monkeypatch.setattr(accuracy, "load", lambda name: network)
+    monkeypatch.setattr(hands, "crops", lambda split, crops=hands.crops: crops("test"))
+    truth = {"annotations": [annotation(standing_person(COCO, 180, 44))]}
+    frame = np.zeros((400, 600, 3), np.uint8)
+    monkeypatch.setattr(accuracy, "tuning_set", lambda held_out: (truth, iter([(1, frame)])))
+    started(monkeypatch, hand_gate, "--each", "1")
+    said = capsys.readouterr().out
+    assert "| gate | kept of 2 hands | rejected of 1 anywhere |" in said
+    assert "| 0.20 | 1.000 | 1.000 |" in said
 
 
 MEDIAPIPE = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 import posecv
 from networks import RADIUS, pack_maps, packed_network, paint_person, painted_network, standing_person
+from posecv.boxes import hand_boxes
 from posecv.decoding import decode_people, decode_person
 from posecv.errors import InputError, ModelError, UsageError
 from posecv.estimate import estimate_faces, estimate_hand, estimate_hands, estimate_people, estimate_person
@@ -291,6 +293,30 @@ def test_a_crop_without_a_hand_gives_none(hand: Network) -> None:
         found = estimate_hands(hand, frame, somebody_reaching(), net_size="240x240", threshold=0.05).hands
         assert found is not None
         assert found.any() == (strength > 0)
+
+
+def test_the_gate_is_the_model_s_own_unless_another_is_given(hand: Network) -> None:
+    """Of a hand that is painted with half the strength."""
+    half = standing_person(HAND, 305, 150) * np.array([1, 1, 0.5], np.float32)
+    frame = paint_person(black(600, 400), half, HAND)
+    assert hand.model.gate == 0.2
+    for gate, threshold, found in ((0.45, None, True), (0.55, None, False), (0.55, 0.45, True), (0.45, 0.55, False)):
+        network = replace(hand, model=replace(hand.model, gate=gate))
+        hands = estimate_hands(network, frame, somebody_reaching(), threshold=threshold, net_size="240x240").hands
+        assert hands is not None
+        assert hands.any() == found
+
+
+def test_a_hand_of_a_body_is_looked_for_in_several_boxes(hand: Network) -> None:
+    frame = paint_person(black(600, 400), standing_person(HAND, 305, 150), HAND)
+    body = somebody_reaching()
+    x, y, side = map(float, hand_boxes(body)[0, 1])
+    options: dict[str, Any] = {"net_size": "240x240", "scale_number": 3, "scale_range": 0.3}
+    for merge in ("best", "mean"):
+        hands = estimate_hands(hand, frame, body, merge=merge, **options).hands
+        alone = estimate_hand(hand, frame, (x, y, side, side), merge=merge, **options)
+        assert hands is not None
+        np.testing.assert_array_equal(hands[0, 1], alone.keypoints[0])
 
 
 def test_hands_beyond_the_picture_and_of_nobody_are_none(hand: Network) -> None:

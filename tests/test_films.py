@@ -24,11 +24,12 @@ from networks import Pair, paint_person, painted_network, standing_person
 from posecv import pipeline
 from posecv.errors import InputError, ModelError, OutputError, UsageError
 from posecv.outputs import Output
+from posecv.outputs import films as drawn_films
 from posecv.outputs.films import DrawnFilm, check_codec
 from posecv.outputs.growing import CocoResults, Csv, JsonLines, part_of
 from posecv.people import People
 from posecv.skeletons import COCO, HAND
-from posecv.sources import Still
+from posecv.sources import Still, films
 from posecv.sources.films import Film
 from posecv.sources.selection import Selection
 
@@ -80,6 +81,15 @@ def someone(number: int = 1) -> People:
 # --- in -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(params=["PyAV", "OpenCV"])
+def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What follows holds for both readers of films."""
+    if request.param == "PyAV":
+        pytest.importorskip("av")
+    else:
+        monkeypatch.setattr(films, "pyav", lambda: None)
+
+
 @pytest.mark.parametrize(
     ("selection", "numbers"),
     [
@@ -90,6 +100,7 @@ def someone(number: int = 1) -> People:
         (Selection(first=18, last=400), [18, 19]),
     ],
 )
+@pytest.mark.usefixtures("reader")
 def test_the_frames_asked_for_come_with_their_numbers_and_times(
     tmp_path: Path, selection: Selection, numbers: list[int]
 ) -> None:
@@ -101,6 +112,7 @@ def test_the_frames_asked_for_come_with_their_numbers_and_times(
     assert source.expected() == selection.of(20) == len(numbers)
 
 
+@pytest.mark.usefixtures("reader")
 def test_a_film_may_be_turned_and_mirrored(tmp_path: Path) -> None:
     frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     frame[:24, :32] = 255  # upper left
@@ -123,6 +135,59 @@ def test_a_selection_that_means_nothing_is_a_mistake(wrong: dict[str, int]) -> N
         Selection(**wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("matrix", "corner"),
+    [((0, 1, -1, 0), (0, -1)), ((-1, 0, 0, -1), (-1, -1)), ((0, -1, 1, 0), (-1, 0)), ((1, 0, 0, 1), (0, 0))],
+)
+@pytest.mark.usefixtures("reader")
+def test_a_film_that_was_taken_upright_or_upside_down_is_read_upright(
+    tmp_path: Path, matrix: tuple[int, ...], corner: tuple[int, int]
+) -> None:
+    """As telephones have it: a matrix a, b, c, d in the header takes x, y to a x + c y, b x + d y."""
+    writer = cv2.VideoWriter(str(tmp_path / "a.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, (WIDTH, HEIGHT))
+    frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    frame[:24, :32] = 255  # upper left
+    for _ in range(3):
+        writer.write(frame)
+    writer.release()
+    one = 1 << 16
+    rows = [(a * one, b * one, 0) for a, b in ((1, 0), (0, 1))]
+    plain = b"".join(value.to_bytes(4, "big", signed=True) for row in rows for value in row)
+    a, b, c, d = matrix
+    rows = [(a * one, b * one, 0), (c * one, d * one, 0)]
+    turned = b"".join(value.to_bytes(4, "big", signed=True) for row in rows for value in row)
+    data = (tmp_path / "a.mp4").read_bytes()
+    track = data.index(b"tkhd")
+    place = data.index(plain, track)
+    (tmp_path / "a.mp4").write_bytes(data[:place] + turned + data[place + len(plain) :])
+    still, *_ = Film(tmp_path / "a.mp4").stills()
+    assert still.frame.shape[:2] == ((WIDTH, HEIGHT) if a == 0 else (HEIGHT, WIDTH))
+    assert still.frame[corner].min() > 200
+    assert (still.frame > 128).mean() == pytest.approx(0.25, abs=0.03)
+
+
+def test_both_readers_give_the_same_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("av")
+    for name, codec in (("a.mp4", "mp4v"), ("a.avi", "MJPG"), ("a.webm", "VP80")):
+        path = film(tmp_path / name, 10, codec)
+        by_av = list(Film(path).stills())
+        with monkeypatch.context() as without:
+            without.setattr(films, "pyav", lambda: None)
+            by_opencv = list(Film(path).stills())
+        for one, other in zip(by_av, by_opencv, strict=True):
+            np.testing.assert_allclose(one.frame.astype(int), other.frame, atol=2)
+            assert (one.number, one.rate) == (other.number, other.rate)
+            assert one.time == pytest.approx(other.time, abs=2e-3)
+
+
+def test_a_film_is_read_by_pyav_where_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("av")
+    path = film(tmp_path / "a.avi", 3)
+    monkeypatch.setattr(cv2, "VideoCapture", pytest.fail)
+    assert len(list(Film(path).stills())) == 3
+
+
+@pytest.mark.usefixtures("reader")
 def test_frames_that_come_at_no_steady_rate_keep_their_times(tmp_path: Path) -> None:
     av = pytest.importorskip("av")
     milliseconds = [0, 40, 80, 500, 540, 1000]
@@ -146,6 +211,7 @@ def test_frames_that_come_at_no_steady_rate_keep_their_times(tmp_path: Path) -> 
     np.testing.assert_allclose([still.time for still in again], np.array(milliseconds) / 1000, atol=1e-3)
 
 
+@pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_of_a_film_that_was_cut_off_all_frames_that_are_there_are_read(tmp_path: Path, share: float) -> None:
     whole = film(tmp_path / "a.avi", 40).read_bytes()
@@ -159,6 +225,7 @@ def test_of_a_film_that_was_cut_off_all_frames_that_are_there_are_read(tmp_path:
     assert begun - 2 <= len(stills) <= begun  # FFmpeg drops a frame that nothing follows
 
 
+@pytest.mark.usefixtures("reader")
 def test_a_header_that_lies_about_the_length_changes_nothing(tmp_path: Path) -> None:
     data = bytearray(film(tmp_path / "a.avi").read_bytes())
     for chunk, offset in ((b"avih", 8 + 16), (b"strh", 8 + 32)):
@@ -172,12 +239,14 @@ def test_a_header_that_lies_about_the_length_changes_nothing(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("content", "words"), [(b"", "no film"), (b"RIFF\0\0\0\0AVI ", "no film"), (b"some words", "no film")]
 )
+@pytest.mark.usefixtures("reader")
 def test_what_is_no_film_is_one_line(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "a.avi").write_bytes(content)
     with pytest.raises(InputError, match=words):
         list(Film(tmp_path / "a.avi").stills())
 
 
+@pytest.mark.usefixtures("reader")
 def test_a_film_without_frames_or_without_those_asked_for_says_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no frames|no film"):
         list(Film(film(tmp_path / "none.avi", 0)).stills())
@@ -267,6 +336,7 @@ def test_without_pyav_a_film_says_what_it_lacks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
+    drawn_films._tell.cache_clear()
     for name in ("a.mp4", "b.mp4"):
         output = DrawnFilm(tmp_path / name)
         output.write(stills(1)[0], People.empty(COCO))
@@ -546,14 +616,14 @@ def test_an_output_that_fails_ends_its_film_and_not_the_next(tmp_path: Path) -> 
         def close(self) -> None:
             pass
 
-    films = [film(tmp_path / "a.avi", 200), film(tmp_path / "b.avi")]
+    both = [film(tmp_path / "a.avi", 200), film(tmp_path / "b.avi")]
     full, seen = Full(), list[int]()
 
     def nobody(frame: Frame, _seconds: dict[str, float]) -> People:
         seen.append(number_of(frame))
         return People.empty(COCO)
 
-    assert pipeline.run([pipeline.Job(Film(films[0]), (full,)), pipeline.Job(Film(films[1]), ())], nobody) == 1
+    assert pipeline.run([pipeline.Job(Film(both[0]), (full,)), pipeline.Job(Film(both[1]), ())], nobody) == 1
     assert full.count == 1
     assert len(seen) < 60
     assert seen[-20:] == list(range(20))

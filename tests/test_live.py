@@ -174,13 +174,19 @@ def film(tmp_path: Path) -> Path:
 
 def test_a_film_comes_at_its_own_rate_and_goes_on_from_its_beginning(film: Path) -> None:
     waits: list[float] = []
-    stills = as_camera(Film(film), waits.append, again=True)
+    stills = as_camera(Film(film), waits.append, again=True, clock=lambda: 0.0)
     taken = [next(stills) for _ in range(7)]
     assert [each.number for each in taken] == list(range(7))
     assert [each.time for each in taken] == pytest.approx([number / 10 for number in range(7)], abs=1e-6)
     assert [round(float(each.frame.mean()), -1) for each in taken[:4]] == [50, 100, 150, 50]
-    # Nobody waits here, so each frame is the further ahead of its time.
-    assert waits == pytest.approx([number / 10 for number in range(7)], abs=0.09)
+    assert waits == pytest.approx([number / 10 for number in range(7)])  # as the clock stands still
+
+
+def test_a_film_that_was_late_makes_up_for_little_and_goes_on_at_its_rate(film: Path) -> None:
+    waits: list[float] = []
+    times = iter([0.0, 0.0, 5.0, 5.0, 5.0, 5.0])  # the second frame comes 4.9 s late
+    list(zip(range(5), as_camera(Film(film), waits.append, again=True, clock=lambda: next(times)), strict=False))
+    assert waits == pytest.approx([0, 0, 0, 0.1, 0.2])
 
 
 def test_a_film_that_is_not_repeated_ends(film: Path) -> None:

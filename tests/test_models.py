@@ -141,6 +141,7 @@ def test_a_row_may_have_its_own_constants(tmp_path: Path) -> None:
         ("min_subset_cnt", "3.5"),
         ("person_score", "best"),
         ("net_side", "large"),
+        ("gate", "high"),
         ("bytes", "1e6"),
         ("md5", "5156"),
         ("sha256", "g" * 64),

@@ -15,7 +15,9 @@ __all__ = ["as_camera"]
 LATE = 0.1  # seconds that a film makes up for where reading it took too long; what is more is left
 
 
-def as_camera(source: Source, wait: Callable[[float], object], *, again: bool) -> Iterator[Still]:
+def as_camera(
+    source: Source, wait: Callable[[float], object], *, again: bool, clock: Callable[[], float] = perf_counter
+) -> Iterator[Still]:
     """The stills of a source when their time has come.
 
     Parameters
@@ -26,10 +28,12 @@ def as_camera(source: Source, wait: Callable[[float], object], *, again: bool) -
         Is told how many seconds are left until the next frame of a film, and returns then.
     again : bool
         Whether a film is repeated, its numbers and times going on.
+    clock : callable
+        Gives the time in seconds.
     """
     if not isinstance(source, Film):
         return source.stills()
-    return _paced(_repeated(source) if again else source.stills(), wait)
+    return _paced(_repeated(source) if again else source.stills(), wait, clock)
 
 
 def _repeated(film: Film) -> Iterator[Still]:
@@ -41,10 +45,12 @@ def _repeated(film: Film) -> Iterator[Still]:
         number, time = (still.number or 0) + 1, still.time + 1 / (still.rate or RATE)
 
 
-def _paced(stills: Iterator[Still], wait: Callable[[float], object]) -> Iterator[Still]:
-    due, before = perf_counter(), 0.0
+def _paced(
+    stills: Iterator[Still], wait: Callable[[float], object], clock: Callable[[], float]
+) -> Iterator[Still]:
+    due, before = clock(), 0.0
     for still in stills:
-        now = perf_counter()
+        now = clock()
         due = max(due + still.time - before, now - LATE)
         before = still.time
         wait(max(due - now, 0.0))

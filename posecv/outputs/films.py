@@ -26,6 +26,7 @@ from posecv.outputs.growing import part_of
 from posecv.outputs.style import Style
 from posecv.people import People
 from posecv.sources import Still
+from posecv.sources.films import pyav
 from posecv.terminal import quiet_stderr, say
 
 __all__ = ["CODECS", "KIND", "DrawnFilm", "check_codec", "default_suffix"]
@@ -63,7 +64,7 @@ class _Writer(Protocol):
 
 def default_suffix() -> str:
     """The format of films in a folder: one that browsers play, where PyAV is installed, or the one that is safest."""
-    return ".mp4" if _av() else ".avi"
+    return ".mp4" if pyav() else ".avi"
 
 
 @dataclass(eq=False)
@@ -136,7 +137,7 @@ class DrawnFilm:
 
 def check_codec(path: Path, codec: str | None) -> None:
     """UsageError where a film of that name cannot be written here."""
-    av = _av()
+    av = pyav()
     for name in [codec] if codec else CODECS[path.suffix.lower()]:
         if name == "h264" and not av:
             continue
@@ -150,7 +151,7 @@ def _opened(part: Path, size: tuple[int, int], still: Still, codecs: Sequence[st
     """A writer with the first codec that works here."""
     part.parent.mkdir(parents=True, exist_ok=True)
     rate = still.rate or RATE
-    av = _av()
+    av = pyav()
     for codec in codecs:
         if codec == "h264":
             if av:
@@ -308,12 +309,3 @@ def _fitted(frame: Frame, size: tuple[int, int]) -> Frame:
 def _even(side: int) -> int:
     """The next even number: most codecs share a colour among 2 x 2 pixels."""
     return side + side % 2
-
-
-def _av() -> Any:
-    """PyAV, which is not required."""
-    try:
-        import av
-    except ImportError:
-        return None
-    return av

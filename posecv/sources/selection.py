@@ -53,6 +53,11 @@ class Selection:
         if self.rotate not in (0, *TURNS):
             raise UsageError(f"--rotate {self.rotate}: turns are 0, 90, 180 or 270 degrees clockwise")
 
+    @property
+    def end(self) -> int | None:
+        """How many frames are to be looked at; None for all."""
+        return None if self.last is None else self.last + 1
+
     def wants(self, number: int) -> bool:
         """Whether the frame of that number is wanted."""
         within = self.first <= number and (self.last is None or number <= self.last)
