@@ -244,6 +244,7 @@ def _add_files(parser: Parser) -> None:
     parser.add_argument("--coco-json", metavar="FILE", help="COCO's result format, 17 keypoints, for evaluation")
     parser.add_argument("--resume", action="store_true", help="leave out what an earlier run into the folders has done")
     parser.add_argument("--codec", metavar="NAME", help="of a film: h264 (takes PyAV), mjpg, mp4v, vp8, vp9, ...")
+    parser.add_argument("--show-fps", action="store_true", help="draw how many frames are done a second")
     _add_heatmaps(parser)
 
 
@@ -270,9 +271,9 @@ def _add_frames(parser: Parser) -> None:
     frames.add_argument("--step", type=int, default=1, metavar="N", help="take every Nth")
     frames.add_argument("--rotate", type=int, default=0, metavar="DEGREES", help="90, 180 or 270, clockwise")
     frames.add_argument("--flip", action="store_true", help="mirror pictures and frames, after --rotate")
-    frames.add_argument("--show-fps", action="store_true", help="draw how many frames come a second")
-    frames.add_argument("--camera-size", type=_size, metavar="WxH", help="to ask a camera for")
-    frames.add_argument("--camera-fps", type=_number, metavar="N", help="frames a second to ask a camera for")
+    cameras = parser.add_argument_group("cameras")
+    cameras.add_argument("--camera-size", type=_size, metavar="WxH", help="to ask a camera for")
+    cameras.add_argument("--camera-fps", type=_number, metavar="N", help="frames a second to ask a camera for")
 
 
 def _add_scales(parser: Parser) -> None:
