@@ -157,6 +157,7 @@ def main() -> int:
     parser.add_argument("--held-out", action="store_true", help="use the part that our own networks never saw")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N photographs of the evaluation set alone")
     parser.add_argument("--net-size", default=f"-1x{NET_SIDE}")
+    parser.add_argument("--scale-number", type=int, default=1, help="at how many scales each photograph is looked at")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a constant of the decoder")
     parser.add_argument("--step", type=float, help="geometry.SMALLEST_STEP: 0 never averages a frame that shrinks")
     options = parser.parse_args()
@@ -167,7 +168,7 @@ def main() -> int:
     start = time.perf_counter()
     tuning = options.tune or options.held_out
     data = tuning_set(held_out=options.held_out) if tuning else evaluation_set(options.limit)
-    figures = run(load(options.model), data, options.net_size, **thresholds)
+    figures = run(load(options.model), data, options.net_size, scale_number=options.scale_number, **thresholds)
     print(
         "  ".join(f"{name} {value:.3f}" for name, value in figures.items()), f" ({time.perf_counter() - start:.0f} s)"
     )

@@ -14,7 +14,7 @@ from posecv.geometry import MULTIPLE, STRIDE, Box, Fit
 
 __all__ = ["averaged", "common_fit", "hand_factors", "smaller_fits", "zoomed"]
 
-LARGEST_RANGE = 2.0  # of the factors of a hand's box: at 2 the smallest box has no side any more
+LARGEST_RANGE = 1.8  # of the factors of a hand's box: from 0.1 to 1.9
 
 
 def smaller_fits(fit: Fit, size: tuple[int, int], number: int, gap: float) -> list[Fit]:
@@ -49,12 +49,12 @@ def smaller_fits(fit: Fit, size: tuple[int, int], number: int, gap: float) -> li
 def hand_factors(number: int, spread: float) -> list[float]:
     """By what the sides of a hand's boxes differ from the box that was given: `number` factors round 1, even steps.
 
-    >>> hand_factors(2, 0.4)
-    [0.8, 1.2]
+    >>> hand_factors(3, 1.0)
+    [0.5, 1.0, 1.5]
     """
-    if number < 1 or not 0 <= spread < LARGEST_RANGE:
+    if number < 1 or not 0 <= spread <= LARGEST_RANGE:
         said = f"--hand-scales {number} --hand-range {spread:g}"
-        raise UsageError(f"{said}: the scales are 1 or more, and their range lies from 0 to below {LARGEST_RANGE:g}")
+        raise UsageError(f"{said}: the scales are 1 or more, and their range lies from 0 to {LARGEST_RANGE:g}")
     if number == 1:
         return [1.0]
     return [1 - spread / 2 + spread * index / (number - 1) for index in range(number)]

@@ -70,7 +70,7 @@ def test_a_hand_s_boxes_are_openpose_s() -> None:
     assert hand_factors(3, 1.0) == pytest.approx([0.5, 1.0, 1.5])
     assert hand_factors(1, 0.4) == [1.0]
     assert zoomed((10, 20, 101, 101), 0.8) == (10 + 10.5, 20 + 10.5, 80, 80)  # iround(80.8) = 81, of that 80
-    for number, spread in ((0, 0.4), (3, 2.0), (3, -0.1), (3, math.nan)):
+    for number, spread in ((0, 0.4), (3, 1.9), (3, -0.1), (3, math.nan)):
         with pytest.raises(UsageError, match="--hand-scales"):
             hand_factors(number, spread)
 
@@ -165,8 +165,8 @@ def test_one_scale_is_what_there_is_without_scales(painted: Network, estimate: A
 def test_the_decoder_gets_the_mean_of_the_scales_maps(painted: Network, estimate: Any) -> None:
     frame = paint_person(black(500, 368), standing_person(COCO, 180, 44), COCO)
     seen, single = Seen(), Seen()
-    estimate(painted, frame, scale_number=3, scale_gap=0.2, look=seen)
-    fits = smaller_fits(frame_fit(500, 368), (500, 368), 3, 0.2)
+    estimate(painted, frame, net_size="-1x160", scale_number=3, scale_gap=0.2, look=seen)
+    fits = smaller_fits(frame_fit(500, 368, "-1x160"), (500, 368), 3, 0.2)
     for fit in fits:
         single.append((painted.maps(fit.blob(frame, painted.model.preprocessing)), fit))
     ((maps, at),) = seen
