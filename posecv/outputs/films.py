@@ -208,7 +208,9 @@ class _AvWriter:
 
     def __init__(self, av: Any, part: Path, size: tuple[int, int], rate: float, still: Still) -> None:
         self._av = av
-        options = {} if part.suffix.lower() == ".mkv" else {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+        options = {"flush_packets": "1"}  # a small film would stay in FFmpeg's buffer until its end
+        if part.suffix.lower() != ".mkv":
+            options["movflags"] = "frag_keyframe+empty_moov+default_base_moof"
         try:
             self._container = av.open(str(part), "w", options=options)
             self._stream = self._container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001))
