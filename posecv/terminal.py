@@ -52,4 +52,5 @@ def silence_opencv() -> None:
     if "OPENCV_LOG_LEVEL" not in os.environ:
         import cv2
 
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        logging = getattr(cv2.utils, "logging", None)  # up to 4.8 its functions lie elsewhere
+        (logging or cv2).setLogLevel(0)

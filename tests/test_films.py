@@ -23,7 +23,7 @@ from conftest import REPOSITORY, RunScript
 from networks import Pair, paint_person, painted_network, standing_person
 from posecv import pipeline
 from posecv.errors import InputError, ModelError, OutputError, UsageError
-from posecv.outputs import Output
+from posecv.outputs import Output, films
 from posecv.outputs.films import DrawnFilm, check_codec
 from posecv.outputs.growing import CocoResults, Csv, JsonLines, part_of
 from posecv.people import People
@@ -267,6 +267,7 @@ def test_without_pyav_a_film_says_what_it_lacks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
+    films._tell.cache_clear()  # what is said once may have been said
     for name in ("a.mp4", "b.mp4"):
         output = DrawnFilm(tmp_path / name)
         output.write(stills(1)[0], People.empty(COCO))
