@@ -35,6 +35,7 @@ Estimate = Callable[[Frame, dict[str, float]], People]
 
 WAITING = 4  # stills in each queue: enough to even out, and little memory
 PATIENCE = 0.1  # seconds between two looks at whether the run was stopped
+FAREWELL = 2.0  # seconds that a run which was stopped waits for its reader, who may be waiting for a stream
 FAILURES = (InputError, OutputError, MemoryError, cv2.error)
 STEPS = "network", "decoding"
 
@@ -164,25 +165,36 @@ class _Line:
             self._stopped.set()
             raise
         finally:
-            self._found.put(None)
-            for thread in threads:
-                thread.join()
-            for index in range(len(self.jobs)):
-                self._write(index, _CLOSE)
+            try:
+                self._finish(*threads)
+            except KeyboardInterrupt:  # it came late: what was found is being written, which does not take long
+                self._stopped.set()
+                self._finish(*threads)
+                raise
         if self._broken:
             raise self._broken
+
+    def _finish(self, reader: threading.Thread, writer: threading.Thread | None = None) -> None:
+        """Wait until all that was found is written and the outputs are closed."""
+        self._found.put(None)
+        if writer:
+            writer.join()
+        else:
+            self._close_all()
+        reader.join(FAREWELL if self._stopped.is_set() else None)
 
     def _reader(self) -> None:
         """Thread: stills of all sources."""
         try:
             for index, job in enumerate(self.jobs):
-                self._put(self._read, (index, self._read_job(index, job)))
+                self._read_job(index, job)
+                self._put(self._read, (index, _END))
             self._put(self._read, None)
         except BaseException as error:
             self._stop(error)
 
-    def _read_job(self, index: int, job: Job) -> Exception | None:
-        """Read one source; why it ended early, or _END."""
+    def _read_job(self, index: int, job: Job) -> None:
+        """Read one source, up to its end or to what ends it early."""
         try:
             self.progress.expect(job.source.expected())
             for still in job.source.stills():
@@ -192,8 +204,7 @@ class _Line:
                 if self.tallies[index].failure or not self._put(self._read, (index, still), job.source.live):
                     break
         except FAILURES as error:
-            return error
-        return _END
+            self._put(self._read, (index, error))
 
     def _stop(self, error: BaseException) -> None:
         """End the run in this thread's stead."""
@@ -201,15 +212,21 @@ class _Line:
         self._stopped.set()
 
     def _put(self, queue: Queue[_Item | None], item: _Item | None, live: bool = False) -> bool:
-        """Wait for a place in a queue, or take an older item's; False where the run was stopped."""
+        """Wait for a place in a queue, or take that of the job's oldest still; False where the run was stopped."""
         while not self._stopped.is_set():
+            if live and item and queue.full():
+                self._drop_oldest(queue, item[0])
             with suppress(Full):
-                queue.put(item, timeout=0 if live else PATIENCE)
+                queue.put(item, timeout=PATIENCE)
                 return True
-            if live:
-                with suppress(Empty):
-                    queue.get_nowait()
         return False
+
+    def _drop_oldest(self, queue: Queue[_Item | None], index: int) -> None:
+        """Take out what waits longest, if it is of a job: what an earlier one left to do stays."""
+        with queue.mutex:
+            if queue.queue and queue.queue[0] and queue.queue[0][0] == index:
+                queue.queue.popleft()
+                queue.not_full.notify()
 
     def _next(self) -> _Item | None:
         """The next thing read; None at the end, or where the run was stopped."""
@@ -229,7 +246,10 @@ class _Line:
             return index, error
 
     def _writer(self) -> None:
-        """Thread: everything that is found goes to its outputs."""
+        """Thread: everything that is found goes to its outputs, which are closed at the end.
+
+        Signals end the thread that calls, never this one: what it has begun to write or to close becomes whole.
+        """
         try:
             while (item := self._found.get()) is not None:
                 self._write(*item)
@@ -237,6 +257,7 @@ class _Line:
             self._stop(error)
             while self._found.get() is not None:
                 pass
+        self._close_all()
 
     def _write(self, index: int, what: Any) -> None:
         """Give a still's people to the outputs, or end a job."""
@@ -247,9 +268,9 @@ class _Line:
             if isinstance(what, _Found):
                 if not tally.failure:
                     self._give(job, tally, what)
-            elif what is _CLOSE or not tally.failure:
+            elif what is _END or what is _CLOSE:
                 self._close(index)
-                if what is _END:
+                if what is _END and not tally.failure:
                     tally.done = True
                     if tally.film:
                         self.progress.say(_film_line(job, tally))
@@ -276,6 +297,11 @@ class _Line:
         if job.files and not tally.film:
             self.progress.say(f"{line} -> {', '.join(map(str, job.files))}")
         self.progress.advance()
+
+    def _close_all(self) -> None:
+        """Close what is still open."""
+        for index in range(len(self.jobs)):
+            self._write(index, _CLOSE)
 
     def _close(self, index: int) -> None:
         """Close the outputs that no later job needs."""

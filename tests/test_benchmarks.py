@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks import accuracy, card, curve, hand_gate, hands
+from benchmarks import accuracy, card, curve, films, hand_gate, hands
 from networks import paint_person, painted_network, standing_person
 from posecv.network import load_network
 from posecv.people import People
@@ -363,3 +363,25 @@ def test_mediapipe_runs_in_a_process_of_its_own(painted_shared: Path, monkeypatc
     found, missed = hands.by_mediapipe(sys.executable, frames, 0.25)
     assert found.tolist() == [[95.5, 47.5]] * 21
     assert np.isnan(missed).all()
+
+
+# ---------------------------------------------------------------------------------------------------------- films
+
+
+def test_a_film_is_done_with_all_outputs_and_its_seconds_are_counted_once(tmp_path: Path) -> None:
+    film = films.pan(tmp_path / "film.avi", 4)
+    network = load_network(*painted_network(tmp_path / "net", COCO))
+    run = films.measure(network, film, "mjpg", tmp_path)
+    assert run.frames == 4 == len(list(tmp_path.glob("film_*_keypoints.json")))
+    assert cv2.VideoCapture(str(tmp_path / "film_pose.avi")).get(cv2.CAP_PROP_FRAME_COUNT) == 4
+    assert 0 < run.network < run.wall
+    assert run.share == run.network / run.wall
+
+
+def test_the_film_is_a_pan_that_returns(tmp_path: Path) -> None:
+    capture = cv2.VideoCapture(str(films.pan(tmp_path / "film.avi", 8)))
+    frames = [capture.read()[1].astype(float) for _ in range(8)]
+    assert {frame.shape for frame in frames} == {(480, 640, 3)}
+    away = [np.abs(frame - frames[0]).mean() for frame in frames]
+    assert away[0] < min(away[1:])
+    np.testing.assert_allclose([away[1], away[2], away[3]], [away[7], away[6], away[5]], atol=3)

@@ -170,7 +170,8 @@ def _tell(suffix: str, of_film: bool) -> None:
     lacks = ["it does not play in browsers, nor at all until it is finished"] if suffix in (".mp4", ".mov") else []
     lacks += ["it has no sound"] if of_film else []
     if lacks:
-        say(f"OpenCV writes the {suffix}: {'; '.join(lacks)} (.mp4 with PyAV does better: pip install av)")
+        better = ".mp4 does better" if _av() else ".mp4 with PyAV does better: pip install av"
+        say(f"OpenCV writes the {suffix}: {'; '.join(lacks)} ({better})")
 
 
 class _OpenCvWriter:
@@ -209,7 +210,9 @@ class _AvWriter:
 
     def __init__(self, av: Any, part: Path, size: tuple[int, int], rate: float, still: Still) -> None:
         self._av = av
-        options = {} if part.suffix.lower() == ".mkv" else {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+        options = {"flush_packets": "1"}  # a small film would stay in FFmpeg's buffer until its end
+        if part.suffix.lower() != ".mkv":
+            options["movflags"] = "frag_keyframe+empty_moov+default_base_moof"
         try:
             self._container = av.open(str(part), "w", options=options)
             self._stream = self._container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001))

@@ -5,6 +5,7 @@ Each is written as NAME.part.EXT, whole up to the last still whatever happens, a
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -30,7 +31,7 @@ JSONL_KIND = Kind("--json", ending="_keypoints.jsonl", suffixes=frozenset({".jso
 CSV_KIND = Kind("--csv", ending="_keypoints.csv", suffixes=frozenset({".csv"}))
 COCO_KIND = Kind("--coco-json", ending="_coco.json", suffixes=frozenset({".json"}))
 
-DIGITS = 6  # significant ones, as in OpenPose's records
+DIGITS = 6  # significant ones, as in OpenPose's records; of a time those after the point
 
 
 def part_of(path: Path) -> Path:
@@ -48,26 +49,35 @@ class _Growing:
     def __init__(self, path: Path, *, opening: bytes = b"", closing: bytes = b"") -> None:
         self.path = path
         self._opening, self._closing = opening, closing
-        self._file: io.BufferedRandom | None = None
+        self._file: io.FileIO | None = None
+        self._end = 0  # where the closing bytes begin
         self._whole = True
 
     def grow(self, data: bytes) -> None:
-        """Add bytes; the file is whole when this returns, and is not taken for whole any more where it fails."""
+        """Add bytes; where that fails the file stays as it was, and keeps the name of an unfinished one."""
         try:
             if self._file is None:
-                self._file = self._begun()
-            self._file.write(data + self._closing)
-            self._file.flush()
-            self._file.seek(-len(self._closing), os.SEEK_CUR)
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = part_of(self.path).open("wb", buffering=0)
+                self._write(self._opening + self._closing)
+                self._end = len(self._opening)
+            self._write(data + self._closing)
+            self._end += len(data)
         except OSError as error:
             self._whole = False
+            with contextlib.suppress(OSError):
+                self._write(self._closing)
             raise OutputError(f"{part_of(self.path)} cannot be written ({reason(error)})") from None
 
-    def _begun(self) -> io.BufferedRandom:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = part_of(self.path).open("wb+")
-        file.write(self._opening)
-        return file
+    def _write(self, data: bytes) -> None:
+        """Write from the end on, all at once if possible: of a process that is killed, nothing is left in a buffer."""
+        if self._file is None:
+            return
+        self._file.seek(self._end)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) or 0 :]
+        self._file.truncate()
 
     def close(self) -> None:
         """Give the file its name; one that could not be written as a whole keeps the other."""
@@ -110,22 +120,22 @@ class Csv:
 
     def __init__(self, path: Path, *, scale: str = "image") -> None:
         self._file, self._scale = _Growing(path), scale
-        self._skeleton: Skeleton | None = None
+        self._first = True
 
     def write(self, still: Still, people: People) -> None:
         """Add the rows; OutputError where that fails."""
         people = converted(people, still.frame, self._scale)
         rows: list[Sequence[Any]] = []
-        if self._skeleton is None:
-            self._skeleton = people.skeleton
+        if self._first:
             columns = [f"{name}_{what}" for name in people.skeleton.keypoints for what in ("x", "y", "score")]
             rows.append(["source", "frame", "time", "person", "score", *columns])
         for index, (keypoints, score) in enumerate(zip(people, people.scores, strict=True)):
             values = [f"{value:.{DIGITS}g}" for value in (score, *keypoints.ravel())]
-            rows.append([still.source, still.number or 0, f"{still.time:.{DIGITS}g}", index, *values])
+            rows.append([still.source, still.number or 0, round(still.time, DIGITS), index, *values])
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
         self._file.grow(text.getvalue().encode())
+        self._first = False
 
     def has(self, still: Still) -> bool:
         """Never: a file that was begun is not gone on with."""
@@ -154,8 +164,8 @@ class CocoResults:
             row = {"image_id": image, "category_id": 1, "keypoints": [float(f"{value:.{DIGITS}g}") for value in values]}
             rows.append(json.dumps(row | {"score": float(f"{score:.{DIGITS}g}")}, separators=(",", ":")))
         before = "" if self._first or not rows else ","
-        self._first = self._first and not rows
         self._file.grow((before + ",".join("\n" + row for row in rows)).encode())
+        self._first = self._first and not rows
 
     def has(self, still: Still) -> bool:
         """Never: a file that was begun is not gone on with."""

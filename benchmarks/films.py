@@ -1,0 +1,135 @@
+"""What of a film's wall time is spent in the network: reading, drawing, encoding and writing are to overlap with it.
+
+    python benchmarks/films.py                                 light-coco and light_body, every codec that is here
+    python benchmarks/films.py --models light_body --codecs none mjpg --frames 300
+
+A 640 x 480 film that pans over samples/team.jpg is made first, and then done as run_multi_pose.py does it, with one
+JSON file a frame beside each film.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter, process_time
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import accuracy, decode  # noqa: E402
+from posecv import pipeline  # noqa: E402
+from posecv.errors import UsageError  # noqa: E402
+from posecv.estimate import estimate_people  # noqa: E402
+from posecv.network import Network  # noqa: E402
+from posecv.outputs import Output  # noqa: E402
+from posecv.outputs.films import DrawnFilm, check_codec  # noqa: E402
+from posecv.outputs.openpose_json import OpenPoseJson  # noqa: E402
+from posecv.people import People  # noqa: E402
+from posecv.sources.films import Film  # noqa: E402
+
+Frame = NDArray[np.uint8]
+
+MODELS = ("light-coco", "light_body")
+WIDTH, HEIGHT, RATE = 640, 480, 25
+SUFFIXES = {"none": ".avi", "mjpg": ".avi", "mp4v": ".mp4", "vp8": ".webm", "vp9": ".webm", "h264": ".mp4"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a film took.
+
+    Attributes
+    ----------
+    frames : int
+    wall, network, cpu : float
+        Seconds: from the first frame asked for to the last file closed; of these in the network, its input's making
+        included; of all threads together.
+    """
+
+    frames: int
+    wall: float
+    network: float
+    cpu: float
+
+    @property
+    def share(self) -> float:
+        """Of the wall time that is spent in the network."""
+        return self.network / self.wall
+
+
+def pan(path: Path, frames: int) -> Path:
+    """A film whose camera goes over a photograph and back, evenly."""
+    picture = cv2.imread(str(ROOT / "samples" / "team.jpg"))
+    assert picture is not None
+    scale = 1.25 * max(WIDTH / picture.shape[1], HEIGHT / picture.shape[0])
+    picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    room = np.array([picture.shape[1] - WIDTH, picture.shape[0] - HEIGHT])
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), RATE, (WIDTH, HEIGHT))
+    for number in range(frames):
+        x, y = np.rint(room * (1 - abs(1 - 2 * number / frames))).astype(int)
+        writer.write(picture[y : y + HEIGHT, x : x + WIDTH])
+    writer.release()
+    return path
+
+
+def measure(network: Network, film: Path, codec: str, folder: Path) -> Run:
+    """Do a film as run_multi_pose.py does it, with the network ready."""
+    outputs: list[Output] = [OpenPoseJson(folder / "film_keypoints.json")]
+    if codec != "none":
+        outputs.append(DrawnFilm(folder / f"film_pose{SUFFIXES[codec]}", codec))
+    spent: list[float] = []
+
+    def estimate(frame: Frame, seconds: dict[str, float]) -> People:
+        people = estimate_people(network, frame, net_size="-1x368", seconds=seconds)
+        spent.append(seconds["network"])
+        return people
+
+    estimate_people(network, np.zeros((HEIGHT, WIDTH, 3), np.uint8), net_size="-1x368")
+    begin, used = perf_counter(), process_time()
+    code = pipeline.run([pipeline.Job(Film(film), tuple(outputs), (folder,))], estimate)
+    if code:
+        raise SystemExit(code)
+    return Run(len(spent), perf_counter() - begin, sum(spent), process_time() - used)
+
+
+def is_here(codec: str) -> bool:
+    """Whether a codec can be tried: H.264 takes PyAV."""
+    try:
+        check_codec(Path(f"film{SUFFIXES[codec]}"), None if codec == "none" else codec)
+    except UsageError:
+        return False
+    return True
+
+
+def main() -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--models", nargs="+", default=MODELS, help=accuracy.MODEL)
+    parser.add_argument("--codecs", nargs="+", default=list(SUFFIXES), choices=list(SUFFIXES))
+    parser.add_argument("--frames", type=int, default=100)
+    options = parser.parse_args()
+    rows: list[tuple[str, ...]] = []
+    with tempfile.TemporaryDirectory() as place:
+        film = pan(Path(place) / "film.avi", options.frames)
+        for model in options.models:
+            network = accuracy.load(model)
+            for codec in filter(is_here, options.codecs):
+                folder = Path(place) / f"{len(rows)}"
+                folder.mkdir()
+                run = measure(network, film, codec, folder)
+                times = (f"{1000 * seconds / run.frames:.1f}" for seconds in (run.wall, run.network, run.cpu))
+                rows.append((network.model.name, codec, *times, f"{run.share:.3f}"))
+    print(f"{decode.surroundings()}, {options.frames} frames of {WIDTH} x {HEIGHT}, milliseconds a frame\n")
+    print(accuracy.table(("network", "codec", "wall", "in the network", "all threads' CPU", "share"), rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
