@@ -170,7 +170,7 @@ def _tell(suffix: str, of_film: bool) -> None:
     lacks = ["it does not play in browsers, nor at all until it is finished"] if suffix in (".mp4", ".mov") else []
     lacks += ["it has no sound"] if of_film else []
     if lacks:
-        better = ".mp4 does better" if _av() else ".mp4 with PyAV does better: pip install av"
+        better = ".mp4 does better" if pyav() else ".mp4 with PyAV does better: pip install av"
         say(f"OpenCV writes the {suffix}: {'; '.join(lacks)} ({better})")
 
 
