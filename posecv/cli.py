@@ -157,7 +157,7 @@ def _add_shared(parser: _Parser, *, no_show: str, net_size: str, threshold: str,
         "-m",
         "--model",
         metavar="FILE|NAME",
-        help=f"its weights (.caffemodel), or alone the name of a model: coco, ... (default: {own_model})",
+        help=f"its weights (.caffemodel); or alone an ONNX file, or a model's name: coco, ... (default: {own_model})",
     )
     network.add_argument("--skeleton", metavar="NAME", help="coco, mpi, body_25, ...; only where it is not recognised")
     network.add_argument("--scale", type=_number, help="factor of pixel values, for a pair that is not known (1/256)")
@@ -349,6 +349,8 @@ def _check_network(options: argparse.Namespace) -> None:
     NetSize.parse(options.net_size or "-1x368")
     if options.prototxt and not options.model:
         raise UsageError(f"-p {options.prototxt} needs its weights too: -m FILE.caffemodel")
+    if options.prototxt and any(str(path).lower().endswith(".onnx") for path in (options.prototxt, options.model)):
+        raise UsageError("an ONNX file is a whole network: give it with -m alone, without -p")
     if options.model is None:
         options.model = _default(options.own_model)
 
@@ -375,6 +377,8 @@ def _network(options: argparse.Namespace) -> Network:
         print(f"{network.model.name}: {network.model.use} use only ({network.model.licence})", file=sys.stderr)
     if options.verbose:
         print(f"network {network.model.name} ({network.skeleton.name}) runs on {network.device}", file=sys.stderr)
+        if network.engine.note:
+            print(network.engine.note, file=sys.stderr)
     return network
 
 

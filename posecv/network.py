@@ -1,7 +1,7 @@
-"""Networks: a Caffe pair, a device, and maps from a blob.
+"""Networks: a model's files, a device, and maps from a blob.
 
-`cv2.dnn` does the work. This room makes sure beforehand that it can: the pair fits together, the device is there, and
-the output is a layout that some skeleton explains.
+An engine does the work. This room makes sure beforehand that it can: the files are whole and fit together, the device
+is there, and the output is a layout that some skeleton explains.
 """
 
 from __future__ import annotations
@@ -13,22 +13,26 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv import caffe, opencv
+from posecv import onnx, opencv
+from posecv.caffe import read_binary
+from posecv.conversion import ORIGIN
+from posecv.engines import DEVICES, Engine, load_opencv
 from posecv.errors import DeviceError, ModelError, UsageError
-from posecv.models import Model, Preprocessing, find_model, manifest, model_of_pair, skeleton_of_channels
+from posecv.models import (
+    Model,
+    Preprocessing,
+    find_model,
+    manifest,
+    model_of_onnx,
+    model_of_pair,
+    skeleton_of_channels,
+)
 from posecv.skeletons import SKELETONS, Skeleton
 
 __all__ = ["DEVICES", "Network", "load_network"]
 
 Array = NDArray[np.float32]
 
-# Device: backend and target of cv2.dnn.
-DEVICES = {
-    "cpu": (cv2.dnn.DNN_BACKEND_OPENCV, cv2.dnn.DNN_TARGET_CPU),
-    "cuda": (cv2.dnn.DNN_BACKEND_CUDA, cv2.dnn.DNN_TARGET_CUDA),
-    "cuda-fp16": (cv2.dnn.DNN_BACKEND_CUDA, cv2.dnn.DNN_TARGET_CUDA_FP16),
-    "opencl": (cv2.dnn.DNN_BACKEND_OPENCV, cv2.dnn.DNN_TARGET_OPENCL),
-}
 REMEDIES = {
     "CUDA": "build it from source with WITH_CUDA=ON and OPENCV_DNN_CUDA=ON, which the wheels on PyPI are not",
     "OpenCL": "install the OpenCL driver of your GPU's maker",
@@ -47,13 +51,17 @@ class Network:
         Its skeleton, preprocessing and constants.
     device : str
         Where it runs, one of `DEVICES`.
+    engine : Engine
+        What runs it.
+    outputs : tuple of str
+        Those of its outputs that are the maps, in the order of the skeleton's channels.
     has_fields : bool
         Whether the maps hold part affinity fields besides the heatmaps.
     """
 
     model: Model
     device: str
-    net: cv2.dnn.Net
+    engine: Engine
     outputs: tuple[str, ...]
     has_fields: bool = False
 
@@ -68,11 +76,7 @@ class Network:
 
     def maps(self, blob: Array) -> Array:
         """Run the network on a (1, 3, H, W) float32 blob; the maps are (C, H / 8, W / 8) float32."""
-        self.net.setInput(blob)
-        try:
-            outputs = self.net.forward(self.outputs)
-        except cv2.error as error:
-            raise ModelError(f"{self.model.prototxt}: OpenCV cannot run this network: {_reason(error)}") from error
+        outputs = self.engine.forward(blob, self.outputs)
         return np.concatenate([output[0] for output in outputs]) if len(outputs) > 1 else outputs[0][0]
 
 
@@ -86,12 +90,12 @@ def load_network(
     mean: tuple[float, float, float] | None = None,
     swap_rb: bool | None = None,
 ) -> Network:
-    """Load a network by its pair of files, or by its name in the manifest.
+    """Load a network by its pair of files, by one ONNX file, or by its name in the manifest.
 
     Parameters
     ----------
     prototxt, caffemodel : path
-        The pair; or the name of a model alone.
+        The pair; or an ONNX file (NAME.onnx), or the name of a model, alone.
     skeleton : Skeleton or its name
         What the channels mean, where their number does not say it.
     device : {"auto", "cpu", "cuda", "cuda-fp16", "opencl"}
@@ -114,17 +118,22 @@ def load_network(
     """
     opencv.require_opencv()
     device = choose_device(device)
-    model = model_of_pair(Path(prototxt), Path(caffemodel)) if caffemodel else find_model(str(prototxt))
+    model = _model(prototxt, caffemodel)
     model = replace(model, preprocessing=_preprocessing(model.preprocessing, scale, mean, swap_rb))
-    caffe.read_pair(model.prototxt, model.caffemodel)  # says what is wrong where OpenCV would fail an assertion
-    try:
-        net = cv2.dnn.readNetFromCaffe(str(model.prototxt), str(model.caffemodel))
-    except cv2.error as error:
-        raise ModelError(f"{model.prototxt}: OpenCV cannot read this network: {_reason(error)}") from error
-    backend, target = DEVICES[device]
-    net.setPreferableBackend(backend)
-    net.setPreferableTarget(target)
-    return _recognised(Network(model, device, net, tuple(net.getUnconnectedOutLayersNames())), skeleton)
+    engine = load_opencv(model, device)
+    return _recognised(Network(model, device, engine, engine.outputs), skeleton)
+
+
+def _model(prototxt: str | Path, caffemodel: str | Path | None) -> Model:
+    """What is known about a pair, an ONNX file or a name."""
+    path = Path(prototxt)
+    if path.suffix.lower() == ".onnx":
+        data = read_binary(path, ".onnx")
+        try:
+            return model_of_onnx(path, onnx.properties(data).get(ORIGIN))
+        except ModelError as error:
+            raise ModelError(f"{path} is not a whole ONNX file; convert or download it again ({error})") from None
+    return model_of_pair(path, Path(caffemodel)) if caffemodel else find_model(str(prototxt))
 
 
 def choose_device(device: str) -> str:
@@ -160,8 +169,7 @@ def _recognised(network: Network, asked: Skeleton | str | None) -> Network:
     model = network.model
     channels = {name: _channels(replace(network, outputs=(name,))) for name in network.outputs}
     total = sum(channels.values())
-    text = model.prototxt.read_text(encoding="utf-8", errors="replace")
-    skeleton = _skeleton(asked) or model.skeleton or skeleton_of_channels(total, text)
+    skeleton = _skeleton(asked) or model.skeleton or skeleton_of_channels(total, _layer_names(model))
     said = f"{model.prototxt} gives {' + '.join(map(str, channels.values()))} channels"
     if skeleton is None:
         known = ", ".join(f"{each.channels} ({each.name})" for each in SKELETONS.values())
@@ -178,6 +186,13 @@ def _recognised(network: Network, asked: Skeleton | str | None) -> Network:
         outputs=tuple(sorted(channels, key=lambda name: channels[name] != skeleton.heatmaps)),
         has_fields=total > skeleton.heatmaps,
     )
+
+
+def _layer_names(model: Model) -> str:
+    """A text in which the names of all layers stand."""
+    if model.is_onnx:
+        return " ".join(onnx.node_names(model.prototxt.read_bytes()))
+    return model.prototxt.read_text(encoding="utf-8", errors="replace")
 
 
 def _skeleton(asked: Skeleton | str | None) -> Skeleton | None:
@@ -200,8 +215,3 @@ def _channels(network: Network) -> int:
             f"maps with a stride of {STRIDE}, (channels, {PROBE // STRIDE}, {PROBE // STRIDE}), are needed"
         )
     return len(output)
-
-
-def _reason(error: cv2.error) -> str:
-    """What OpenCV says, without its file names."""
-    return " ".join(str(getattr(error, "err", None) or error).split())

@@ -21,7 +21,7 @@ from posecv.caffe import Array, Message, check_weights, layers_of, open_tops, ty
 from posecv.errors import ModelError
 from posecv.protobuf import BYTES, delimited, integer, opening, read_fields, varint
 
-__all__ = ["convert", "node_names", "properties"]
+__all__ = ["convert", "node_names", "properties", "property_field"]
 
 T = TypeVar("T")
 
@@ -478,7 +478,7 @@ def _model(graph: Graph, outputs: Mapping[str, Value], properties: Mapping[str, 
         parts.append(delimited(12, _value_info(name, value, "batch", f"height of {name}", f"width of {name}")))
     head = [integer(1, IR_VERSION), _text(2, "posecv"), opening(7, sum(map(len, parts)))]
     tail = [delimited(8, integer(2, OPSET))]
-    tail += [delimited(14, _text(1, key) + _text(2, value)) for key, value in properties.items()]
+    tail += [property_field(key, value) for key, value in properties.items()]
     return b"".join([*head, *parts, *tail])
 
 
@@ -517,6 +517,11 @@ def _value_info(name: str, value: Value, *dims: str) -> bytes:
 
 def _text(number: int, text: str) -> bytes:
     return delimited(number, text.encode("utf-8", "replace"))
+
+
+def property_field(key: str, value: str) -> bytes:
+    """Something that a file says about itself, as bytes that may be added at its end."""
+    return delimited(14, _text(1, key) + _text(2, value))
 
 
 def properties(data: bytes) -> dict[str, str]:

@@ -18,7 +18,9 @@ SHARED = Path(os.environ.get("POSECV_SHARED") or REPOSITORY.parent / "shared")
 OWN_WEIGHTS = tuple(f"models/{name}/pose.caffemodel" for name in ("light_body", "light_body_large", "light_hand"))
 
 # A test neither opens a window nor finds weights that happen to lie on this computer.
-HIDDEN = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM", "POSECV_MODELS", "XDG_CACHE_HOME", "PYTHONPATH")
+HIDDEN = (
+    "DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM", "POSECV_CACHE", "POSECV_MODELS", "XDG_CACHE_HOME", "PYTHONPATH",
+)  # fmt: skip
 
 
 class RunScript(Protocol):

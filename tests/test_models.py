@@ -293,7 +293,7 @@ def test_an_installed_package_names_the_cache_as_the_target(checkout: Path, monk
     monkeypatch.setattr(models, "_models_folder", lambda: package)
     with pytest.raises(ModelError) as caught:
         find_model("coco")
-    target = models._cache_folder() / "coco" / "pose.caffemodel"
+    target = models.cache_folder("models") / "coco" / "pose.caffemodel"
     assert str(caught.value).endswith(str(target))
     put(target)
     assert find_model("coco").caffemodel == target
@@ -341,7 +341,7 @@ def test_the_cache_is_where_the_system_wants_it(
         monkeypatch.delenv(name, raising=False)
     for name in (variable,) if variable else ("HOME", "USERPROFILE"):
         monkeypatch.setenv(name, str(tmp_path))
-    assert models._cache_folder() == tmp_path / folder / "posecv" / "models"
+    assert models.cache_folder("models") == tmp_path / folder / "posecv" / "models"
 
 
 # ----------------------------------------------------------------------------------------- models by their files
