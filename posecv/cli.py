@@ -349,8 +349,6 @@ def _check_network(options: argparse.Namespace) -> None:
     NetSize.parse(options.net_size or "-1x368")
     if options.prototxt and not options.model:
         raise UsageError(f"-p {options.prototxt} needs its weights too: -m FILE.caffemodel")
-    if options.prototxt and any(str(path).lower().endswith(".onnx") for path in (options.prototxt, options.model)):
-        raise UsageError("an ONNX file is a whole network: give it with -m alone, without -p")
     if options.model is None:
         options.model = _default(options.own_model)
 

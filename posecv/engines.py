@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv import caffe
+from posecv import caffe, onnx
 from posecv.conversion import kept_or_converted
 from posecv.errors import ModelError
 from posecv.models import Model
@@ -37,14 +37,14 @@ class Engine:
     outputs : tuple of str
         Names of what the network gives.
     forward : callable
-        A (N, 3, H, W) float32 blob and names of outputs -> an array (N, C, h, w) float32 for each; ModelError where
-        the network does not run on this blob.
+        A (N, 3, H, W) float32 blob -> a (N, C, h, w) float32 array for each output; ModelError where the network does
+        not run on this blob.
     note : str
         What is worth a line to those who want to know; may be empty.
     """
 
     outputs: tuple[str, ...]
-    forward: Callable[[Array, Sequence[str]], Sequence[Array]]
+    forward: Callable[[Array], Sequence[Array]]
     note: str = ""
 
 
@@ -59,9 +59,9 @@ def load_opencv(model: Model, device: str) -> Engine:
     converted = not model.is_onnx and not hasattr(cv2.dnn, "readNetFromCaffe")
     try:
         if model.is_onnx:
-            net = _from_onnx(caffe.read_binary(model.prototxt, ".onnx"), device)
+            net = _from_onnx(model, caffe.read_binary(model.prototxt, ".onnx"), device)
         elif converted:
-            net = _from_onnx(kept_or_converted(model.prototxt, model.caffemodel), device)
+            net = _from_onnx(model, kept_or_converted(model.prototxt, model.caffemodel), device)
         else:
             caffe.read_pair(model.prototxt, model.caffemodel)  # says what is wrong where OpenCV would fail an assertion
             net = cv2.dnn.readNetFromCaffe(str(model.prototxt), str(model.caffemodel))
@@ -72,19 +72,26 @@ def load_opencv(model: Model, device: str) -> Engine:
         net.setPreferableBackend(backend)
         net.setPreferableTarget(target)
 
-    def forward(blob: Array, outputs: Sequence[str]) -> Sequence[Array]:
-        net.setInput(blob)
+    outputs = tuple(net.getUnconnectedOutLayersNames())
+
+    def forward(blob: Array) -> Sequence[Array]:
         try:
+            net.setInput(blob)
             return net.forward(outputs)
         except cv2.error as error:
             raise ModelError(f"{model.prototxt}: OpenCV cannot run this network: {_reason(error)}") from error
 
     note = f"OpenCV {cv2.__version__} reads no Caffe pairs: this one was turned into ONNX for it" if converted else ""
-    return Engine(tuple(net.getUnconnectedOutLayersNames()), forward, note)
+    return Engine(outputs, forward, note)
 
 
-def _from_onnx(data: bytes, device: str) -> cv2.dnn.Net:
-    classic = [cv2.dnn.ENGINE_CLASSIC] if device != "cpu" and NEW_ENGINE else []
+def _from_onnx(model: Model, data: bytes, device: str) -> cv2.dnn.Net:
+    """OpenCV's network; OpenCV 5 runs one for other channels than a picture's on memory that is not its own."""
+    shape = onnx.input_shape(data)
+    if len(shape) != 4 or shape[1] not in (None, 3):
+        wanted = " x ".join(str(axis or "any") for axis in shape) or "unknown shape"
+        raise ModelError(f"{model.prototxt}: the network takes an input of {wanted}; any x 3 x any x any is needed")
+    classic = [cv2.dnn.ENGINE_CLASSIC] if device != "cpu" and hasattr(cv2.dnn, "ENGINE_CLASSIC") else []
     return cv2.dnn.readNetFromONNX(np.frombuffer(data, np.uint8), *classic)
 
 

@@ -104,7 +104,7 @@ class Model:
     @property
     def is_onnx(self) -> bool:
         """Whether it is one ONNX file instead of a pair."""
-        return self.prototxt == self.caffemodel
+        return self.prototxt.suffix.lower() == ".onnx"
 
 
 @dataclass(frozen=True)

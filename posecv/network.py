@@ -54,7 +54,7 @@ class Network:
     engine : Engine
         What runs it.
     outputs : tuple of str
-        Those of its outputs that are the maps, in the order of the skeleton's channels.
+        The engine's outputs in the order of the skeleton's channels.
     has_fields : bool
         Whether the maps hold part affinity fields besides the heatmaps.
     """
@@ -76,8 +76,9 @@ class Network:
 
     def maps(self, blob: Array) -> Array:
         """Run the network on a (1, 3, H, W) float32 blob; the maps are (C, H / 8, W / 8) float32."""
-        outputs = self.engine.forward(blob, self.outputs)
-        return np.concatenate([output[0] for output in outputs]) if len(outputs) > 1 else outputs[0][0]
+        found = dict(zip(self.engine.outputs, self.engine.forward(blob), strict=True))
+        parts = [found[name][0] for name in self.outputs]
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 def load_network(
@@ -127,6 +128,8 @@ def load_network(
 def _model(prototxt: str | Path, caffemodel: str | Path | None) -> Model:
     """What is known about a pair, an ONNX file or a name."""
     path = Path(prototxt)
+    if caffemodel and ".onnx" in (path.suffix.lower(), Path(caffemodel).suffix.lower()):
+        raise UsageError("an ONNX file is a whole network: give it with -m, without -p")
     if path.suffix.lower() == ".onnx":
         data = read_binary(path, ".onnx")
         try:
@@ -167,7 +170,8 @@ def _preprocessing(
 def _recognised(network: Network, asked: Skeleton | str | None) -> Network:
     """The network with its skeleton, its outputs in the skeleton's order."""
     model = network.model
-    channels = {name: _channels(replace(network, outputs=(name,))) for name in network.outputs}
+    probe = network.engine.forward(np.zeros((1, 3, PROBE, PROBE), np.float32))
+    channels = {name: _channels(model, output[0]) for name, output in zip(network.outputs, probe, strict=True)}
     total = sum(channels.values())
     skeleton = _skeleton(asked) or model.skeleton or skeleton_of_channels(total, _layer_names(model))
     said = f"{model.prototxt} gives {' + '.join(map(str, channels.values()))} channels"
@@ -206,12 +210,11 @@ def _skeleton(asked: Skeleton | str | None) -> Skeleton | None:
     return skeleton
 
 
-def _channels(network: Network) -> int:
-    """Number of channels of an output, found by a run on an empty picture."""
-    output = network.maps(np.zeros((1, 3, PROBE, PROBE), np.float32))
+def _channels(model: Model, output: Array) -> int:
+    """Number of channels of an output that was found on the empty picture."""
     if output.ndim != 3 or output.shape[1:] != (PROBE // STRIDE, PROBE // STRIDE):
         raise ModelError(
-            f"{network.model.prototxt} turns {PROBE} x {PROBE} pixels into an output of shape {output.shape}; "
+            f"{model.prototxt} turns {PROBE} x {PROBE} pixels into an output of shape {output.shape}; "
             f"maps with a stride of {STRIDE}, (channels, {PROBE // STRIDE}, {PROBE // STRIDE}), are needed"
         )
     return len(output)

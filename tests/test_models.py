@@ -372,7 +372,7 @@ def test_a_known_caffemodel_gets_its_row_whatever_its_path(tmp_path: Path, monke
 
 
 def test_a_file_of_no_known_size_is_not_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "_sha256", lambda path: pytest.fail("hashed"))
+    monkeypatch.setattr(models, "sha256_of", lambda path: pytest.fail("hashed"))
     assert model_of_pair(put(tmp_path / "a.prototxt"), put(tmp_path / "b.caffemodel")).name == "b"
 
 
