@@ -36,6 +36,7 @@ T = TypeVar("T")
 __all__ = ["run_hand", "run_multi_pose", "run_pose", "webcam_pose"]
 
 DEVICES = ("auto", "cpu", "cuda", "cuda-fp16", "opencl")
+ENGINES = ("auto", "opencv", "openvino", "openvino-float32", "onnxruntime")
 SINGLE_THRESHOLD = 0.1  # of run_pose.py, as in the tutorials
 OWN_MODELS = {"light_body": "coco", "light_hand": "hand"}  # run by default: what getModels.sh fetches in their place
 
@@ -165,6 +166,9 @@ def _add_shared(parser: _Parser, *, no_show: str, net_size: str, threshold: str,
     network.add_argument("--swap-rb", action="store_true", default=None, help="the network wants RGB instead of BGR")
     network.add_argument(
         "--device", type=_device, default="auto", metavar="DEVICE", help=f"{', '.join(DEVICES)} (gpu: cuda)"
+    )
+    network.add_argument(
+        "--engine", choices=ENGINES, default="auto", help="what runs it; auto: the fastest that is installed"
     )
     network.add_argument(
         "--net-size",
@@ -369,12 +373,15 @@ def _network(options: argparse.Namespace) -> Network:
     from posecv.network import load_network
 
     pair = (options.prototxt, options.model) if options.prototxt else (options.model, None)
-    preprocessing = {name: getattr(options, name) for name in ("scale", "mean", "swap_rb")}
-    network = load_network(*pair, skeleton=options.skeleton, device=options.device, **preprocessing)
+    given = {name: getattr(options, name) for name in ("device", "engine", "net_size", "scale", "mean", "swap_rb")}
+    network = load_network(*pair, skeleton=options.skeleton, **given)
+    if network.engine.warning:
+        print(network.engine.warning, file=sys.stderr)
     if network.model.use in ("non-commercial", "research"):
         print(f"{network.model.name}: {network.model.use} use only ({network.model.licence})", file=sys.stderr)
     if options.verbose:
-        print(f"network {network.model.name} ({network.skeleton.name}) runs on {network.device}", file=sys.stderr)
+        name, engine = f"{network.model.name} ({network.skeleton.name})", network.engine
+        print(f"network {name} runs on {network.device} with {engine.name}", file=sys.stderr)
         if network.engine.note:
             print(network.engine.note, file=sys.stderr)
     return network

@@ -18,7 +18,7 @@ from posecv.errors import OutputError
 from posecv.files import write_whole
 from posecv.models import cache_folder, sha256_of
 
-__all__ = ["ORIGIN", "convert_pair", "kept_or_converted"]
+__all__ = ["ORIGIN", "convert_pair", "kept_folder", "kept_or_converted"]
 
 ORIGIN = "caffemodel_sha256"  # what an ONNX file says it was made of
 EDITION = 1  # to be raised when `posecv.onnx` writes something else
@@ -43,7 +43,7 @@ def kept_or_converted(prototxt: Path, caffemodel: Path) -> bytes:
     """
     if not caffemodel.is_file() or caffemodel.stat().st_size <= SMALL:
         return convert_pair(prototxt, caffemodel)
-    copy = _folder() / f"{_hash_of(prototxt, caffemodel)}.onnx"
+    copy = kept_folder("onnx") / f"{_hash_of(prototxt, caffemodel)}.onnx"
     with contextlib.suppress(OSError):
         data = copy.read_bytes()
         if data.endswith(_seal(memoryview(data)[:-SEAL])):
@@ -55,9 +55,10 @@ def kept_or_converted(prototxt: Path, caffemodel: Path) -> bytes:
     return data
 
 
-def _folder() -> Path:
+def kept_folder(kind: str) -> Path:
+    """Where what can be made again is kept: in `$POSECV_CACHE`, or where this system's programs keep such things."""
     own = os.environ.get("POSECV_CACHE")
-    return Path(own) if own else cache_folder("onnx")
+    return Path(own) / kind if own else cache_folder(kind)
 
 
 def _hash_of(*paths: Path) -> str:

@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 from posecv import onnx, opencv
 from posecv.caffe import read_binary
 from posecv.conversion import ORIGIN
-from posecv.engines import DEVICES, Engine, load_opencv
+from posecv.engines import ENGINES, Engine
+from posecv.engines.fastest import load_fastest
+from posecv.engines.opencv import DEVICES
 from posecv.errors import DeviceError, ModelError, UsageError
+from posecv.geometry import NetSize
 from posecv.models import (
     Model,
     Preprocessing,
@@ -87,6 +90,8 @@ def load_network(
     *,
     skeleton: Skeleton | str | None = None,
     device: str = "auto",
+    engine: str = "auto",
+    net_size: str | None = None,
     scale: float | None = None,
     mean: tuple[float, float, float] | None = None,
     swap_rb: bool | None = None,
@@ -101,6 +106,11 @@ def load_network(
         What the channels mean, where their number does not say it.
     device : {"auto", "cpu", "cuda", "cuda-fp16", "opencl"}
         `auto` is CUDA where this OpenCV has it, else the CPU.
+    engine : {"auto", "opencv", "openvino", "openvino-float32", "onnxruntime"}
+        What runs the network. `auto` is the fastest that is installed, by a short measurement that is remembered, on
+        the CPU, and OpenCV on other devices.
+    net_size : str, optional
+        The size of input that engines are compared at, as `estimate_people` takes it; the model's own by default.
     scale, mean, swap_rb
         Preprocessing of a pair that the manifest does not know: the input is (v - mean) * scale, in BGR order unless
         `swap_rb`.
@@ -118,11 +128,21 @@ def load_network(
     >>> network = load_network("pose.prototxt", "pose.caffemodel", device="cuda")    # doctest: +SKIP
     """
     opencv.require_opencv()
-    device = choose_device(device)
+    if engine != "auto" and engine not in ENGINES:
+        raise UsageError(f"--engine {engine} is unknown; there are auto, {', '.join(ENGINES)}")
+    device = choose_device(device) if engine in ("auto", "opencv") else {"auto": "cpu"}.get(device, device)
     model = _model(prototxt, caffemodel)
     model = replace(model, preprocessing=_preprocessing(model.preprocessing, scale, mean, swap_rb))
-    engine = load_opencv(model, device)
-    return _recognised(Network(model, device, engine, engine.outputs), skeleton)
+    runner = _engine(model, engine, device, net_size)
+    return _recognised(Network(model, device, runner, runner.outputs), skeleton)
+
+
+def _engine(model: Model, name: str, device: str, net_size: str | None) -> Engine:
+    """The engine of that name, or the fastest for a picture of 640 x 480."""
+    if name != "auto" or device != "cpu":
+        return ENGINES["opencv" if name == "auto" else name](model, device)
+    width, height = NetSize.parse(net_size or f"-1x{model.net_side}").of_frame(640, 480)
+    return load_fastest(model, height, width)
 
 
 def _model(prototxt: str | Path, caffemodel: str | Path | None) -> Model:

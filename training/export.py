@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from posecv.caffe import Message, format_prototxt, read_caffemodel, write_caffemodel
-from posecv.engines import load_opencv
+from posecv.engines import opencv
 from posecv.models import Model
 from training.data import records
 from training.designs import DESIGNS, MODELS
@@ -60,7 +60,7 @@ def difference(message: Message, folder: Path) -> float:
     """Largest difference between OpenCV's and PyTorch's maps for the same half-float weights; at most `CLOSE`."""
     weights = read_caffemodel((folder / "pose.caffemodel").read_bytes())
     blob = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 3, 128, 176)).astype(np.float32)
-    (maps,) = load_opencv(Model("trained", folder / "pose.prototxt", folder / "pose.caffemodel"), "cpu").forward(blob)
+    (maps,) = opencv.load(Model("trained", folder / "pose.prototxt", folder / "pose.caffemodel"), "cpu").forward(blob)
     with torch.inference_mode():
         expected = CaffeNet(message, weights)(torch.from_numpy(blob)).numpy()
     largest = float(np.abs(maps - expected).max())
