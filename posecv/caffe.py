@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posecv.errors import ModelError
+from posecv.protobuf import BYTES, VARINT, delimited, read_fields, read_varint, varint
 
 __all__ = [
     "Message",
@@ -35,11 +36,16 @@ __all__ = [
     "check_weights",
     "format_prototxt",
     "layers_of",
+    "open_tops",
     "output_layers",
     "parse_prototxt",
+    "read_binary",
     "read_caffemodel",
     "read_pair",
     "read_prototxt",
+    "type_of",
+    "value_of",
+    "values_of",
     "write_caffemodel",
 ]
 
@@ -52,7 +58,7 @@ DEPTH = 100  # messages inside messages, as in protobuf's own reader
 AXES = 32  # axes of a blob, as in Caffe
 FIELDS = 1 << 18  # fields of a caffemodel; OpenPose's have a few thousand
 PROTOTXT_BYTES = 1 << 22  # OpenPose's have 50 kB
-CAFFEMODEL_BYTES = (1 << 31) - 1  # protobuf's limit
+PROTOBUF_BYTES = (1 << 31) - 1  # protobuf's limit
 
 
 class Word(str):
@@ -242,8 +248,6 @@ _LAYER_FIELDS = {100: (1, 7), 2: (4, 6)}
 # BlobProto: field number -> type of the values; read in this order, as OpenCV does.
 _VALUE_TYPES = {8: "<f8", 5: "<f4", 12: "<f2"}
 _SHAPE, _RAW_TYPE, _HALF = 7, 10, 2
-_VARINT, _BYTES = 0, 2
-_FIXED = {1: 8, 5: 4}  # wire type -> bytes
 
 
 def read_caffemodel(data: bytes | memoryview) -> dict[str, list[Array]]:
@@ -267,15 +271,15 @@ def read_caffemodel(data: bytes | memoryview) -> dict[str, list[Array]]:
     """
     budget = iter(range(FIELDS))
     weights: dict[str, list[Array]] = {}
-    for number, _, layer in _fields(memoryview(data).cast("B"), budget):
+    for number, _, layer in read_fields(memoryview(data).cast("B"), budget):
         if number not in _LAYER_FIELDS or isinstance(layer, int):
             continue
         name, blobs = "", []
         name_field, blobs_field = _LAYER_FIELDS[number]
-        for field, wire, value in _fields(layer, budget):
-            if field == name_field and wire == _BYTES:
+        for field, wire, value in read_fields(layer, budget):
+            if field == name_field and wire == BYTES:
                 name = bytes(value).decode("utf-8", "replace")
-            elif field == blobs_field and wire == _BYTES:
+            elif field == blobs_field and wire == BYTES:
                 blobs.append(_in_layer(name, value, budget))
         weights.setdefault(name, blobs)  # of two layers of one name OpenCV reads the first
     return weights
@@ -288,46 +292,14 @@ def _in_layer(name: str, data: memoryview, budget: Iterator[int]) -> Array:
         raise ModelError(f"layer {name[:60]!r}: {error}") from None
 
 
-def _fields(data: memoryview, budget: Iterator[int]) -> Iterator[tuple[int, int, Any]]:
-    """Number, wire type and value (int or bytes) of each field."""
-    at = 0
-    while at < len(data):
-        if next(budget, None) is None:
-            raise ModelError(f"it has more than {FIELDS} fields: no caffemodel has")
-        start = at
-        key, at = _varint(data, at)
-        number, wire = key >> 3, key & 7
-        if wire == _VARINT:
-            value, at = _varint(data, at)
-            yield number, wire, value
-        elif wire in (_BYTES, *_FIXED):
-            size, at = (_FIXED[wire], at) if wire in _FIXED else _varint(data, at)
-            if size > len(data) - at:
-                raise ModelError(f"it ends early: a field of {size} bytes has {len(data) - at}")
-            yield number, wire, data[at : at + size]
-            at += size
-        else:
-            raise ModelError(f"byte {start} starts no field: this is not a caffemodel, or it is damaged")
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    """A number of up to 64 bits, seven a byte, and the place after it."""
-    value = 0
-    for shift, byte in enumerate(data[at : at + 10]):
-        value |= (byte & 127) << 7 * shift
-        if byte < 128:
-            return value & (1 << 64) - 1, at + shift + 1
-    raise ModelError("it ends early, inside a number" if len(data) - at < 10 else "a number has more than 64 bits")
-
-
 def _blob(data: memoryview, budget: Iterator[int]) -> Array:
     pieces: dict[int, list[memoryview]] = {}
     numbers: dict[int, int] = {}
     shape: list[int] = []
-    for number, wire, value in _fields(data, budget):
-        if wire == _VARINT:
+    for number, wire, value in read_fields(data, budget):
+        if wire == VARINT:
             numbers[number] = value
-        elif number == _SHAPE and wire == _BYTES:
+        elif number == _SHAPE and wire == BYTES:
             shape += _dims(value, budget)
         elif number in _VALUE_TYPES:
             pieces.setdefault(number, []).append(value)
@@ -353,13 +325,13 @@ def _blob(data: memoryview, budget: Iterator[int]) -> Array:
 def _dims(data: memoryview, budget: Iterator[int]) -> Iterator[int]:
     """The axes of a BlobShape, packed or not, one more than allowed at most."""
     dims: list[int] = []
-    for number, wire, value in _fields(data, budget):
-        if number == 1 and wire == _VARINT:
+    for number, wire, value in read_fields(data, budget):
+        if number == 1 and wire == VARINT:
             dims.append(value)
-        elif number == 1 and wire == _BYTES:
+        elif number == 1 and wire == BYTES:
             at = 0
             while at < len(value) and len(dims) <= AXES:
-                dim, at = _varint(value, at)
+                dim, at = read_varint(value, at)
                 dims.append(dim)
     return iter(dims[: AXES + 1])
 
@@ -389,32 +361,23 @@ def write_caffemodel(
     """
     parts: list[bytes] = []
     for name, blobs in layers.items():
-        layer = [_delimited(1, name.encode())]
+        layer = [delimited(1, name.encode())]
         if types and name in types:
-            layer.append(_delimited(2, types[name].encode()))
-        layer += [_delimited(7, _blob_bytes(name, np.asarray(blob, np.float32), half)) for blob in blobs]
-        parts.append(_delimited(100, b"".join(layer)))
+            layer.append(delimited(2, types[name].encode()))
+        layer += [delimited(7, _blob_bytes(name, np.asarray(blob, np.float32), half)) for blob in blobs]
+        parts.append(delimited(100, b"".join(layer)))
     return b"".join(parts)
 
 
 def _blob_bytes(name: str, blob: Array, half: bool) -> bytes:
-    shape = _delimited(_SHAPE, _delimited(1, b"".join(map(_varint_bytes, blob.shape))))
+    shape = delimited(_SHAPE, delimited(1, b"".join(map(varint, blob.shape))))
     if not half:
-        return shape + _delimited(5, blob.astype("<f4", copy=False).tobytes())
+        return shape + delimited(5, blob.astype("<f4", copy=False).tobytes())
     with np.errstate(over="ignore"):
         small = blob.astype("<f2")
     if np.any(np.isinf(small) & np.isfinite(blob)):
         raise ModelError(f"layer {name!r} holds values beyond 65504, too large for half floats: write single ones")
-    return shape + _varint_bytes(_RAW_TYPE << 3 | _VARINT) + _varint_bytes(_HALF) + _delimited(12, small.tobytes())
-
-
-def _delimited(number: int, content: bytes) -> bytes:
-    return _varint_bytes(number << 3 | _BYTES) + _varint_bytes(len(content)) + content
-
-
-def _varint_bytes(value: int) -> bytes:
-    low, rest = value & 127, value >> 7
-    return bytes([low | 128]) + _varint_bytes(rest) if rest else bytes([low])
+    return shape + varint(_RAW_TYPE << 3 | VARINT) + varint(_HALF) + delimited(12, small.tobytes())
 
 
 # --- networks -------------------------------------------------------------------------------------------------------
@@ -426,8 +389,8 @@ def layers_of(message: Message) -> list[Message]:
     >>> len(layers_of(parse_prototxt('layer { name: "a" } layer { name: "b" include { phase: TRAIN } }')))
     1
     """
-    layers: list[Message] = [*_all(message, "layer", dict), *_all(message, "layers", dict)]
-    phases = [[rule.get("phase") for rule in _all(layer, "include", dict)] for layer in layers]
+    layers: list[Message] = [*values_of(message, "layer", dict), *values_of(message, "layers", dict)]
+    phases = [[rule.get("phase") for rule in values_of(layer, "include", dict)] for layer in layers]
     return [layer for layer, phase in zip(layers, phases, strict=True) if ["TRAIN"] not in phase]
 
 
@@ -441,34 +404,48 @@ def output_layers(message: Message) -> list[str]:
     ...     layer { name: "relu" bottom: "maps" top: "maps" }'''))
     ['relu']
     """
-    open_tops: dict[str, str] = {}
+    return list(dict.fromkeys(open_tops(message).values()))
+
+
+def open_tops(message: Message) -> dict[str, str]:
+    """The results that no layer takes -> the name of the layer that gives each last."""
+    tops: dict[str, str] = {}
     for layer in layers_of(message):
-        for bottom in _all(layer, "bottom", str):
-            open_tops.pop(bottom, None)
-        open_tops.update(dict.fromkeys(_all(layer, "top", str), _last(layer, "name", "")))
-    return list(dict.fromkeys(open_tops.values()))
+        for bottom in values_of(layer, "bottom", str):
+            tops.pop(bottom, None)
+        tops.update(dict.fromkeys(values_of(layer, "top", str), value_of(layer, "name", "")))
+    return tops
 
 
-def _all(message: Message, name: str, kind: type[T]) -> list[T]:
-    """All values of a field; they must be of one kind."""
+def type_of(layer: Message) -> str:
+    """A layer's type in lower case without underscores: INNER_PRODUCT of old files is innerproduct.
+
+    >>> type_of({"type": ["InnerProduct"]}) == type_of({"type": [Word("INNER_PRODUCT")]})
+    True
+    """
+    return value_of(layer, "type", "").replace("_", "").lower()
+
+
+def values_of(message: Message, name: str, kind: type[T]) -> list[T]:
+    """All values of a field, which must be of one kind; whole numbers serve as floats, 0 and 1 as yes and no."""
     values = message.get(name, [])
     for value in values:
-        if not isinstance(value, kind) and not (kind is bool and value in (0, 1)):
+        accepted = (float, int) if kind is float else kind
+        if not isinstance(value, accepted) and not (kind is bool and value in (0, 1)):
             raise ModelError(f"the field {name!r} is {str(value)[:40]!r}: a Caffe network has something else there")
     return values
 
 
-def _last(message: Message, name: str, default: T) -> T:
+def value_of(message: Message, name: str, default: T) -> T:
     """The value of a field that counts where it is given twice, of the default's kind."""
-    return (_all(message, name, type(default)) or [default])[-1]
+    return (values_of(message, name, type(default)) or [default])[-1]
 
 
 def check_weights(message: Message, weights: Mapping[str, Sequence[Array]]) -> None:
     """Raise a `ModelError` where a layer of the network has no weights, or some of another shape."""
     for layer in layers_of(message):
-        name = _last(layer, "name", "")
-        kind = _last(layer, "type", "").replace("_", "").lower()  # V1 spells INNER_PRODUCT
-        expected = _expected_shapes(layer, kind)
+        name = value_of(layer, "name", "")
+        expected = _expected_shapes(layer, type_of(layer))
         shapes = [blob.shape for blob in weights.get(name, [])]
         if expected and not shapes:
             raise ModelError(f"layer {name!r} has no weights: two models' files, or a caffemodel that is cut short")
@@ -491,22 +468,22 @@ def _fits(shape: Shape, wanted: Shape | None) -> bool:
 def _expected_shapes(layer: Message, kind: str) -> Sequence[Shape | None]:
     """Shapes of the blobs that a layer needs; None for an axis, or a whole shape, that its options do not tell."""
     if kind in ("convolution", "deconvolution"):
-        options = _last(layer, "convolution_param", Message())
-        outputs, group = _last(options, "num_output", 0), _last(options, "group", 1)
-        sides = _all(options, "kernel_size", int) or [_last(options, f"kernel_{side}", 0) for side in "hw"]
+        options = value_of(layer, "convolution_param", Message())
+        outputs, group = value_of(options, "num_output", 0), value_of(options, "group", 1)
+        sides = values_of(options, "kernel_size", int) or [value_of(options, f"kernel_{side}", 0) for side in "hw"]
         kernel = tuple(sides * 2 if len(sides) == 1 else sides)
         if min(outputs, group, *kernel) < 1 or outputs % group:
-            name = _last(layer, "name", "")
+            name = value_of(layer, "name", "")
             raise ModelError(f"layer {name!r} has {outputs} outputs in {group} groups and a kernel of {_by(kernel)}")
         channels: Shape = (outputs, None) if kind == "convolution" else (None, outputs // group)
-        return [channels + kernel, (outputs,)][: 1 + _last(options, "bias_term", True)]
+        return [channels + kernel, (outputs,)][: 1 + value_of(options, "bias_term", True)]
     if kind == "innerproduct":
-        options = _last(layer, "inner_product_param", Message())
-        outputs = _last(options, "num_output", 0)
-        matrix: Shape = (None, outputs) if _last(options, "transpose", False) else (outputs, None)
-        return [matrix, (outputs,)][: 1 + _last(options, "bias_term", True)]
+        options = value_of(layer, "inner_product_param", Message())
+        outputs = value_of(options, "num_output", 0)
+        matrix: Shape = (None, outputs) if value_of(options, "transpose", False) else (outputs, None)
+        return [matrix, (outputs,)][: 1 + value_of(options, "bias_term", True)]
     if kind == "scale" and len(layer.get("bottom", [])) < 2:  # with two bottoms the second is the factor
-        return [None] * (1 + _last(_last(layer, "scale_param", Message()), "bias_term", False))
+        return [None] * (1 + value_of(value_of(layer, "scale_param", Message()), "bias_term", False))
     return [None] * {"prelu": 1, "batchnorm": 2}.get(kind, 0)
 
 
@@ -549,12 +526,9 @@ def read_pair(prototxt: Path, caffemodel: Path) -> tuple[Message, dict[str, list
             f"{prototxt} and {caffemodel} are swapped: give the prototxt first (-p), the caffemodel second (-m)"
         )
     message = read_prototxt(prototxt)
-    head = _head(caffemodel, "caffemodel")
-    _refuse_other_kinds(caffemodel, head, "caffemodel")
-    if _is_text(head):
-        raise ModelError(f"{caffemodel} is text, and a caffemodel is binary: give the file with the weights")
+    data = read_binary(caffemodel, "caffemodel")
     try:
-        weights = read_caffemodel(_content(caffemodel, "caffemodel", CAFFEMODEL_BYTES))
+        weights = read_caffemodel(data)
         if not weights:
             raise ModelError("it holds no layers: this is not a caffemodel, or it is cut short")
     except ModelError as error:
@@ -564,6 +538,15 @@ def read_pair(prototxt: Path, caffemodel: Path) -> tuple[Message, dict[str, list
     except ModelError as error:
         raise ModelError(f"{prototxt} and {caffemodel} do not belong together: {error}") from None
     return message, weights
+
+
+def read_binary(path: Path, what: str) -> bytes:
+    """A whole file of weights, or a `ModelError` that says what the file is instead of `what`."""
+    head = _head(path, what)
+    _refuse_other_kinds(path, head, what)
+    if _is_text(head):
+        raise ModelError(f"{path} is text, and a {what} is binary: give the file with the weights")
+    return _content(path, what, PROTOBUF_BYTES)
 
 
 def read_prototxt(path: Path) -> Message:

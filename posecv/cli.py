@@ -212,12 +212,17 @@ def _network(options: argparse.Namespace) -> Network:
     from posecv.network import load_network
 
     pair = (options.prototxt, options.model) if options.prototxt else (options.model, None)
-    preprocessing = {name: getattr(options, name) for name in ("scale", "mean", "swap_rb")}
-    network = load_network(*pair, skeleton=options.skeleton, device=options.device, **preprocessing)
+    given = {name: getattr(options, name) for name in ("device", "engine", "net_size", "scale", "mean", "swap_rb")}
+    network = load_network(*pair, skeleton=options.skeleton, **given)
+    if network.engine.warning:
+        say(network.engine.warning)
     if network.model.use in ("non-commercial", "research"):
         say(f"{network.model.name}: {network.model.use} use only ({network.model.licence})")
     if options.verbose:
-        say(f"network {network.model.name} ({network.skeleton.name}) runs on {network.device}")
+        name, engine = f"{network.model.name} ({network.skeleton.name})", network.engine
+        say(f"network {name} runs on {network.device} with {engine.name}")
+        if network.engine.note:
+            say(network.engine.note)
     return network
 
 
@@ -296,7 +301,7 @@ def _further_network(options: argparse.Namespace, name: str) -> Network:
     prototxt, _, caffemodel = name.partition(",")
     pair = argparse.Namespace(**vars(options))
     pair.prototxt, pair.model = (prototxt, caffemodel) if caffemodel else (None, name)
-    pair.skeleton = pair.scale = pair.mean = pair.swap_rb = None
+    pair.skeleton = pair.net_size = pair.scale = pair.mean = pair.swap_rb = None
     return _network(pair)
 
 

@@ -27,11 +27,14 @@ __all__ = [
     "Model",
     "Preprocessing",
     "Row",
+    "cache_folder",
     "find_model",
     "manifest",
+    "model_of_onnx",
     "model_of_pair",
     "read_mean",
     "read_number",
+    "sha256_of",
     "skeleton_of_channels",
 ]
 
@@ -87,6 +90,7 @@ class Model:
     use, licence : str
         "any", "non-commercial" or "research", and the licence's name; "unknown" for a pair that is not known.
     prototxt, caffemodel : Path
+        The pair; of an ONNX file both are that file.
     """
 
     name: str
@@ -100,6 +104,11 @@ class Model:
     gate: float = GATE
     use: str = "unknown"
     licence: str = "unknown"
+
+    @property
+    def is_onnx(self) -> bool:
+        """Whether it is one ONNX file instead of a pair."""
+        return self.prototxt.suffix.lower() == ".onnx"
 
 
 @dataclass(frozen=True)
@@ -187,17 +196,24 @@ def model_of_pair(prototxt: Path, caffemodel: Path) -> Model:
         if not os.access(path, os.R_OK):
             raise ModelError(f"{path}: permission denied")
     known = {row.sha256: row for row in manifest() if row.sha256 and row.bytes == size}
-    row = known.get(_sha256(caffemodel)) if known else None
+    row = known.get(sha256_of(caffemodel)) if known else None
     return row.model(prototxt, caffemodel) if row else Model(caffemodel.stem, prototxt, caffemodel)
 
 
-def skeleton_of_channels(channels: int, prototxt_text: str) -> Skeleton | None:
+def model_of_onnx(path: Path, caffemodel_sha256: str | None) -> Model:
+    """What is known about an ONNX file by the hash of the caffemodel that it says it was made of."""
+    row = next((row for row in manifest() if row.sha256 and row.sha256 == caffemodel_sha256), None)
+    return row.model(path, path) if row else Model(path.stem, path, path)
+
+
+def skeleton_of_channels(channels: int, layer_names: str) -> Skeleton | None:
     """The skeleton of a network with that many output channels, or None where no known layout has as many.
 
     The numbers of heatmaps alone (19, 16, 26) give the skeleton without part affinity fields. MPI's networks of six
-    and of four stages have equal channels and different thresholds: the prototxt's last stage tells them apart.
+    and of four stages have equal channels and different thresholds: the last stage that the prototxt, or the names of
+    the layers, speaks of tells them apart.
     """
-    stages = {int(number) for number in re.findall(r"\bMconv7_stage(\d+)", prototxt_text)}
+    stages = {int(number) for number in re.findall(r"\bMconv7_stage(\d+)", layer_names)}
     mpi = MPI_4_STAGES if stages and max(stages) == 4 else MPI
     skeletons = (COCO, mpi, BODY_25, HAND, FACE)
     whole = {skeleton.channels: skeleton for skeleton in skeletons}
@@ -213,7 +229,7 @@ def _row_of(name: str) -> Row:
     nearest = difflib.get_close_matches(_plain(name), names, n=2)
     hint = f"; did you mean {' or '.join(dict.fromkeys(names[near].name for near in nearest))}?" if nearest else ""
     if re.search(r"[./\\]", name):
-        hint = "; a caffemodel given by its path needs its prototxt too (-p)"
+        hint = "; a caffemodel given by its path needs its prototxt too (-p), an ONNX file is called NAME.onnx"
     raise ModelError(f"no model is called {name!r}{hint} (known: {', '.join(row.name for row in manifest())})")
 
 
@@ -229,7 +245,7 @@ def _weights(row: Row) -> Iterator[Path]:
     """Everywhere that a row's caffemodel may lie, best first."""
     names = ("pose.caffemodel", row.file) if row.file else ("pose.caffemodel",)
     own = os.environ.get("POSECV_MODELS")
-    for folder in (_models_folder(), *([Path(own)] if own else []), _cache_folder()):
+    for folder in (_models_folder(), *([Path(own)] if own else []), cache_folder("models")):
         yield from (folder / row.weights / name for name in names)
         if row.file:
             yield from (folder / row.file, folder / "pose" / row.weights / row.file)
@@ -242,8 +258,8 @@ def _models_folder() -> Path:
     return checkout if (checkout / "MANIFEST.tsv").is_file() else package / "_models"
 
 
-def _cache_folder() -> Path:
-    """Where this system's programs keep what they can fetch again."""
+def cache_folder(kind: str) -> Path:
+    """Where this system's programs keep what they can fetch or make again."""
     home = Path(os.path.expanduser("~"))
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
@@ -251,18 +267,18 @@ def _cache_folder() -> Path:
         base = home / "Library" / "Caches"
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return base / "posecv" / "models"
+    return base / "posecv" / kind
 
 
 def _searched() -> str:
     own = os.environ.get("POSECV_MODELS")
-    return f"{_models_folder()}, $POSECV_MODELS{f' = {own}' if own else ' (not set)'}, {_cache_folder()}"
+    return f"{_models_folder()}, $POSECV_MODELS{f' = {own}' if own else ' (not set)'}, {cache_folder('models')}"
 
 
 def _remedy(row: Row) -> str:
     """What to do about missing weights."""
     checkout = _models_folder().name == "models"
-    target = (_models_folder() if checkout else _cache_folder()) / row.weights / "pose.caffemodel"
+    target = (_models_folder() if checkout else cache_folder("models")) / row.weights / "pose.caffemodel"
     if not row.mirrors:
         return f"no address is known that offers them; put them at {target}, with pose.prototxt beside"
     if sys.platform != "win32" and shutil.which("bash") and (_models_folder().parent / "getModels.sh").is_file():
@@ -270,7 +286,8 @@ def _remedy(row: Row) -> str:
     return f"fetch {row.mirrors[0]} (MD5 {row.md5 or 'not known'}) and save it as {target}"
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The hash of a file's content, in hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

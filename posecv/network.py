@@ -1,7 +1,7 @@
-"""Networks: a Caffe pair, a device, and maps from a blob.
+"""Networks: a model's files, a device, and maps from a blob.
 
-`cv2.dnn` does the work. This room makes sure beforehand that it can: the pair fits together, the device is there, and
-the output is a layout that some skeleton explains.
+An engine does the work. This room makes sure beforehand that it can: the files are whole and fit together, the device
+is there, and the output is a layout that some skeleton explains.
 """
 
 from __future__ import annotations
@@ -13,22 +13,29 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv import caffe, opencv
+from posecv import onnx, opencv
+from posecv.caffe import read_binary
+from posecv.conversion import ORIGIN
+from posecv.engines import ENGINES, Engine
+from posecv.engines.fastest import load_fastest
+from posecv.engines.opencv import DEVICES
 from posecv.errors import DeviceError, ModelError, UsageError
-from posecv.models import Model, Preprocessing, find_model, manifest, model_of_pair, skeleton_of_channels
+from posecv.geometry import NetSize
+from posecv.models import (
+    Model,
+    Preprocessing,
+    find_model,
+    manifest,
+    model_of_onnx,
+    model_of_pair,
+    skeleton_of_channels,
+)
 from posecv.skeletons import SKELETONS, Skeleton
 
 __all__ = ["DEVICES", "Network", "load_network"]
 
 Array = NDArray[np.float32]
 
-# Device: backend and target of cv2.dnn.
-DEVICES = {
-    "cpu": (cv2.dnn.DNN_BACKEND_OPENCV, cv2.dnn.DNN_TARGET_CPU),
-    "cuda": (cv2.dnn.DNN_BACKEND_CUDA, cv2.dnn.DNN_TARGET_CUDA),
-    "cuda-fp16": (cv2.dnn.DNN_BACKEND_CUDA, cv2.dnn.DNN_TARGET_CUDA_FP16),
-    "opencl": (cv2.dnn.DNN_BACKEND_OPENCV, cv2.dnn.DNN_TARGET_OPENCL),
-}
 REMEDIES = {
     "CUDA": "build it from source with WITH_CUDA=ON and OPENCV_DNN_CUDA=ON, which the wheels on PyPI are not",
     "OpenCL": "install the OpenCL driver of your GPU's maker",
@@ -47,13 +54,17 @@ class Network:
         Its skeleton, preprocessing and constants.
     device : str
         Where it runs, one of `DEVICES`.
+    engine : Engine
+        What runs it.
+    outputs : tuple of str
+        The engine's outputs in the order of the skeleton's channels.
     has_fields : bool
         Whether the maps hold part affinity fields besides the heatmaps.
     """
 
     model: Model
     device: str
-    net: cv2.dnn.Net
+    engine: Engine
     outputs: tuple[str, ...]
     has_fields: bool = False
 
@@ -68,12 +79,9 @@ class Network:
 
     def maps(self, blob: Array) -> Array:
         """Run the network on a (1, 3, H, W) float32 blob; the maps are (C, H / 8, W / 8) float32."""
-        self.net.setInput(blob)
-        try:
-            outputs = self.net.forward(self.outputs)
-        except cv2.error as error:
-            raise ModelError(f"{self.model.prototxt}: OpenCV cannot run this network: {_reason(error)}") from error
-        return np.concatenate([output[0] for output in outputs]) if len(outputs) > 1 else outputs[0][0]
+        found = dict(zip(self.engine.outputs, self.engine.forward(blob), strict=True))
+        parts = [found[name][0] for name in self.outputs]
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 def load_network(
@@ -82,20 +90,27 @@ def load_network(
     *,
     skeleton: Skeleton | str | None = None,
     device: str = "auto",
+    engine: str = "auto",
+    net_size: str | None = None,
     scale: float | None = None,
     mean: tuple[float, float, float] | None = None,
     swap_rb: bool | None = None,
 ) -> Network:
-    """Load a network by its pair of files, or by its name in the manifest.
+    """Load a network by its pair of files, by one ONNX file, or by its name in the manifest.
 
     Parameters
     ----------
     prototxt, caffemodel : path
-        The pair; or the name of a model alone.
+        The pair; or an ONNX file (NAME.onnx), or the name of a model, alone.
     skeleton : Skeleton or its name
         What the channels mean, where their number does not say it.
     device : {"auto", "cpu", "cuda", "cuda-fp16", "opencl"}
         `auto` is CUDA where this OpenCV has it, else the CPU.
+    engine : {"auto", "opencv", "openvino", "openvino-float32", "onnxruntime"}
+        What runs the network. `auto` is the fastest that is installed, by a short measurement that is remembered, on
+        the CPU, and OpenCV on other devices.
+    net_size : str, optional
+        The size of input that engines are compared at, as `estimate_people` takes it; the model's own by default.
     scale, mean, swap_rb
         Preprocessing of a pair that the manifest does not know: the input is (v - mean) * scale, in BGR order unless
         `swap_rb`.
@@ -113,18 +128,35 @@ def load_network(
     >>> network = load_network("pose.prototxt", "pose.caffemodel", device="cuda")    # doctest: +SKIP
     """
     opencv.require_opencv()
-    device = choose_device(device)
-    model = model_of_pair(Path(prototxt), Path(caffemodel)) if caffemodel else find_model(str(prototxt))
+    if engine != "auto" and engine not in ENGINES:
+        raise UsageError(f"--engine {engine} is unknown; there are auto, {', '.join(ENGINES)}")
+    device = choose_device(device) if engine in ("auto", "opencv") else {"auto": "cpu"}.get(device, device)
+    model = _model(prototxt, caffemodel)
     model = replace(model, preprocessing=_preprocessing(model.preprocessing, scale, mean, swap_rb))
-    caffe.read_pair(model.prototxt, model.caffemodel)  # says what is wrong where OpenCV would fail an assertion
-    try:
-        net = cv2.dnn.readNetFromCaffe(str(model.prototxt), str(model.caffemodel))
-    except cv2.error as error:
-        raise ModelError(f"{model.prototxt}: OpenCV cannot read this network: {_reason(error)}") from error
-    backend, target = DEVICES[device]
-    net.setPreferableBackend(backend)
-    net.setPreferableTarget(target)
-    return _recognised(Network(model, device, net, tuple(net.getUnconnectedOutLayersNames())), skeleton)
+    runner = _engine(model, engine, device, net_size)
+    return _recognised(Network(model, device, runner, runner.outputs), skeleton)
+
+
+def _engine(model: Model, name: str, device: str, net_size: str | None) -> Engine:
+    """The engine of that name, or the fastest for a picture of 640 x 480."""
+    if name != "auto" or device != "cpu":
+        return ENGINES["opencv" if name == "auto" else name](model, device)
+    width, height = NetSize.parse(net_size or f"-1x{model.net_side}").of_frame(640, 480)
+    return load_fastest(model, height, width)
+
+
+def _model(prototxt: str | Path, caffemodel: str | Path | None) -> Model:
+    """What is known about a pair, an ONNX file or a name."""
+    path = Path(prototxt)
+    if caffemodel and ".onnx" in (path.suffix.lower(), Path(caffemodel).suffix.lower()):
+        raise UsageError("an ONNX file is a whole network: give it with -m, without -p")
+    if path.suffix.lower() == ".onnx":
+        data = read_binary(path, ".onnx")
+        try:
+            return model_of_onnx(path, onnx.properties(data).get(ORIGIN))
+        except ModelError as error:
+            raise ModelError(f"{path} is not a whole ONNX file; convert or download it again ({error})") from None
+    return model_of_pair(path, Path(caffemodel)) if caffemodel else find_model(str(prototxt))
 
 
 def choose_device(device: str) -> str:
@@ -158,10 +190,10 @@ def _preprocessing(
 def _recognised(network: Network, asked: Skeleton | str | None) -> Network:
     """The network with its skeleton, its outputs in the skeleton's order."""
     model = network.model
-    channels = {name: _channels(replace(network, outputs=(name,))) for name in network.outputs}
+    probe = network.engine.forward(np.zeros((1, 3, PROBE, PROBE), np.float32))
+    channels = {name: _channels(model, output[0]) for name, output in zip(network.outputs, probe, strict=True)}
     total = sum(channels.values())
-    text = model.prototxt.read_text(encoding="utf-8", errors="replace")
-    skeleton = _skeleton(asked) or model.skeleton or skeleton_of_channels(total, text)
+    skeleton = _skeleton(asked) or model.skeleton or skeleton_of_channels(total, _layer_names(model))
     said = f"{model.prototxt} gives {' + '.join(map(str, channels.values()))} channels"
     if skeleton is None:
         known = ", ".join(f"{each.channels} ({each.name})" for each in SKELETONS.values())
@@ -180,6 +212,13 @@ def _recognised(network: Network, asked: Skeleton | str | None) -> Network:
     )
 
 
+def _layer_names(model: Model) -> str:
+    """A text in which the names of all layers stand."""
+    if model.is_onnx:
+        return " ".join(onnx.node_names(model.prototxt.read_bytes()))
+    return model.prototxt.read_text(encoding="utf-8", errors="replace")
+
+
 def _skeleton(asked: Skeleton | str | None) -> Skeleton | None:
     """The skeleton that was asked for, by itself or by its name."""
     if not isinstance(asked, str):
@@ -191,17 +230,11 @@ def _skeleton(asked: Skeleton | str | None) -> Skeleton | None:
     return skeleton
 
 
-def _channels(network: Network) -> int:
-    """Number of channels of an output, found by a run on an empty picture."""
-    output = network.maps(np.zeros((1, 3, PROBE, PROBE), np.float32))
+def _channels(model: Model, output: Array) -> int:
+    """Number of channels of an output that was found on the empty picture."""
     if output.ndim != 3 or output.shape[1:] != (PROBE // STRIDE, PROBE // STRIDE):
         raise ModelError(
-            f"{network.model.prototxt} turns {PROBE} x {PROBE} pixels into an output of shape {output.shape}; "
+            f"{model.prototxt} turns {PROBE} x {PROBE} pixels into an output of shape {output.shape}; "
             f"maps with a stride of {STRIDE}, (channels, {PROBE // STRIDE}, {PROBE // STRIDE}), are needed"
         )
     return len(output)
-
-
-def _reason(error: cv2.error) -> str:
-    """What OpenCV says, without its file names."""
-    return " ".join(str(getattr(error, "err", None) or error).split())

@@ -3,9 +3,9 @@
 Everything that can be wrong with an installation is found out before the work starts and said in one line that
 names the command to run. Facts and judgement are apart: `complaint` and `window_complaint` are pure.
 
->>> complaint(Facts(python=(3, 12), version="5.0.0", caffe=False))
-'OpenCV 5.0.0 has no Caffe importer any more: pip install "opencv-python>=4.8,<5"'
->>> complaint(Facts(python=(3, 12), version="4.14.0")) is None
+>>> complaint(Facts(python=(3, 12), version="4.6.0"))
+'OpenCV 4.6.0 is too old: pip install "opencv-python>=4.8,<6"'
+>>> complaint(Facts(python=(3, 12), version="5.0.0")) is None
 True
 """
 
@@ -61,8 +61,8 @@ class Facts:
         cv2's version; None where what was imported has none.
     origin : str or None
         The file or folder that `import cv2` found.
-    dnn, caffe : bool
-        Whether it has the module dnn, and in it `readNetFromCaffe`.
+    dnn, importers : bool
+        Whether it has the module dnn, and in it `readNetFromCaffe` or `readNetFromONNX`.
     """
 
     python: tuple[int, int]
@@ -73,7 +73,7 @@ class Facts:
     version: str | None = None
     origin: str | None = None
     dnn: bool = True
-    caffe: bool = True
+    importers: bool = True
 
 
 def require_opencv() -> None:
@@ -97,7 +97,7 @@ def _require_once() -> str | None:
 def complaint(facts: Facts) -> str | None:
     """What is wrong with an installation and what to do about it in one line; None where nothing is."""
     wheel = facts.wheels[0].split()[0] if facts.wheels else WHEELS[0]
-    install = f'pip install "{wheel}>=4.8,<5"'
+    install = f'pip install "{wheel}>=4.8,<6"'
     if facts.python < OLDEST_PYTHON:
         return f"Python {_dotted(facts.python)} is too old: posecv needs {_dotted(OLDEST_PYTHON)} or newer"
     if facts.missing:
@@ -110,12 +110,12 @@ def complaint(facts: Facts) -> str | None:
         return _hollow_complaint(facts.origin, wheel, install)
     if _numbers(facts.version) < (4, 8):
         return f"OpenCV {facts.version} is too old: {install}"
-    if _numbers(facts.version) >= (5,):
-        return f"OpenCV {facts.version} has no Caffe importer any more: {install}"
+    if _numbers(facts.version) >= (6,):
+        return f"OpenCV {facts.version} is newer than this posecv: {install}"
     if not facts.dnn:
         return f"this OpenCV {facts.version} was built without its module dnn: {install}"
-    if not facts.caffe:
-        return f"this OpenCV {facts.version} was built without its Caffe importer: {install}"
+    if not facts.importers:
+        return f"this OpenCV {facts.version} was built without its importers of networks: {install}"
     return None
 
 
@@ -125,8 +125,8 @@ def _too_many_wheels(wheels: tuple[str, ...]) -> str:
     contrib = "-contrib" if any("-contrib-" in name for name in names) else ""
     return (
         f"several OpenCV wheels overwrite each other here ({', '.join(wheels)}): pip uninstall -y {' '.join(names)} "
-        f'and then one of them, pip install "opencv{contrib}-python>=4.8,<5" or, without windows, '
-        f'"opencv{contrib}-python-headless>=4.8,<5"'
+        f'and then one of them, pip install "opencv{contrib}-python>=4.8,<6" or, without windows, '
+        f'"opencv{contrib}-python-headless>=4.8,<6"'
     )
 
 
@@ -135,7 +135,7 @@ def _import_complaint(facts: Facts, wheel: str, install: str) -> str:
     failure = facts.failure or ""
     last = next((line.strip() for line in reversed(failure.splitlines()) if line.strip()), "no reason given")
     if failure == "No module named 'cv2'" and not facts.wheels:
-        return f'OpenCV is missing: {install} (on a server pip install "opencv-python-headless>=4.8,<5")'
+        return f'OpenCV is missing: {install} (on a server pip install "opencv-python-headless>=4.8,<6")'
     if re.search(r"multiarray|_ARRAY_API|ABI version|NumPy 1\.x", failure):
         found = facts.wheels[0] if facts.wheels else "this OpenCV"
         upgrade = install.replace("install", "install --upgrade")
@@ -143,7 +143,7 @@ def _import_complaint(facts: Facts, wheel: str, install: str) -> str:
     library = re.search(r"(lib[^\s/]+?)\.so[.\d]*(?=: cannot open shared object file)", failure)
     if library:
         headless = wheel if wheel.endswith("-headless") else f"{wheel}-headless"
-        swap = f'pip uninstall -y {wheel} and then pip install "{headless}>=4.8,<5"'
+        swap = f'pip uninstall -y {wheel} and then pip install "{headless}>=4.8,<6"'
         known = library[1].split("-")[0] in SYSTEM_LIBRARIES
         system = f"apt-get install {SYSTEM_PACKAGES}" if known else "install what brings it"
         return f"OpenCV needs {library[0]}, which this system lacks: {swap} (no windows), or {system}"
@@ -165,7 +165,7 @@ def _facts() -> Facts:
     """The facts of this process. Imports cv2; what that prints is held back where it fails."""
     missing = tuple(name for name in COMPANIONS if importlib.util.find_spec(name) is None)
     if missing and importlib.util.find_spec("cv2") is None:
-        missing = (*missing, f'"{WHEELS[0]}>=4.8,<5"')  # one installation instead of two
+        missing = (*missing, f'"{WHEELS[0]}>=4.8,<6"')  # one installation instead of two
     known = Facts(sys.version_info[:2], missing, _wheels(), _version_of("numpy") or "this one")
     if missing or len(known.wheels) > 1:
         return known  # importing cv2 would only print more about the same
@@ -182,7 +182,7 @@ def _facts() -> Facts:
         version=getattr(cv2, "__version__", None),
         origin=cv2.__file__ or next(iter(cv2.__path__), None),
         dnn=dnn is not None,
-        caffe=hasattr(dnn, "readNetFromCaffe"),
+        importers=hasattr(dnn, "readNetFromCaffe") or hasattr(dnn, "readNetFromONNX"),
     )
 
 

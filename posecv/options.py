@@ -21,6 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 DEVICES = ("auto", "cpu", "cuda", "cuda-fp16", "opencl")
+ENGINES = ("auto", "opencv", "openvino", "openvino-float32", "onnxruntime")
 PARTS = {"hand": "light_hand", "face": "face"}  # what is found along with bodies, by which networks
 SINGLE_THRESHOLD = 0.1  # of run_pose.py, as in the tutorials
 RENDER = ("skeleton", "keypoints", "blank", "none")
@@ -343,7 +344,7 @@ def _add_shared(parser: Parser, *, no_show: str, net_size: str, threshold: str, 
         "-m",
         "--model",
         metavar="FILE|NAME",
-        help=f"its weights (.caffemodel), or alone the name of a model: coco, ... (default: {own_model})",
+        help=f"its weights (.caffemodel); or alone an ONNX file, or a model's name: coco, ... (default: {own_model})",
     )
     network.add_argument("--skeleton", metavar="NAME", help="coco, mpi, body_25, ...; only where it is not recognised")
     network.add_argument("--scale", type=_number, help="factor of pixel values, for a pair that is not known (1/256)")
@@ -351,6 +352,9 @@ def _add_shared(parser: Parser, *, no_show: str, net_size: str, threshold: str, 
     network.add_argument("--swap-rb", action="store_true", default=None, help="the network wants RGB instead of BGR")
     network.add_argument(
         "--device", type=_device, default="auto", metavar="DEVICE", help=f"{', '.join(DEVICES)} (gpu: cuda)"
+    )
+    network.add_argument(
+        "--engine", choices=ENGINES, default="auto", help="what runs it; auto: the fastest that is installed"
     )
     network.add_argument(
         "--net-size",

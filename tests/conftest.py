@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -18,7 +18,9 @@ SHARED = Path(os.environ.get("POSECV_SHARED") or REPOSITORY.parent / "shared")
 OWN_WEIGHTS = tuple(f"models/{name}/pose.caffemodel" for name in ("light_body", "light_body_large", "light_hand"))
 
 # A test neither opens a window nor finds weights that happen to lie on this computer.
-HIDDEN = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM", "POSECV_MODELS", "XDG_CACHE_HOME", "PYTHONPATH")
+HIDDEN = (
+    "DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM", "POSECV_CACHE", "POSECV_MODELS", "XDG_CACHE_HOME", "PYTHONPATH",
+)  # fmt: skip
 
 
 class RunScript(Protocol):
@@ -32,6 +34,14 @@ class RunScript(Protocol):
         env: Mapping[str, str] | None = None,
         timeout: float = 120,
     ) -> subprocess.CompletedProcess[str]: ...
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing that a test makes stays in the user's cache folder, and nothing there is found."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POSECV_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -20,10 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from posecv.caffe import Message, format_prototxt, write_caffemodel
+from posecv.conversion import convert_pair
 from posecv.models import COLUMNS
 from posecv.skeletons import COCO, HAND, MPI_4_STAGES, Skeleton
 
@@ -74,6 +76,13 @@ class Layers:
         prototxt.write_text(format_prototxt({"name": ["tiny"], "layer": self.layers}), encoding="utf-8")
         caffemodel.write_bytes(write_caffemodel(self.weights, dict.fromkeys(self.weights, "Convolution")))
         return prototxt, caffemodel
+
+
+def read_by_opencv(prototxt: Path, caffemodel: Path) -> Any:
+    """OpenCV's own network of a pair, as ONNX where it has no Caffe importer."""
+    if hasattr(cv2.dnn, "readNetFromCaffe"):
+        return cv2.dnn.readNetFromCaffe(str(prototxt), str(caffemodel))
+    return cv2.dnn.readNetFromONNX(np.frombuffer(convert_pair(prototxt, caffemodel), np.uint8))
 
 
 def _with_image() -> Layers:

@@ -294,7 +294,7 @@ def test_an_installed_package_names_the_cache_as_the_target(checkout: Path, monk
     monkeypatch.setattr(models, "_models_folder", lambda: package)
     with pytest.raises(ModelError) as caught:
         find_model("coco")
-    target = models._cache_folder() / "coco" / "pose.caffemodel"
+    target = models.cache_folder("models") / "coco" / "pose.caffemodel"
     assert str(caught.value).endswith(str(target))
     put(target)
     assert find_model("coco").caffemodel == target
@@ -342,7 +342,7 @@ def test_the_cache_is_where_the_system_wants_it(
         monkeypatch.delenv(name, raising=False)
     for name in (variable,) if variable else ("HOME", "USERPROFILE"):
         monkeypatch.setenv(name, str(tmp_path))
-    assert models._cache_folder() == tmp_path / folder / "posecv" / "models"
+    assert models.cache_folder("models") == tmp_path / folder / "posecv" / "models"
 
 
 # ----------------------------------------------------------------------------------------- models by their files
@@ -373,7 +373,7 @@ def test_a_known_caffemodel_gets_its_row_whatever_its_path(tmp_path: Path, monke
 
 
 def test_a_file_of_no_known_size_is_not_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "_sha256", lambda path: pytest.fail("hashed"))
+    monkeypatch.setattr(models, "sha256_of", lambda path: pytest.fail("hashed"))
     assert model_of_pair(put(tmp_path / "a.prototxt"), put(tmp_path / "b.caffemodel")).name == "b"
 
 

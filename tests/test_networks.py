@@ -22,9 +22,10 @@ from networks import (
     packed_network,
     paint_person,
     painted_network,
+    read_by_opencv,
     standing_person,
 )
-from posecv.caffe import output_layers, read_pair
+from posecv.caffe import open_tops, read_pair
 from posecv.skeletons import BODY_25, COCO, FACE, HAND, MPI, SKELETONS, Skeleton
 
 Array = NDArray[Any]
@@ -33,9 +34,9 @@ EVERY = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
 
 def maps_of(pair: tuple[Path, Path], frame: Array) -> list[Array]:
     """Each output of the network on the frame as it is, by OpenCV alone."""
-    network = cv2.dnn.readNetFromCaffe(*map(str, pair))
+    network = read_by_opencv(*pair)
     network.setInput(frame.transpose(2, 0, 1)[None].astype(np.float32) / 256 - 0.5)
-    return [output[0] for output in network.forward(output_layers(read_pair(*pair)[0]))]
+    return [output[0] for output in network.forward(list(open_tops(read_pair(*pair)[0])))]
 
 
 def black(width: int, height: int) -> NDArray[np.uint8]:

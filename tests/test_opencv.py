@@ -63,8 +63,8 @@ def test_a_good_installation_gets_no_complaint() -> None:
     assert complaint(GOOD) is None
 
 
-@pytest.mark.parametrize("version", ["4.8.0", "4.10.0-dev", "4.14.0"])
-def test_every_opencv_from_4_8_to_before_5_will_do(version: str) -> None:
+@pytest.mark.parametrize("version", ["4.8.0", "4.10.0-dev", "4.14.0", "5.0.0", "5.1.0-pre"])
+def test_every_opencv_from_4_8_to_before_6_will_do(version: str) -> None:
     assert complaint(replace(GOOD, version=version)) is None
 
 
@@ -82,10 +82,10 @@ def test_an_opencv_of_ones_own_needs_no_wheel() -> None:
         (replace(GOOD, python=(3, 9)), ["Python 3.9", "3.10"]),
         (replace(GOOD, missing=("imutils",)), ["imutils", "pip install imutils"]),
         (replace(GOOD, missing=("numpy", "imutils")), ["pip install numpy imutils"]),
-        (replace(GOOD, version="5.0.0", caffe=False), ["OpenCV 5.0.0", 'pip install "opencv-python>=4.8,<5"']),
-        (replace(GOOD, version="4.7.0"), ["OpenCV 4.7.0", "too old", 'pip install "opencv-python>=4.8,<5"']),
-        (replace(GOOD, dnn=False, caffe=False), ["without its module dnn"]),
-        (replace(GOOD, caffe=False), ["without its Caffe importer"]),
+        (replace(GOOD, version="6.0.0"), ["OpenCV 6.0.0", "newer", 'pip install "opencv-python>=4.8,<6"']),
+        (replace(GOOD, version="4.7.0"), ["OpenCV 4.7.0", "too old", 'pip install "opencv-python>=4.8,<6"']),
+        (replace(GOOD, dnn=False, importers=False), ["without its module dnn"]),
+        (replace(GOOD, importers=False), ["without its importers"]),
         (replace(FAILED, failure=NO_LIBGL), ["libGL.so.1", "opencv-python-headless", "apt-get install libgl1"]),
         (replace(FAILED, failure=NO_GTHREAD), ["libgthread-2.0.so.0", "opencv-python-headless", "libglib2.0-0"]),
         (
@@ -108,15 +108,15 @@ def test_each_fault_gets_one_line_that_says_what_to_do(facts: Facts, words: list
 
 
 def test_a_headless_installation_is_never_told_to_add_the_other_wheel() -> None:
-    headless = replace(GOOD, wheels=("opencv-python-headless 5.0.0.93",), version="5.0.0")
-    assert 'pip install "opencv-python-headless>=4.8,<5"' in (complaint(headless) or "")
+    headless = replace(GOOD, wheels=("opencv-python-headless 4.7.0.72",), version="4.7.0")
+    assert 'pip install "opencv-python-headless>=4.8,<6"' in (complaint(headless) or "")
 
 
 def test_of_several_wheels_all_are_named_and_all_go() -> None:
     line = complaint(replace(GOOD, wheels=("opencv-python 4.14.0.94", "opencv-contrib-python-headless 4.13.0.92")))
     assert line is not None
     assert "pip uninstall -y opencv-python opencv-contrib-python-headless" in line
-    assert 'pip install "opencv-contrib-python>=4.8,<5"' in line
+    assert 'pip install "opencv-contrib-python>=4.8,<6"' in line
 
 
 def test_wheels_in_one_folder_are_counted_and_those_it_hides_are_not(
@@ -155,9 +155,11 @@ def assert_one_line(result: subprocess.CompletedProcess[str], *words: str) -> No
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_under_opencv_5_a_script_says_what_to_install(script: str, run_script: RunScript, fake_cv2: FakeCv2) -> None:
+def test_under_an_opencv_that_reads_no_networks_a_script_says_what_to_install(
+    script: str, run_script: RunScript, fake_cv2: FakeCv2
+) -> None:
     env = fake_cv2("__version__ = '5.0.0'\nclass dnn: pass\n")
-    assert_one_line(run_script(script, "-p", "x", "-m", "y", env=env), "OpenCV 5.0.0", "<5")
+    assert_one_line(run_script(script, "-p", "x", "-m", "y", env=env), "OpenCV 5.0.0", "importers", "<6")
 
 
 @pytest.mark.parametrize(

@@ -424,7 +424,7 @@ def test_a_package_that_is_not_installed_is_one_line(repository: Path, script: s
     result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": ""})
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
-    assert all(word in line for word in ("pip install", "numpy", "imutils", '"opencv-python>=4.8,<5"'))
+    assert all(word in line for word in ("pip install", "numpy", "imutils", '"opencv-python>=4.8,<6"'))
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

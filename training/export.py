@@ -13,12 +13,13 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from posecv.caffe import Message, format_prototxt, read_caffemodel, write_caffemodel
+from posecv.engines import opencv
+from posecv.models import Model
 from training.data import records
 from training.designs import DESIGNS, MODELS
 from training.network import CaffeNet
@@ -59,11 +60,10 @@ def difference(message: Message, folder: Path) -> float:
     """Largest difference between OpenCV's and PyTorch's maps for the same half-float weights; at most `CLOSE`."""
     weights = read_caffemodel((folder / "pose.caffemodel").read_bytes())
     blob = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 3, 128, 176)).astype(np.float32)
-    network = cv2.dnn.readNetFromCaffe(str(folder / "pose.prototxt"), str(folder / "pose.caffemodel"))
-    network.setInput(blob)
+    (maps,) = opencv.load(Model("trained", folder / "pose.prototxt", folder / "pose.caffemodel"), "cpu").forward(blob)
     with torch.inference_mode():
         expected = CaffeNet(message, weights)(torch.from_numpy(blob)).numpy()
-    largest = float(np.abs(network.forward() - expected).max())
+    largest = float(np.abs(maps - expected).max())
     if not largest < CLOSE:
         raise ValueError(f"OpenCV's maps differ by {largest:.1e} from PyTorch's; at most {CLOSE:.0e} is rounding")
     return largest

@@ -99,7 +99,7 @@ def decode(maps: np.ndarray) -> np.ndarray:
 def draw(frame: np.ndarray, people: np.ndarray) -> np.ndarray:
     """A copy of the picture with the people's limbs, each in the colour of its end."""
     drawn, thickness = frame.copy(), max(2, max(frame.shape) // 200)
-    colors = cv2.applyColorMap(np.arange(0, 252, 14, dtype=np.uint8), cv2.COLORMAP_HSV)[:, 0].tolist()
+    colors = cv2.applyColorMap(np.arange(0, 252, 14, dtype=np.uint8), cv2.COLORMAP_HSV).reshape(-1, 3).tolist()
     for keypoints in people:
         for start, end in LIMBS[:-2]:  # the last two, shoulder to ear, only helped to tell people apart
             if keypoints[start, 2] and keypoints[end, 2]:
@@ -115,14 +115,16 @@ def main() -> None:
     parser.add_argument("-o", "--output", help="default: NAME_pose.png in the current folder")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     args = parser.parse_args()
-    if not hasattr(cv2.dnn, "readNetFromCaffe"):
-        parser.error(f"OpenCV {cv2.__version__} reads no Caffe networks: pip install 'opencv-python>=4.8,<5'")
-    for path in (args.prototxt, args.model, args.input):
+    network, read = (args.prototxt, args.model), getattr(cv2.dnn, "readNetFromCaffe", None)
+    if read is None:  # as in OpenCV 5, which reads ONNX
+        network, read = (str(Path(args.model).with_suffix(".onnx")),), cv2.dnn.readNetFromONNX
+        print(f"OpenCV {cv2.__version__} reads no Caffe pairs, but {network[0]}, from python -m posecv.convert")
+    for path in (*network, args.input):
         if not Path(path).is_file():
             parser.error(f"no such file: {path}")
     if (frame := cv2.imread(args.input)) is None:
         parser.error(f"not a picture that OpenCV can read: {args.input}")
-    net = cv2.dnn.readNetFromCaffe(args.prototxt, args.model)
+    net = read(*network)
     if args.device == "cuda":  # ask first: without CUDA, as in PyPI's wheels, the calls do nothing or forward() fails
         if cv2.dnn.DNN_TARGET_CUDA not in cv2.dnn.getAvailableTargets(cv2.dnn.DNN_BACKEND_CUDA):
             parser.error("this OpenCV has no CUDA, or finds no NVIDIA GPU: leave --device out")

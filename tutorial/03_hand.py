@@ -85,14 +85,16 @@ def main() -> None:
     parser.add_argument("-o", "--output", help="default: NAME_pose.png in the current folder")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     args = parser.parse_args()
-    if not hasattr(cv2.dnn, "readNetFromCaffe"):
-        parser.error(f"OpenCV {cv2.__version__} reads no Caffe networks: pip install 'opencv-python>=4.8,<5'")
-    for path in (args.prototxt, args.model, args.input):
+    network, read = (args.prototxt, args.model), getattr(cv2.dnn, "readNetFromCaffe", None)
+    if read is None:  # as in OpenCV 5, which reads ONNX
+        network, read = (str(Path(args.model).with_suffix(".onnx")),), cv2.dnn.readNetFromONNX
+        print(f"OpenCV {cv2.__version__} reads no Caffe pairs, but {network[0]}, from python -m posecv.convert")
+    for path in (*network, args.input):
         if not Path(path).is_file():
             parser.error(f"no such file: {path}")
     if (frame := cv2.imread(args.input)) is None:
         parser.error(f"not a picture that OpenCV can read: {args.input}")
-    net = cv2.dnn.readNetFromCaffe(args.prototxt, args.model)
+    net = read(*network)
     if args.device == "cuda":  # ask first: without CUDA, as in PyPI's wheels, the calls do nothing or forward() fails
         if cv2.dnn.DNN_TARGET_CUDA not in cv2.dnn.getAvailableTargets(cv2.dnn.DNN_BACKEND_CUDA):
             parser.error("this OpenCV has no CUDA, or finds no NVIDIA GPU: leave --device out")

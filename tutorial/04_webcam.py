@@ -61,7 +61,7 @@ def decode(maps: np.ndarray) -> np.ndarray:
 def draw(frame: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
     """A copy of the picture with the found limbs, each in the colour of its end."""
     drawn, thickness = frame.copy(), max(2, max(frame.shape) // 200)
-    colors = cv2.applyColorMap(np.arange(0, 252, 14, dtype=np.uint8), cv2.COLORMAP_HSV)[:, 0].tolist()
+    colors = cv2.applyColorMap(np.arange(0, 252, 14, dtype=np.uint8), cv2.COLORMAP_HSV).reshape(-1, 3).tolist()
     points, found = keypoints[:, :2].astype(int).tolist(), keypoints[:, 2] > 0
     for start, end in LIMBS:
         if found[start] and found[end]:
@@ -72,7 +72,7 @@ def draw(frame: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
 def no_window() -> str:
     """Why no window can open, or nothing. imshow is no way to find out: without a display Qt ends the program."""
     if re.search(r"GUI:\s*NONE", cv2.getBuildInformation()):
-        return "this OpenCV opens no windows: pip uninstall opencv-python-headless, pip install 'opencv-python>=4.8,<5'"
+        return "this OpenCV opens no windows: pip uninstall opencv-python-headless, pip install 'opencv-python>=4.8,<6'"
     if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
         return ""
     return "no display (DISPLAY is not set): run this on a desktop, or 01_one_person.py, which writes a file"
@@ -93,14 +93,16 @@ def main() -> None:
     parser.add_argument("-i", "--input", default="0", help="number of a camera, or a video; default: 0")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     args = parser.parse_args()
-    if not hasattr(cv2.dnn, "readNetFromCaffe"):
-        parser.error(f"OpenCV {cv2.__version__} reads no Caffe networks: pip install 'opencv-python>=4.8,<5'")
-    for path in (args.prototxt, args.model):
+    network, read = (args.prototxt, args.model), getattr(cv2.dnn, "readNetFromCaffe", None)
+    if read is None:  # as in OpenCV 5, which reads ONNX
+        network, read = (os.path.splitext(args.model)[0] + ".onnx",), cv2.dnn.readNetFromONNX
+        print(f"OpenCV {cv2.__version__} reads no Caffe pairs, but {network[0]}, from python -m posecv.convert")
+    for path in network:
         if not os.path.isfile(path):
             parser.error(f"no such file: {path}")
     if problem := no_window():
         parser.error(problem)
-    net = cv2.dnn.readNetFromCaffe(args.prototxt, args.model)
+    net = read(*network)
     if args.device == "cuda":  # ask first: without CUDA, as in PyPI's wheels, the calls do nothing or forward() fails
         if cv2.dnn.DNN_TARGET_CUDA not in cv2.dnn.getAvailableTargets(cv2.dnn.DNN_BACKEND_CUDA):
             parser.error("this OpenCV has no CUDA, or finds no NVIDIA GPU: leave --device out")

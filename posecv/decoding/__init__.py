@@ -23,6 +23,8 @@ from posecv.skeletons import REFINEMENTS, Skeleton
 
 __all__ = ["decode_people", "decode_person"]
 
+LARGEST = np.finfo(np.float32).max  # what OpenCV 5 makes of not-a-number
+
 
 def decode_people(maps: ArrayLike, skeleton: Skeleton, **thresholds: float | str) -> People:
     """Decode the maps of a network into people.
@@ -111,6 +113,6 @@ def _checked(maps: ArrayLike, channels: int, skeleton: Skeleton) -> Array:
         array = array[0]
     if array.ndim != 3 or len(array) < channels or not array.size:
         raise InputError(f"maps of shape {np.shape(maps)}: {skeleton.name} needs ({channels}, height, width)")
-    if not np.isfinite(array).all():
+    if not np.isfinite(array).all() or np.abs(array).max() == LARGEST:
         raise InputError("maps hold values that are not finite: the network's weights or its precision are broken")
     return array

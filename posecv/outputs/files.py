@@ -11,6 +11,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from posecv.errors import OutputError, UsageError, reason
+from posecv.files import unfinished_file, write_whole
 
 __all__ = ["Kind", "plan_files", "prepare_files", "result_names", "write_whole"]
 
@@ -19,8 +20,6 @@ FILE_SUFFIXES = frozenset({
     ".avi", ".avif", ".bmp", ".csv", ".gif", ".jp2", ".jpeg", ".jpg", ".json", ".mkv", ".mov", ".mp4", ".pgm", ".png",
     ".ppm", ".tif", ".tiff", ".webm", ".webp",
 })  # fmt: skip
-
-_unfinished = count()
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,7 @@ def _identity(path: Path) -> tuple[int, int]:
 def _check_folder(folder: Path) -> None:
     """Find out by trying whether files can be made in a folder, or in the one that it is to be made in."""
     nearest = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
-    trial = _unfinished_file(nearest)
+    trial = unfinished_file(nearest)
     try:
         trial.write_bytes(b"")
         trial.unlink()
@@ -202,25 +201,3 @@ def _in_use(unfinished: Path) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _unfinished_file(folder: Path) -> Path:
-    """A name for a file until it is whole."""
-    return folder / f".posecv-{os.getpid()}-{next(_unfinished)}.tmp"
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file, and the folder that it lies in; OutputError where that fails.
-
-    It appears under its name only when it is complete.
-    """
-    unfinished = _unfinished_file(path.parent)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(data)
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({reason(error)})") from None
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()

@@ -1,0 +1,94 @@
+"""The fastest of the engines that are installed, by a short measurement that is remembered.
+
+Engines are compared once for each machine, set of engines, network and size of its input; a note in the user's cache
+folder (or `$POSECV_CACHE`) tells the winner afterwards. It may be removed at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import os
+import platform
+import time
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from posecv.conversion import kept_folder
+from posecv.engines import ENGINES
+from posecv.engines.engine import Array, Engine
+from posecv.errors import OutputError, PoseError
+from posecv.files import write_whole
+from posecv.models import Model, sha256_of
+
+__all__ = ["installed", "load_fastest"]
+
+COMPARED = {"openvino": "openvino", "onnxruntime": "onnxruntime"}  # engine -> package, those besides OpenCV
+SHORT = 0.5  # seconds; a forward pass that takes longer is timed once
+RUNS = 5
+
+
+def installed() -> dict[str, str]:
+    """Engines that `auto` chooses among -> their versions; OpenCV first."""
+    versions = {"opencv": cv2.__version__}
+    for engine, package in COMPARED.items():
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[engine] = importlib.metadata.version(package)
+    return versions
+
+
+def load_fastest(model: Model, height: int, width: int) -> Engine:
+    """The engine that runs the network fastest on the CPU, for an input of about that size.
+
+    Raises
+    ------
+    ModelError
+        If OpenCV cannot read the network. An engine of the extras that cannot is passed over, which the result's
+        `warning` tells.
+    """
+    versions = installed()
+    if len(versions) == 1:
+        return ENGINES["opencv"](model, "cpu")
+    machine = (platform.node(), platform.machine(), os.cpu_count())
+    key = repr((machine, sorted(versions.items()), sha256_of(model.prototxt), height, width))
+    note = kept_folder("engines") / f"{hashlib.sha256(key.encode()).hexdigest()}.txt"
+    with contextlib.suppress(OSError, UnicodeDecodeError, PoseError):
+        if (winner := note.read_text(encoding="utf-8").strip()) in versions:
+            return ENGINES[winner](model, "cpu")
+    engine = _compared(model, list(versions), np.zeros((1, 3, height, width), np.float32))
+    with contextlib.suppress(OutputError):
+        write_whole(note, engine.name.encode())
+    return engine
+
+
+def _compared(model: Model, names: list[str], blob: Array) -> Engine:
+    """The engine that takes the least time for a blob."""
+    best, least, told, refused = ENGINES["opencv"](model, "cpu"), np.inf, [], []
+    for name in names:
+        try:
+            engine = best if name == "opencv" else ENGINES[name](model, "cpu")
+            seconds = _seconds(engine, blob)
+        except PoseError as error:
+            if name == "opencv":
+                raise
+            refused.append(f"{error}; another engine runs it")
+            continue
+        told.append(f"{name} {1000 * seconds:.0f} ms")
+        best, least = (engine, seconds) if seconds < least else (best, least)
+    notes = [best.note, f"engines compared: {', '.join(told)}"]
+    return replace(best, note="; ".join(filter(None, notes)), warning="; ".join(refused))
+
+
+def _seconds(engine: Engine, blob: Array) -> float:
+    """Seconds of a forward pass, the least of some."""
+    first = _once(engine, blob)
+    return min(_once(engine, blob) for _ in range(1 if first > SHORT else RUNS))
+
+
+def _once(engine: Engine, blob: Array) -> float:
+    start = time.perf_counter()
+    engine.forward(blob)
+    return time.perf_counter() - start

@@ -1,0 +1,69 @@
+"""OpenCV: the engine that is always there, with all its devices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from posecv import caffe
+from posecv.engines.engine import Array, Engine, onnx_of
+from posecv.errors import ModelError
+from posecv.models import Model
+
+__all__ = ["DEVICES", "load"]
+
+# Device: backend and target of cv2.dnn.
+DEVICES = {
+    "cpu": (cv2.dnn.DNN_BACKEND_OPENCV, cv2.dnn.DNN_TARGET_CPU),
+    "cuda": (cv2.dnn.DNN_BACKEND_CUDA, cv2.dnn.DNN_TARGET_CUDA),
+    "cuda-fp16": (cv2.dnn.DNN_BACKEND_CUDA, cv2.dnn.DNN_TARGET_CUDA_FP16),
+    "opencl": (cv2.dnn.DNN_BACKEND_OPENCV, cv2.dnn.DNN_TARGET_OPENCL),
+}
+NEW_ENGINE = hasattr(cv2.dnn, "ENGINE_NEW")  # OpenCV 5's, which knows the CPU alone and warns about anything else
+
+
+def load(model: Model, device: str) -> Engine:
+    """The network in OpenCV: a pair by its Caffe importer, or as ONNX where it has none any more (OpenCV 5).
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, damaged or not of this pair, or OpenCV cannot read it.
+    """
+    converted = not model.is_onnx and not hasattr(cv2.dnn, "readNetFromCaffe")
+    try:
+        if model.is_onnx or converted:
+            net = _from_onnx(onnx_of(model), device)
+        else:
+            caffe.read_pair(model.prototxt, model.caffemodel)  # says what is wrong where OpenCV would fail an assertion
+            net = cv2.dnn.readNetFromCaffe(str(model.prototxt), str(model.caffemodel))
+    except cv2.error as error:
+        raise ModelError(f"{model.prototxt}: OpenCV cannot read this network: {_reason(error)}") from error
+    if device != "cpu" or not NEW_ENGINE:
+        backend, target = DEVICES[device]
+        net.setPreferableBackend(backend)
+        net.setPreferableTarget(target)
+
+    outputs = tuple(net.getUnconnectedOutLayersNames())
+
+    def forward(blob: Array) -> Sequence[Array]:
+        try:
+            net.setInput(blob)
+            return net.forward(outputs)
+        except cv2.error as error:
+            raise ModelError(f"{model.prototxt}: OpenCV cannot run this network: {_reason(error)}") from error
+
+    note = f"OpenCV {cv2.__version__} reads no Caffe pairs: this one was turned into ONNX for it" if converted else ""
+    return Engine("opencv", outputs, forward, note)
+
+
+def _from_onnx(data: bytes, device: str) -> cv2.dnn.Net:
+    classic = [cv2.dnn.ENGINE_CLASSIC] if device != "cpu" and hasattr(cv2.dnn, "ENGINE_CLASSIC") else []
+    return cv2.dnn.readNetFromONNX(np.frombuffer(data, np.uint8), *classic)
+
+
+def _reason(error: cv2.error) -> str:
+    """What OpenCV says, without its file names."""
+    return " ".join(str(getattr(error, "err", None) or error).split())

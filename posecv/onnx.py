@@ -1,0 +1,576 @@
+"""Caffe pairs as ONNX files, written directly: what OpenCV 5, OpenVINO and ONNX Runtime read.
+
+A network keeps its layers, weights and outputs; batch, height and width of the input are free. What Caffe and ONNX do
+differently (poolings that round up, averages at a border) is spelt out in operators that every engine computes alike.
+
+Sources: the field numbers of onnx.proto (ONNX 1.8, IR version 7) and its operators of opset 13; Caffe's layers as
+OpenCV 4 computes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posecv.caffe import Array, Message, check_weights, layers_of, open_tops, type_of, value_of, values_of
+from posecv.errors import ModelError
+from posecv.protobuf import BYTES, VARINT, delimited, integer, opening, read_fields, varint
+
+__all__ = ["convert", "input_shape", "node_names", "properties", "property_field"]
+
+T = TypeVar("T")
+
+IR_VERSION, OPSET = 7, 13  # of 2020: OpenCV 4.8 and all newer engines read them
+FLOAT, INT64 = 1, 7  # TensorProto.DataType
+END = (1 << 63) - 1  # of a slice that reaches to the end
+FIELDS = 1 << 18  # of a file that is read
+LARGEST = 1 << 15  # of a kernel, a stride, a padding
+
+
+class Value(NamedTuple):
+    """What a layer gives: its number in the graph and its channels."""
+
+    number: int
+    channels: int
+
+
+class Node(NamedTuple):
+    """An operator on values and constants, the latter by name."""
+
+    name: str
+    kind: str
+    inputs: tuple[int | str, ...]
+    output: int
+    attributes: Mapping[str, float | int | str | Sequence[int]]
+
+
+@dataclass
+class Graph:
+    """The operators and constants of a network, as they are added."""
+
+    inputs: dict[str, Value] = field(default_factory=dict)
+    nodes: list[Node] = field(default_factory=list)
+    constants: dict[str, NDArray[Any]] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
+    count: int = 0
+
+    def value(self, channels: int) -> Value:
+        """A new value."""
+        self.count += 1
+        return Value(self.count, channels)
+
+
+@dataclass
+class Layer:
+    """A layer of the network on its way into the graph: its options, its bottoms and its blobs."""
+
+    graph: Graph
+    message: Message
+    bottoms: list[Value]
+    blobs: Sequence[Array]
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return value_of(self.message, "name", "")
+
+    def options(self, name: str) -> Message:
+        """The message of its options, empty where it has none."""
+        return value_of(self.message, name, Message())
+
+    def node(self, kind: str, *inputs: Value | str, channels: int | None = None, **attributes: Any) -> Value:
+        """The value of an operator; it has the first input's channels where it is not said otherwise."""
+        first = next(value for value in inputs if isinstance(value, Value))
+        output = self.graph.value(first.channels if channels is None else channels)
+        names = tuple(value.number if isinstance(value, Value) else value for value in inputs)
+        taken = self.name in self.graph.names
+        self.graph.names.add(self.name)
+        name = f"{self.name}/{output.number}" if taken else self.name  # OpenCV 4 wants each name once
+        self.graph.nodes.append(Node(name, kind, names, output.number, attributes))
+        return output
+
+    def constant(self, array: Any, dtype: type = np.float32) -> str:
+        """The name of a constant."""
+        with np.errstate(over="ignore"):  # a number of the prototxt may be too large for a float
+            values: NDArray[Any] = np.asarray(array, dtype)
+        name = f"{self.name}/{len(self.graph.constants)}"
+        self.graph.constants[name] = values
+        return name
+
+    def a_channel(self, blob: int) -> Array:
+        """A blob that holds a number for each channel, or one for all."""
+        values, channels = self.blobs[blob], self.bottoms[0].channels
+        if values.size not in (1, channels):
+            raise self.error(f"has {values.size} numbers for {channels} channels")
+        return values.ravel()
+
+    def error(self, found: str) -> ModelError:
+        """An error that names the layer."""
+        return ModelError(f"layer {self.name!r} of type {value_of(self.message, 'type', '')} {found}")
+
+
+def convert(
+    message: Message, weights: Mapping[str, Sequence[Array]], properties: Mapping[str, str] | None = None
+) -> bytes:
+    """Turn a pair, as `posecv.caffe.read_pair` gives it, into an ONNX file.
+
+    Parameters
+    ----------
+    message : dict of lists
+        The network.
+    weights : mapping
+        Name of each layer -> its blobs, float32 arrays.
+    properties : mapping of str to str, optional
+        What the file is to say about itself (`metadata_props`).
+
+    Returns
+    -------
+    bytes
+        IR version 7, opset 13, float32. Inputs and outputs have the names of Caffe's blobs.
+
+    Raises
+    ------
+    ModelError
+        A layer, or an option of one, that has no counterpart here: its name and type are told. Weights that do not fit.
+    """
+    check_weights(message, weights)
+    graph = Graph()
+    values: dict[str, Value] = {}
+    for name, dims in _inputs(message):
+        values[name] = graph.inputs[name] = graph.value(_channels(name, dims))
+    for each in layers_of(message):
+        if type_of(each) == "input":
+            continue
+        tops, name = values_of(each, "top", str), value_of(each, "name", "")
+        try:
+            bottoms = [values[bottom] for bottom in values_of(each, "bottom", str)]
+        except KeyError as missing:
+            raise ModelError(f"layer {name!r} takes {missing}, which no layer before it gives") from None
+        results = _converted(Layer(graph, each, bottoms, weights.get(name, ())))
+        if len(results) != len(tops):
+            raise ModelError(f"layer {name!r} of type {value_of(each, 'type', '')} has {len(tops)} tops")
+        values.update(zip(tops, results, strict=True))
+    outputs = {name: values[name] for name in open_tops(message) if name not in graph.inputs}
+    if not outputs:
+        raise ModelError("the network has no layers after its input")
+    return _model(graph, outputs, properties or {})
+
+
+def _inputs(message: Message) -> Iterator[tuple[str, Sequence[int]]]:
+    """Name and dims of each input: layers of type Input, or `input` with `input_dim` or `input_shape` in old files."""
+    for layer in layers_of(message):
+        if type_of(layer) == "input":
+            shapes = values_of(value_of(layer, "input_param", Message()), "shape", dict)
+            for index, top in enumerate(values_of(layer, "top", str)):
+                yield top, values_of(shapes[min(index, len(shapes) - 1)], "dim", int) if shapes else ()
+    shapes, dims = values_of(message, "input_shape", dict), values_of(message, "input_dim", int)
+    for index, name in enumerate(values_of(message, "input", str)):
+        yield name, values_of(shapes[index], "dim", int) if index < len(shapes) else dims[4 * index : 4 * index + 4]
+
+
+def _channels(name: str, dims: Sequence[int]) -> int:
+    if len(dims) != 4 or not 0 < dims[1] < LARGEST:
+        raise ModelError(f"the input {name!r} has the shape {list(dims)}; 1, channels, height, width are needed")
+    return dims[1]
+
+
+def _converted(layer: Layer) -> list[Value]:
+    """The values of a layer's tops."""
+    kind = type_of(layer.message)
+    if kind not in LAYERS:
+        raise layer.error(f"cannot be converted; types that can are {', '.join(sorted(TYPES))}")
+    most = 1 if kind not in ("concat", "eltwise", "scale") else len(layer.bottoms)
+    if not 1 <= len(layer.bottoms) <= most:
+        raise layer.error(f"has {len(layer.bottoms)} bottoms")
+    results = LAYERS[kind](layer)
+    return [results] if isinstance(results, Value) else results
+
+
+# --- layers ---------------------------------------------------------------------------------------------------------
+
+
+def _convolution(layer: Layer) -> Value:
+    options, (bottom,) = layer.options("convolution_param"), layer.bottoms
+    window, group = _window(layer, options), value_of(options, "group", 1)
+    kernel = layer.blobs[0].reshape(-1, *layer.blobs[0].shape[-3:])
+    transposed = type_of(layer.message) == "deconvolution"
+    taken = len(kernel) if transposed else kernel.shape[1] * group
+    if taken != bottom.channels:
+        raise layer.error(f"has weights for {taken} channels and is given {bottom.channels}")
+    constants = [layer.constant(kernel)]
+    if value_of(options, "bias_term", True):
+        constants.append(layer.constant(layer.blobs[1].ravel()))
+    return layer.node(
+        "ConvTranspose" if transposed else "Conv",
+        bottom,
+        *constants,
+        channels=value_of(options, "num_output", 0),
+        group=group,
+        **window,
+    )
+
+
+def _window(layer: Layer, options: Message) -> dict[str, list[int]]:
+    """ONNX's attributes for kernel, stride, padding and dilation."""
+    kernel = _sides(layer, options, "kernel_size", "kernel", 0, 1)
+    strides = _sides(layer, options, "stride", "stride", 1, 1)
+    pads = _sides(layer, options, "pad", "pad", 0, 0)
+    dilations = _sides(layer, options, "dilation", "dilation", 1, 1)
+    return {"kernel_shape": kernel, "strides": strides, "pads": pads * 2, "dilations": dilations}
+
+
+def _sides(layer: Layer, options: Message, both: str, each: str, default: int, least: int) -> list[int]:
+    """The vertical and the horizontal value of an option that is given once, twice, or apart as `_h` and `_w`."""
+    sides = values_of(options, both, int) or [value_of(options, f"{each}_{side}", default) for side in "hw"]
+    sides = sides * 2 if len(sides) == 1 else sides
+    if len(sides) != 2 or not all(least <= side <= LARGEST for side in sides):
+        raise layer.error(f"has {both} {sides}")
+    return sides
+
+
+def _pooling(layer: Layer) -> Value:
+    """Caffe rounds the number of windows up, but lets none start beyond picture and padding.
+
+    That is ONNX's rounding down with a padding at the end that is larger by a stride less one, at most a kernel less
+    one. An average counts Caffe's own padding and no more: it is put on as zeros before.
+    """
+    options, (bottom,) = layer.options("pooling_param"), layer.bottoms
+    average = _word(layer, options, "pool", ("MAX", "AVE")) == "AVE"
+    if value_of(options, "global_pooling", False):
+        return layer.node("GlobalAveragePool" if average else "GlobalMaxPool", bottom)
+    window = _window(layer, options)
+    kernel, strides, pads = window["kernel_shape"], window["strides"], window["pads"][:2]
+    if any(pad >= side for pad, side in zip(pads, kernel, strict=True)):
+        raise layer.error(f"has a padding {pads} that is not less than its kernel {kernel}")
+    further = _beyond(layer, options, kernel, strides, pads)
+    if not average:
+        ends = [pad + more for pad, more in zip(pads, further, strict=True)]
+        return layer.node("MaxPool", bottom, kernel_shape=kernel, strides=strides, pads=pads + ends)
+    if any(pads):
+        padding = layer.constant([0, 0, *pads, 0, 0, *pads], np.int64)
+        bottom = layer.node("Pad", bottom, padding, mode="constant")
+    return layer.node("AveragePool", bottom, kernel_shape=kernel, strides=strides, pads=[0, 0, *further])
+
+
+def _beyond(layer: Layer, options: Message, kernel: list[int], strides: list[int], pads: list[int]) -> list[int]:
+    """How far the last windows of a pooling reach beyond picture and padding, at most."""
+    mode = _word(layer, options, "round_mode", ("CEIL", "FLOOR"))
+    if mode == "FLOOR" or not value_of(options, "ceil_mode", True):
+        return [0, 0]
+    return [min(stride - 1, side - 1 - pad) for side, stride, pad in zip(kernel, strides, pads, strict=True)]
+
+
+def _word(layer: Layer, options: Message, name: str, words: Sequence[str]) -> str:
+    """An option that is one of several words, or its number; the first word where it is not given."""
+    value = (options.get(name) or [0])[-1]
+    word = words[value] if isinstance(value, int) and 0 <= value < len(words) else str(value)
+    if word not in words:
+        raise layer.error(f"has {name} {word}; {', '.join(words)} can be converted")
+    return word
+
+
+def _relu(layer: Layer) -> Value:
+    slope = value_of(layer.options("relu_param"), "negative_slope", 0.0)
+    if slope:
+        return layer.node("LeakyRelu", *layer.bottoms, alpha=float(slope))
+    return layer.node("Relu", *layer.bottoms)
+
+
+def _prelu(layer: Layer) -> Value:
+    return layer.node("PRelu", *layer.bottoms, layer.constant(layer.a_channel(0).reshape(-1, 1, 1)))
+
+
+def _elu(layer: Layer) -> Value:
+    return layer.node("Elu", *layer.bottoms, alpha=float(value_of(layer.options("elu_param"), "alpha", 1.0)))
+
+
+def _relu6(layer: Layer) -> Value:
+    options = layer.options("relu6_param")
+    return _clip(layer, value_of(options, "min_value", 0.0), value_of(options, "max_value", 6.0))
+
+
+def _clip_layer(layer: Layer) -> Value:
+    options = layer.options("clip_param")
+    if not {"min", "max"} <= options.keys():
+        raise layer.error("needs min and max")
+    return _clip(layer, value_of(options, "min", 0.0), value_of(options, "max", 0.0))
+
+
+def _clip(layer: Layer, low: float, high: float) -> Value:
+    return layer.node("Clip", *layer.bottoms, layer.constant(low), layer.constant(high))
+
+
+def _same(kind: str) -> Callable[[Layer], Value]:
+    """A layer that has a counterpart without options."""
+    return lambda layer: layer.node(kind, *layer.bottoms)
+
+
+def _softmax(layer: Layer) -> Value:
+    return layer.node("Softmax", *layer.bottoms, axis=_axis(layer, layer.options("softmax_param")))
+
+
+def _axis(layer: Layer, options: Message, old_name: str = "axis") -> int:
+    """The axis of (N, C, H, W) that a layer works on, counted from the front."""
+    axis = value_of(options, "axis", value_of(options, old_name, 1))
+    if not -4 <= axis < 4:
+        raise layer.error(f"has the axis {axis}; its bottom has 4")
+    return axis % 4
+
+
+def _concat(layer: Layer) -> Value:
+    axis = _axis(layer, layer.options("concat_param"), "concat_dim")
+    channels = sum(bottom.channels for bottom in layer.bottoms) if axis == 1 else None
+    return layer.node("Concat", *layer.bottoms, channels=channels, axis=axis)
+
+
+def _slice(layer: Layer) -> list[Value]:
+    """As many parts as tops, cut at the slice points, or equal ones."""
+    options, (bottom,) = layer.options("slice_param"), layer.bottoms
+    axis, parts = _axis(layer, options, "slice_dim"), len(values_of(layer.message, "top", str))
+    points = values_of(options, "slice_point", int)
+    if not points and parts > 1:
+        if axis != 1 or bottom.channels % parts:
+            raise layer.error(f"needs slice_point: {bottom.channels} channels in {parts} parts along axis {axis}")
+        points = [bottom.channels // parts * part for part in range(1, parts)]
+    end = bottom.channels if axis == 1 else END
+    bounds = [0, *points, end]
+    if len(points) != parts - 1 or any(start >= stop for start, stop in pairwise(bounds)):
+        raise layer.error(f"cuts {bottom.channels} channels at {points} into {parts} parts")
+    values = []
+    for start, stop in pairwise(bounds):
+        ends = [layer.constant([number], np.int64) for number in (start, stop, axis)]
+        values.append(layer.node("Slice", bottom, *ends, channels=stop - start if axis == 1 else None))
+    return values
+
+
+def _eltwise(layer: Layer) -> Value:
+    """Sum (with coefficients), product or maximum, two by two."""
+    options, bottoms = layer.options("eltwise_param"), layer.bottoms
+    operation = _word(layer, {"operation": [1], **options}, "operation", ("PROD", "SUM", "MAX"))
+    factors = [float(factor) for factor in values_of(options, "coeff", float)]
+    if factors and (operation != "SUM" or len(factors) != len(bottoms)):
+        raise layer.error(f"has {len(factors)} coefficients for {len(bottoms)} bottoms and the operation {operation}")
+    if len({bottom.channels for bottom in bottoms}) > 1:
+        raise layer.error(f"is given {' and '.join(str(bottom.channels) for bottom in bottoms)} channels")
+    if factors:
+        bottoms = [_affine(layer, bottom, factor, 0) for bottom, factor in zip(bottoms, factors, strict=True)]
+    result, *others = bottoms
+    for other in others:
+        result = layer.node({"PROD": "Mul", "SUM": "Add", "MAX": "Max"}[operation], result, other)
+    return result if others else layer.node("Identity", result)
+
+
+def _affine(layer: Layer, value: Value, factor: Any, summand: Any) -> Value:
+    """Factor times the value plus summand, one of each for all channels or for each.
+
+    As a normalisation it needs no rules of broadcasting, in which engines go wrong where sizes are free, and they merge
+    it with a convolution before it.
+    """
+    if np.all(np.asarray(factor) == 1) and not np.any(summand):
+        return value
+    arrays = [np.broadcast_to(numbers, value.channels) for numbers in (factor, summand, 0.0, 1.0)]
+    return layer.node("BatchNormalization", value, *map(layer.constant, arrays), epsilon=0.0)
+
+
+def _power(layer: Layer) -> Value:
+    """(shift + scale x) ^ power."""
+    options = layer.options("power_param")
+    scale, shift = value_of(options, "scale", 1.0), value_of(options, "shift", 0.0)
+    value, power = _affine(layer, layer.bottoms[0], scale, shift), value_of(options, "power", 1.0)
+    if power in (1, 2):
+        return layer.node("Identity", value) if power == 1 else layer.node("Mul", value, value)
+    return layer.node("Pow", value, layer.constant([[[power]]]))
+
+
+def _scale(layer: Layer) -> Value:
+    """A factor and perhaps a summand for each channel; with two bottoms their product."""
+    options = layer.options("scale_param")
+    axis, bias = _axis(layer, options), value_of(options, "bias_term", False)
+    if len(layer.bottoms) == 2 and axis == 0 and not bias:
+        return layer.node("Mul", *layer.bottoms)
+    if len(layer.bottoms) > 1 or axis != 1 or value_of(options, "num_axes", 1) != 1:
+        raise layer.error("can be converted with a blob for axis 1, or with two bottoms for axis 0 and no bias")
+    value = _affine(layer, layer.bottoms[0], layer.a_channel(0), layer.a_channel(1) if bias else 0)
+    return layer.node("Identity", value)
+
+
+def _batch_norm(layer: Layer) -> Value:
+    """(x - mean) / sqrt(variance + eps); the blobs hold sums, the third how many."""
+    options = layer.options("batch_norm_param")
+    if not value_of(options, "use_global_stats", True):
+        raise layer.error("takes the statistics of its input, which cannot be converted")
+    count = float(layer.blobs[2].ravel()[0]) if len(layer.blobs) > 2 and layer.blobs[2].size else 1.0
+    mean, variance = (layer.a_channel(blob).astype(np.float64) / (count or 1) for blob in (0, 1))
+    with np.errstate(all="ignore"):  # what nobody vouches for may be negative
+        factor = 1 / np.sqrt(variance + value_of(options, "eps", 1e-5))
+        return layer.node("Identity", _affine(layer, layer.bottoms[0], factor, -mean * factor))
+
+
+def _interp(layer: Layer) -> Value:
+    """Linear enlargement whose corners keep their values, by a factor or to a size.
+
+    By a factor z to z (n - 1) + 1 it is a deconvolution with a triangle of 2 z - 1 values. To a size it needs an engine
+    that knows shapes while it runs: OpenCV 4, which reads the pair itself, has none.
+    """
+    options, (bottom,) = layer.options("interp_param"), layer.bottoms
+    zoom, size = value_of(options, "zoom_factor", 0), [value_of(options, side, 0) for side in ("height", "width")]
+    known = {"zoom_factor", "height", "width"}
+    if not options.keys() <= known or (not 0 < zoom <= LARGEST if zoom else not all(0 < n <= LARGEST for n in size)):
+        raise layer.error("can be converted with a zoom_factor, or with height and width")
+    if not zoom:
+        shape = layer.node("Shape", bottom)
+        begin, end, axis = (layer.constant([number], np.int64) for number in (0, 2, 0))
+        front = layer.node("Slice", shape, begin, end, axis)
+        sizes = layer.node("Concat", front, layer.constant(size, np.int64), axis=0)
+        corners = "align_corners"
+        return layer.node("Resize", bottom, "", "", sizes, mode="linear", coordinate_transformation_mode=corners)
+    ramp = 1 - np.abs(np.arange(1 - zoom, zoom)) / zoom
+    kernel = np.tile(np.outer(ramp, ramp), (bottom.channels, 1, 1, 1))
+    window: dict[str, Any] = {"kernel_shape": [len(ramp)] * 2, "strides": [zoom] * 2, "pads": [zoom - 1] * 4}
+    return layer.node("ConvTranspose", bottom, layer.constant(kernel), group=bottom.channels, **window)
+
+
+# Types in Caffe's spelling; `type_of` gives them in lower case.
+TYPES: dict[str, Callable[[Layer], Value | list[Value]]] = {
+    "AbsVal": _same("Abs"),
+    "BatchNorm": _batch_norm,
+    "Clip": _clip_layer,
+    "Concat": _concat,
+    "Convolution": _convolution,
+    "Deconvolution": _convolution,
+    "Dropout": _same("Identity"),
+    "ELU": _elu,
+    "Eltwise": _eltwise,
+    "Interp": _interp,
+    "PReLU": _prelu,
+    "Pooling": _pooling,
+    "Power": _power,
+    "ReLU": _relu,
+    "ReLU6": _relu6,
+    "Scale": _scale,
+    "Sigmoid": _same("Sigmoid"),
+    "Slice": _slice,
+    "Softmax": _softmax,
+    "TanH": _same("Tanh"),
+}
+LAYERS = {name.lower(): converter for name, converter in TYPES.items()}
+
+
+# --- bytes ----------------------------------------------------------------------------------------------------------
+
+
+def _model(graph: Graph, outputs: Mapping[str, Value], properties: Mapping[str, str]) -> bytes:
+    """ModelProto. The constants, which are most of it, are copied once."""
+    names = {number: f"value {number}" for number in range(graph.count + 1)}
+    names |= {value.number: name for name, value in (*graph.inputs.items(), *outputs.items())}
+    parts = [delimited(1, _node(node, names)) for node in graph.nodes]
+    parts.append(_text(2, "posecv"))
+    for name, array in graph.constants.items():
+        parts += _initializer(name, array)
+    for name, value in graph.inputs.items():
+        parts.append(delimited(11, _value_info(name, value, "batch", "height", "width")))
+    for name, value in outputs.items():
+        parts.append(delimited(12, _value_info(name, value, "batch", f"height of {name}", f"width of {name}")))
+    head = [integer(1, IR_VERSION), _text(2, "posecv"), opening(7, sum(map(len, parts)))]
+    tail = [delimited(8, integer(2, OPSET))]
+    tail += [property_field(key, value) for key, value in properties.items()]
+    return b"".join([*head, *parts, *tail])
+
+
+def _node(node: Node, names: Mapping[int, str]) -> bytes:
+    inputs = [_text(1, names[value] if isinstance(value, int) else value) for value in node.inputs]
+    parts = [*inputs, _text(2, names[node.output]), _text(3, node.name), _text(4, node.kind)]
+    return b"".join(parts + [delimited(5, _attribute(*item)) for item in node.attributes.items()])
+
+
+def _attribute(name: str, value: float | int | str | Sequence[int]) -> bytes:
+    """AttributeProto: its name, its value in the field of its kind, the kind."""
+    if isinstance(value, str):
+        content, kind = _text(4, value), 3
+    elif isinstance(value, float):
+        content, kind = varint(2 << 3 | 5) + np.float32(value).tobytes(), 1
+    elif isinstance(value, int):
+        content, kind = integer(3, value), 2
+    else:
+        content, kind = b"".join(integer(8, each) for each in value), 7
+    return _text(1, name) + content + integer(20, kind)
+
+
+def _initializer(name: str, array: NDArray[Any]) -> list[Any]:
+    """TensorProto in two pieces, the values in the memory that they lie in."""
+    kind, values = (INT64, array.astype("<i8")) if array.dtype == np.int64 else (FLOAT, array.astype("<f4", copy=False))
+    head = b"".join(integer(1, length) for length in array.shape) + integer(2, kind) + _text(8, name)
+    head += opening(9, values.nbytes)
+    return [opening(5, len(head) + values.nbytes) + head, np.ascontiguousarray(values).reshape(-1).view(np.uint8)]
+
+
+def _value_info(name: str, value: Value, *dims: str) -> bytes:
+    batch, height, width = (delimited(1, _text(2, dim)) for dim in dims)
+    shape = batch + delimited(1, integer(1, value.channels)) + height + width
+    return _text(1, name) + delimited(2, delimited(1, integer(1, FLOAT) + delimited(2, shape)))
+
+
+def _text(number: int, text: str) -> bytes:
+    return delimited(number, text.encode("utf-8", "replace"))
+
+
+def property_field(key: str, value: str) -> bytes:
+    """Something that a file says about itself, as bytes that may be added at its end."""
+    return delimited(14, _text(1, key) + _text(2, value))
+
+
+def properties(data: bytes) -> dict[str, str]:
+    """What an ONNX file says about itself (`metadata_props`).
+
+    >>> pair = {"layer": [{"type": ["Input"], "top": ["x"], "input_param": [{"shape": [{"dim": [1, 3, 8, 8]}]}]},
+    ...     {"name": ["relu"], "type": ["ReLU"], "bottom": ["x"], "top": ["y"]}]}
+    >>> properties(convert(pair, {}, {"origin": "here"}))
+    {'origin': 'here'}
+    """
+    budget = iter(range(FIELDS))
+    found: dict[str, str] = {}
+    for entry in _messages(data, 14, budget):
+        texts = {number: _decoded(value) for number, wire, value in read_fields(entry, budget) if wire == BYTES}
+        found[texts.get(1, "")] = texts.get(2, "")
+    return found
+
+
+def node_names(data: bytes) -> list[str]:
+    """The names of an ONNX file's operators: those of the layers that they come from."""
+    budget = iter(range(FIELDS))
+    return [
+        _decoded(value)
+        for graph in _messages(data, 7, budget)
+        for node in _messages(graph, 1, budget)
+        for value in _messages(node, 3, budget)
+    ]
+
+
+def input_shape(data: bytes) -> list[int | None]:
+    """The axes of an ONNX file's first input, None for one that is free.
+
+    >>> pair = {"layer": [{"type": ["Input"], "top": ["x"], "input_param": [{"shape": [{"dim": [1, 3, 8, 8]}]}]},
+    ...     {"name": ["relu"], "type": ["ReLU"], "bottom": ["x"], "top": ["y"]}]}
+    >>> input_shape(convert(pair, {}))
+    [None, 3, None, None]
+    """
+    found: list[memoryview] = [memoryview(data)]
+    budget = iter(range(FIELDS))
+    for number in (7, 11, 2, 1, 2):  # graph, input, type, tensor_type, shape
+        found = [message for each in found[:1] for message in _messages(each, number, budget)]
+    axes = [read_fields(axis, budget) for each in found[:1] for axis in _messages(each, 1, budget)]
+    return [next((value for number, wire, value in axis if (number, wire) == (1, VARINT)), None) for axis in axes]
+
+
+def _messages(data: bytes | memoryview, wanted: int, budget: Iterator[int]) -> Iterator[memoryview]:
+    fields = read_fields(memoryview(data), budget)
+    return (value for number, wire, value in fields if (number, wire) == (wanted, BYTES))
+
+
+def _decoded(value: memoryview) -> str:
+    return bytes(value).decode("utf-8", "replace")

@@ -1,0 +1,256 @@
+"""Engines give the same maps; `auto` takes the fastest that is installed and remembers it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from conftest import REPOSITORY, RunScript
+from networks import Pair, painted_network
+from posecv.engines import ENGINES, Engine, fastest
+from posecv.engines.engine import Array
+from posecv.errors import DeviceError, ModelError, PoseError, UsageError
+from posecv.estimate import estimate_people
+from posecv.models import Model
+from posecv.network import load_network
+from posecv.skeletons import COCO
+
+EXTRAS = {"openvino": "openvino", "openvino-float32": "openvino", "onnxruntime": "onnxruntime"}
+EXTRA = pytest.mark.parametrize("engine", EXTRAS)
+TOLERANCE = {"openvino": 0.02, "openvino-float32": 1e-4, "onnxruntime": 1e-4}  # of maps up to 1; bfloat16 has 8 bits
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Pair:
+    return painted_network(tmp_path / "pair", COCO, outputs="split")
+
+
+def blob(height: int = 32, width: int = 48, seed: int = 3) -> Array:
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, (1, 3, height, width)).astype(np.float32)
+
+
+def installed(engine: str) -> None:
+    pytest.importorskip(EXTRAS[engine], reason=f"the package {EXTRAS[engine]} is not installed")
+
+
+# ------------------------------------------------------------------------------------------------- the engines
+
+
+@EXTRA
+def test_an_engine_gives_opencvs_maps_in_every_size(engine: str) -> None:
+    installed(engine)
+    expected, found = (load_network("light_body", engine=name, device="cpu") for name in ("opencv", engine))
+    assert found.engine.name == engine
+    for size in ((64, 96), (96, 64), (64, 96)):
+        np.testing.assert_allclose(found.maps(blob(*size)), expected.maps(blob(*size)), atol=TOLERANCE[engine])
+
+
+@EXTRA
+def test_an_engine_gives_both_outputs_in_the_skeletons_order(engine: str, pair: Pair) -> None:
+    installed(engine)
+    expected, found = (load_network(*pair, engine=name, device="cpu").maps(blob()) for name in ("opencv", engine))
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE[engine] * 5)  # its maps add up many values
+
+
+@EXTRA
+def test_an_engines_maps_outlive_the_next_frame(engine: str) -> None:
+    installed(engine)
+    network = load_network("light_hand", engine=engine, device="cpu")
+    first = network.maps(blob())
+    before = first.copy()
+    network.maps(blob(seed=4))
+    np.testing.assert_array_equal(first, before)
+
+
+@EXTRA
+def test_a_blob_that_does_not_fit_is_one_line(engine: str) -> None:
+    installed(engine)
+    network = load_network("light_hand", engine=engine, device="cpu")
+    with pytest.raises(ModelError, match="cannot run this network") as error:
+        network.maps(blob()[:, :2])
+    assert "\n" not in str(error.value)
+
+
+@EXTRA
+def test_a_photographs_people_are_opencvs(engine: str) -> None:
+    installed(engine)
+    frame = cv2.imread(str(REPOSITORY / "samples" / "player.jpg"))
+    assert frame is not None
+    expected, found = (
+        estimate_people(load_network("light_body", engine=name, device="cpu"), frame) for name in ("opencv", engine)
+    )
+    assert len(found) == len(expected) == 1
+    both = found.found & expected.found
+    assert both.sum() >= expected.found.sum() - 1
+    away = np.hypot(*(found.keypoints - expected.keypoints)[both][:, :2].T)
+    assert np.median(away) < (1.5 if engine == "openvino" else 0.01)
+
+
+@EXTRA
+def test_an_engine_that_is_not_installed_is_named_with_its_package(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, EXTRAS[engine], None)
+    with pytest.raises(DeviceError, match=f"--engine {engine}: .*pip install {EXTRAS[engine]}"):
+        load_network("light_hand", engine=engine)
+
+
+@EXTRA
+def test_a_device_that_an_engine_does_not_know_is_refused(engine: str) -> None:
+    installed(engine)
+    with pytest.raises(DeviceError, match="opencl"):
+        load_network("light_hand", engine=engine, device="opencl")
+
+
+def test_an_unknown_engine_is_told_those_that_are_known() -> None:
+    with pytest.raises(UsageError, match="tensorrt") as error:
+        load_network("light_hand", engine="tensorrt")
+    assert all(name in str(error.value) for name in ("auto", *ENGINES))
+
+
+def test_the_scripts_know_the_same_engines(run_script: RunScript) -> None:
+    done = run_script("run_pose.py", "--engine", "tensorrt", "-i", "a.png")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert all(name in done.stderr for name in ("auto", *ENGINES))
+
+
+def test_v_tells_the_engine(tmp_path: Path, run_script: RunScript) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64, 3), np.uint8))
+    done = run_script("run_pose.py", "--engine", "opencv", "-v", "-i", "a.png", "--json", "a.json")
+    assert done.returncode == 0, done.stderr
+    assert "runs on cpu with opencv" in done.stderr
+
+
+# ------------------------------------------------------------------------------------------------- the fastest
+
+Loaded = list[str]
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Loaded:
+    """The engines that are loaded from now on. OpenCV takes 3 seconds, OpenVINO 2, ONNX Runtime 1."""
+    names: Loaded = []
+
+    def loader(name: str) -> Callable[[Model, str], Engine]:
+        def load(model: Model, device: str) -> Engine:
+            names.append(name)
+            return Engine(name, ("maps",), lambda blob: [blob], f"this is {name}")
+
+        return load
+
+    seconds = {"opencv": 3.0, "openvino": 2.0, "onnxruntime": 1.0}
+    for name in seconds:
+        monkeypatch.setitem(ENGINES, name, loader(name))
+    monkeypatch.setattr(fastest, "installed", lambda: dict.fromkeys(seconds, "1.0"))
+    monkeypatch.setattr(fastest, "_seconds", lambda engine, blob: seconds[engine.name])
+    monkeypatch.setenv("POSECV_CACHE", str(tmp_path / "kept"))
+    return names
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    (tmp_path / "a.prototxt").write_text("a network")
+    return Model("a", tmp_path / "a.prototxt", tmp_path / "a.caffemodel")
+
+
+def test_the_fastest_engine_is_taken_and_remembered(loaded: Loaded, model: Model) -> None:
+    engine = fastest.load_fastest(model, 64, 96)
+    assert engine.name == "onnxruntime"
+    assert "this is onnxruntime; engines compared: opencv 3000 ms, openvino 2000 ms, onnxruntime 1000 ms" in engine.note
+    assert engine.warning == ""
+    assert loaded == ["opencv", "openvino", "onnxruntime"]
+    loaded.clear()
+    assert fastest.load_fastest(model, 64, 96).name == "onnxruntime"
+    assert loaded == ["onnxruntime"]
+
+
+def test_another_size_network_or_set_of_engines_is_compared_anew(
+    loaded: Loaded, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fastest.load_fastest(model, 64, 96)
+    for change in (
+        lambda: fastest.load_fastest(model, 96, 64),
+        lambda: (model.prototxt.write_text("another"), fastest.load_fastest(model, 64, 96)),
+        lambda: (
+            monkeypatch.setattr(fastest, "installed", lambda: {"opencv": "2.0", "openvino": "1.0"}),
+            fastest.load_fastest(model, 64, 96),
+        ),
+    ):
+        loaded.clear()
+        change()
+        assert loaded[:2] == ["opencv", "openvino"]
+
+
+@pytest.mark.parametrize("content", [b"", b"tensorrt", b"\xff\xfe"])
+def test_a_note_that_is_damaged_is_written_again(
+    loaded: Loaded, model: Model, tmp_path: Path, content: bytes
+) -> None:
+    fastest.load_fastest(model, 64, 96)
+    (note,) = (tmp_path / "kept" / "engines").iterdir()
+    whole = note.read_bytes()
+    note.write_bytes(content)
+    loaded.clear()
+    assert fastest.load_fastest(model, 64, 96).name == "onnxruntime"
+    assert len(loaded) == 3
+    assert note.read_bytes() == whole
+
+
+def test_a_folder_that_cannot_be_written_to_does_no_harm(loaded: Loaded, model: Model, tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("in the way")
+    assert fastest.load_fastest(model, 64, 96).name == "onnxruntime"
+
+
+def refusing(words: str) -> Callable[[Model, str], Engine]:
+    def load(model: Model, device: str) -> Engine:
+        raise ModelError(words)
+
+    return load
+
+
+def test_an_engine_that_refuses_the_network_is_passed_over_in_one_line(
+    loaded: Loaded, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENGINES, "onnxruntime", refusing("ONNX Runtime says no"))
+    engine = fastest.load_fastest(model, 64, 96)
+    assert engine.name == "openvino"
+    assert engine.warning == "ONNX Runtime says no; another engine runs it"
+
+
+def test_an_engine_that_refuses_by_name_fails(loaded: Loaded, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENGINES, "onnxruntime", refusing("ONNX Runtime says no"))
+    with pytest.raises(PoseError, match="says no"):
+        load_network(*pair, engine="onnxruntime")
+
+
+def test_a_network_that_opencv_cannot_read_is_an_error_whatever_others_say(
+    loaded: Loaded, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENGINES, "opencv", refusing("the file is damaged"))
+    with pytest.raises(ModelError, match="damaged"):
+        fastest.load_fastest(model, 64, 96)
+
+
+def test_where_only_opencv_is_installed_nothing_is_compared_or_kept(
+    loaded: Loaded, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fastest, "installed", lambda: {"opencv": "1.0"})
+    assert fastest.load_fastest(model, 64, 96).note == "this is opencv"
+    assert loaded == ["opencv"]
+    assert "kept" not in os.listdir(tmp_path)
+
+
+def test_a_slow_network_is_timed_once_more_and_a_quick_one_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    for each, runs in ((1.0, 2), (0.001, 1 + fastest.RUNS)):
+        clock = iter(np.arange(99) * each)
+        monkeypatch.setattr(time, "perf_counter", lambda clock=clock: next(clock))
+        forwards: list[Array] = []
+        engine = Engine("any", ("maps",), lambda blob, forwards=forwards: forwards.append(blob) or [blob])  # type: ignore[misc]
+        assert fastest._seconds(engine, blob()) == pytest.approx(each)
+        assert len(forwards) == runs
