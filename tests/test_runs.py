@@ -100,7 +100,7 @@ def started(folder: Path, *words: str | Path) -> subprocess.Popen[str]:
 
 
 def wait_until(ready: Callable[[], bool], run: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while not ready() and run.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     assert run.poll() is None, run.communicate()[1]
