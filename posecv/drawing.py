@@ -139,8 +139,11 @@ def _write(frame: Frame, text: str, place: tuple[float, float], letters: float) 
     x = max(min(place[0], width - long - margin), margin)
     y = max(min(place[1], height - margin), letters + margin)
     corner = round(min(x, FARTHEST)), round(min(y, FARTHEST))
-    for color, thickness in (((0, 0, 0), letters / 4), ((255, 255, 255), letters / 11)):
-        cv2.putText(frame, text, corner, FONT, scale, color, max(1, round(thickness)), cv2.LINE_AA)
+    thickness, edge = max(1, round(letters / 11)), max(1, round(letters / 12))
+    around = [(dx, dy) for dx in (-edge, 0, edge) for dy in (-edge, 0, edge)]
+    for dx, dy in (*around, (0, 0)):  # thick dark letters below would do, but OpenCV 5 has none
+        color = (255, 255, 255) if (dx, dy) == (0, 0) else (0, 0, 0)
+        cv2.putText(frame, text, (corner[0] + dx, corner[1] + dy), FONT, scale, color, thickness, cv2.LINE_AA)
 
 
 def _check(frame: Any) -> None:
