@@ -62,10 +62,12 @@ class Handler(BaseHTTPRequestHandler):
         elif manner == "redirect":
             self.send_response(302)
             self.send_header("Location", self.mirror.url("whole", name))
+            self.send_header("Connection", "close")
             self.end_headers()
         elif manner == "circle":
             self.send_response(302)
             self.send_header("Location", self.path)
+            self.send_header("Connection", "close")
             self.end_headers()
         elif manner == "whole":
             self.send_from(first, body)
