@@ -2,6 +2,7 @@
 
     python benchmarks/hands.py --model light_hand
     python benchmarks/hands.py --model light_hand --mediapipe PYTHON    # beside MediaPipe, which that Python has
+    python benchmarks/hands.py --model light_hand --gloves              # the same hands with their skin recoloured
 
 Needs the shared data (`POSECV_SHARED`, default ../shared).
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import itertools
 import json
 import subprocess
 import sys
@@ -31,6 +33,9 @@ from posecv.skeletons import HAND  # noqa: E402
 
 BOX_SHARE = 0.2  # of the longer side of the box round the labels, within which a keypoint is right
 GROUPS = ("source", "hand")
+GLOVES = (40, 40, 40), (235, 235, 235), (160, 90, 30), (40, 190, 230), (60, 60, 200)  # BGR, one hand after the other
+FINGER = 0.09  # of the hand's box: how far from its bones skin may lie
+LIKE_SKIN = 14  # distance of Cr and Cb from the hand's own, up to which a pixel is its skin
 MISSED = np.full((len(HAND.keypoints), 2), np.nan)
 
 Frame = NDArray[np.uint8]
@@ -53,6 +58,26 @@ def right(found: Floats, labels: Floats) -> Floats:
     near = BOX_SHARE * np.ptp(labels[labelled, :2], axis=0).max()
     away = np.linalg.norm(found - labels[:, :2], axis=1)
     return np.where(labelled, away <= near, np.nan)
+
+
+def gloved(frame: Frame, labels: Floats, color: tuple[int, int, int]) -> Frame:
+    """A copy in which what is of the skin's colour near the labelled bones has another one, its shades kept."""
+    points = np.rint(labels[:, :2]).astype(int)
+    there = labels[:, 2] > 0
+    height, width = frame.shape[:2]
+    near = np.zeros((height, width), np.uint8)
+    thickness = max(1, round(2 * FINGER * float(np.ptp(labels[there, :2], axis=0).max())))
+    for start, end in HAND.limbs:
+        if there[start] and there[end]:
+            cv2.line(near, points[start].tolist(), points[end].tolist(), 1, thickness)
+    ycc = cv2.cvtColor(frame, cv2.COLOR_BGR2YCrCb).astype(np.float32)
+    inside = np.clip(points[there], 0, [width - 1, height - 1])
+    skin = np.median(ycc[inside[:, 1], inside[:, 0]], axis=0)
+    changed = (near > 0) & (np.linalg.norm(ycc[..., 1:] - skin[1:], axis=-1) < LIKE_SKIN)
+    shade = ycc[changed, :1] / max(float(skin[0]), 1.0)
+    result = frame.copy()
+    result[changed] = np.clip(shade * np.array(color), 0, 255)
+    return result
 
 
 def by_network(network: Network, crop: Crop, net_size: str | None) -> Floats:
@@ -106,9 +131,13 @@ def main() -> int:
     parser.add_argument("--net-size", help="size of the network's input (default: that of posecv.estimate_hand)")
     parser.add_argument("--mediapipe", metavar="PYTHON", help="a Python that has mediapipe, to run it too")
     parser.add_argument("--confidence", type=float, default=0.5, help="MediaPipe's min_detection_confidence")
+    parser.add_argument("--gloves", action="store_true", help="give the skin of all hands the colour of gloves")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N crops alone")
     options = parser.parse_args()
     hands = crops(options.split, options.limit)
+    if options.gloves:
+        colors = itertools.cycle(GLOVES)
+        hands = [(row, gloved(frame, np.array(row["keypoints"], float), next(colors))) for row, frame in hands]
     found: dict[str, list[Floats]] = {}
     if options.model or not options.mediapipe:
         network = accuracy.load(options.model or "light_hand")

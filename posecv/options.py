@@ -156,7 +156,7 @@ def hand_parser() -> Parser:
     """The options of run_hand.py."""
     parser = _picture_parser(
         "Find the 21 keypoints of one hand in each picture.",
-        net_size="-1x192, for a --box 192x192; 368 with other networks than light_hand",
+        net_size="-1x160, for a --box 160x160; 368 with other networks than light_hand",
         threshold="all are written, those above 0.2 drawn",
         own_model="light_hand",
     )

@@ -385,3 +385,21 @@ def test_the_film_is_a_pan_that_returns(tmp_path: Path) -> None:
     away = [np.abs(frame - frames[0]).mean() for frame in frames]
     assert away[0] < min(away[1:])
     np.testing.assert_allclose([away[1], away[2], away[3]], [away[7], away[6], away[5]], atol=3)
+
+
+def test_gloves_recolour_skin_near_the_bones_and_keep_its_shades() -> None:
+    skin, glove = np.array([120, 150, 200]), (160, 90, 30)
+    frame = np.full((200, 200, 3), (90, 120, 60), np.uint8)
+    frame[40:160, 40:160] = skin
+    frame[40:160, 135:160] = skin * 0.8  # in the shade
+    frame[180:, :] = skin  # somebody else's arm
+    labels = standing_person(HAND, 40, 40).astype(np.float64)
+    labels[:, :2] = 50 + (labels[:, :2] - labels[:, :2].min(axis=0)) / np.ptp(labels[:, :2], axis=0).max() * 100
+    covered = hands.gloved(frame, labels, glove)
+    x, y = np.rint(labels[:, :2]).astype(int).T
+    for side, brightness in ((x < 130, 1.0), (x >= 136, 0.8)):
+        assert side.any()
+        expected = np.broadcast_to(np.array(glove) * brightness, (side.sum(), 3))
+        np.testing.assert_allclose(covered[y[side], x[side]], expected, atol=4)
+    np.testing.assert_array_equal(covered[180:], frame[180:])
+    np.testing.assert_array_equal(covered[:30], frame[:30])

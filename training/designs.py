@@ -21,7 +21,6 @@ from posecv.skeletons import COCO, FACE, HAND, Skeleton
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 DEEP = ("4_1", "4_2", "5_1", "5_2", "5_3", "5_4", "5_5")
-DILATED = "5_1"
 FEATURES = "features"
 TEACHERS_FEATURES = "conv4_3_CPM/res"  # Lightweight OpenPose's layer that it takes after
 HEAD = ("conv4_4_CPM", "conv5_1_CPM_L1", "conv5_2_CPM_L1", "conv5_3_CPM_L1")
@@ -66,7 +65,7 @@ class Design:
         for block, outputs, stride in (("2_1", 64, 1), ("2_2", 128, 2), ("3_1", 128, 1), ("3_2", 256, 2)):
             x = layers.separable(block, x, outputs, stride)
         for block in DEEP:
-            x = layers.separable(block, x, self.width, dilation=2 if block == DILATED else 1)
+            x = layers.separable(block, x, self.width)
         x = layers.convolution(FEATURES, x, 128, act=False)
         x = layers.context(x, self.context) if self.context else x
         for layer in HEAD[: self.head]:
@@ -105,9 +104,9 @@ class _Layers:
     def relu(self, top: str) -> None:
         self.made.append({"name": [f"relu/{top}"], "type": ["ReLU"], "bottom": [top], "top": [top]})
 
-    def separable(self, block: str, bottom: str, outputs: int, stride: int = 1, dilation: int = 1) -> str:
+    def separable(self, block: str, bottom: str, outputs: int, stride: int = 1) -> str:
         group = self.channels[bottom]
-        x = self.convolution(f"conv{block}/dw", bottom, group, 3, stride=stride, group=group, dilation=dilation)
+        x = self.convolution(f"conv{block}/dw", bottom, group, 3, stride=stride, group=group)
         return self.convolution(f"conv{block}/sep", x, outputs)
 
     def context(self, bottom: str, inner: int) -> str:
