@@ -29,7 +29,9 @@ IR_VERSION, OPSET = 7, 13  # of 2020: OpenCV 4.8 and all newer engines read them
 FLOAT, INT64 = 1, 7  # TensorProto.DataType
 END = (1 << 63) - 1  # of a slice that reaches to the end
 FIELDS = 1 << 18  # of a file that is read
-LARGEST = 1 << 15  # of a kernel, a stride, a padding
+LARGEST = 1 << 15  # of a kernel, a stride, a padding, a size
+MOST = 1 << 16  # channels
+ZOOM = 32  # of an enlargement, whose kernel grows with the square
 
 
 class Value(NamedTuple):
@@ -87,6 +89,8 @@ class Layer:
         """The value of an operator; it has the first input's channels where it is not said otherwise."""
         first = next(value for value in inputs if isinstance(value, Value))
         output = self.graph.value(first.channels if channels is None else channels)
+        if output.channels > MOST:
+            raise self.error(f"gives {output.channels} channels; networks have {MOST} at most")
         names = tuple(value.number if isinstance(value, Value) else value for value in inputs)
         taken = self.name in self.graph.names
         self.graph.names.add(self.name)
@@ -420,8 +424,8 @@ def _interp(layer: Layer) -> Value:
     options, (bottom,) = layer.options("interp_param"), layer.bottoms
     zoom, size = value_of(options, "zoom_factor", 0), [value_of(options, side, 0) for side in ("height", "width")]
     known = {"zoom_factor", "height", "width"}
-    if not options.keys() <= known or (not 0 < zoom <= LARGEST if zoom else not all(0 < n <= LARGEST for n in size)):
-        raise layer.error("can be converted with a zoom_factor, or with height and width")
+    if not options.keys() <= known or (not 0 < zoom <= ZOOM if zoom else not all(0 < n <= LARGEST for n in size)):
+        raise layer.error(f"can be converted with a zoom_factor of up to {ZOOM}, or with height and width")
     if not zoom:
         shape = layer.node("Shape", bottom)
         begin, end, axis = (layer.constant([number], np.int64) for number in (0, 2, 0))
@@ -493,7 +497,8 @@ def _attribute(name: str, value: float | int | str | Sequence[int]) -> bytes:
     if isinstance(value, str):
         content, kind = _text(4, value), 3
     elif isinstance(value, float):
-        content, kind = varint(2 << 3 | 5) + np.float32(value).tobytes(), 1
+        with np.errstate(over="ignore"):  # as for constants
+            content, kind = varint(2 << 3 | 5) + np.float32(value).tobytes(), 1
     elif isinstance(value, int):
         content, kind = integer(3, value), 2
     else:
