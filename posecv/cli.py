@@ -36,7 +36,7 @@ T = TypeVar("T")
 __all__ = ["run_hand", "run_multi_pose", "run_pose", "webcam_pose"]
 
 DEVICES = ("auto", "cpu", "cuda", "cuda-fp16", "opencl")
-ENGINES = ("auto", "opencv", "openvino", "openvino-float32", "onnxruntime")
+ENGINES = ("auto", "opencv", "opencv-thin", "openvino", "openvino-float32", "onnxruntime")
 SINGLE_THRESHOLD = 0.1  # of run_pose.py, as in the tutorials
 OWN_MODELS = {"light_body": "coco", "light_hand": "hand"}  # run by default: what getModels.sh fetches in their place
 

@@ -404,6 +404,28 @@ def test_openposes_networks_give_the_same_by_both_ways_in_several_sizes(name: st
         np.testing.assert_allclose(forward(onnx, x), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["coco", "hand"])
+def test_7_by_7_convolutions_written_as_3_by_3_ones_give_the_same(name: str) -> None:
+    message = narrow(read_prototxt(REPOSITORY / "models" / name / "pose.prototxt"))
+    weights = random_weights(message)
+    plain, thin = convert(message, weights), convert(message, weights, thin=True)
+    assert len(node_names(thin)) > len(node_names(plain))
+    for size in ((48, 64), (40, 40), (8, 16)):
+        x = values((1, 3, *size)) / 4
+        np.testing.assert_allclose(forward(read_onnx(thin), x), forward(read_onnx(plain), x), atol=1e-4)
+
+
+@pytest.mark.parametrize("pad", [2, 3])
+def test_a_7_by_7_convolution_gives_what_its_formula_gives_thin_or_not(pad: int) -> None:
+    kernel = blob(3, CHANNELS, 7, 7) / 7
+    case = Case("Convolution", np.abs, convolution(f"num_output: 3 kernel_size: 7 pad: {pad}"), (kernel, BIAS[:3]))
+    data = convert(parse_prototxt(case.text), case.weights, thin=True)
+    x = values((2, CHANNELS, 9, 12))
+    expected = convolved(x.astype(np.float64), kernel, pad=pad) + BIAS[:3, None, None]
+    np.testing.assert_allclose(forward(read_onnx(data), x), expected, atol=1e-4)
+    assert ("Concat" in str(data)) == (pad == 3)
+
+
 @pytest.mark.parametrize("name", OWN)
 def test_our_own_networks_give_the_same_by_both_ways_in_several_sizes(name: str) -> None:
     folder = REPOSITORY / "models" / name
