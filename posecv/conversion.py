@@ -25,30 +25,30 @@ EDITION = 1  # to be raised when `posecv.onnx` writes something else
 SMALL = 16 << 20  # bytes of weights that are converted sooner than a copy is read
 
 
-def convert_pair(prototxt: Path, caffemodel: Path) -> bytes:
-    """Read a pair and turn it into an ONNX file that names its origin.
+def convert_pair(prototxt: Path, caffemodel: Path, *, thin: bool = False) -> bytes:
+    """Read a pair and turn it into an ONNX file that names its origin; `thin` as in `posecv.onnx.convert`.
 
     Raises
     ------
     ModelError
         A file that is missing or damaged, as `posecv.caffe.read_pair` tells; a layer that cannot be converted.
     """
-    return onnx.convert(*read_pair(prototxt, caffemodel), {ORIGIN: sha256_of(caffemodel)})
+    return onnx.convert(*read_pair(prototxt, caffemodel), {ORIGIN: sha256_of(caffemodel)}, thin=thin)
 
 
-def kept_or_converted(prototxt: Path, caffemodel: Path) -> bytes:
+def kept_or_converted(prototxt: Path, caffemodel: Path, *, thin: bool = False) -> bytes:
     """The pair as ONNX, from the user's cache folder (or `$POSECV_CACHE`) where its weights are large.
 
     A copy that is damaged is made again; a folder that cannot be written to does no harm.
     """
     if not caffemodel.is_file() or caffemodel.stat().st_size <= SMALL:
-        return convert_pair(prototxt, caffemodel)
-    copy = kept_folder("onnx") / f"{_hash_of(prototxt, caffemodel)}.onnx"
+        return convert_pair(prototxt, caffemodel, thin=thin)
+    copy = kept_folder("onnx") / f"{_hash_of(prototxt, caffemodel)}{'-thin' if thin else ''}.onnx"
     with contextlib.suppress(OSError):
         data = copy.read_bytes()
         if data.endswith(_seal(memoryview(data)[:-SEAL])):
             return data
-    data = convert_pair(prototxt, caffemodel)
+    data = convert_pair(prototxt, caffemodel, thin=thin)
     data += _seal(data)
     with contextlib.suppress(OutputError):
         write_whole(copy, data)

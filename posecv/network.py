@@ -106,7 +106,7 @@ def load_network(
         What the channels mean, where their number does not say it.
     device : {"auto", "cpu", "cuda", "cuda-fp16", "opencl"}
         `auto` is CUDA where this OpenCV has it, else the CPU.
-    engine : {"auto", "opencv", "openvino", "openvino-float32", "onnxruntime"}
+    engine : {"auto", "opencv", "opencv-thin", "openvino", "openvino-float32", "onnxruntime"}
         What runs the network. `auto` is the fastest that is installed, by a short measurement that is remembered, on
         the CPU, and OpenCV on other devices.
     net_size : str, optional
@@ -130,7 +130,10 @@ def load_network(
     opencv.require_opencv()
     if engine != "auto" and engine not in ENGINES:
         raise UsageError(f"--engine {engine} is unknown; there are auto, {', '.join(ENGINES)}")
-    device = choose_device(device) if engine in ("auto", "opencv") else {"auto": "cpu"}.get(device, device)
+    if engine in ("auto", "opencv", "opencv-thin"):
+        device = choose_device(device)
+    elif device == "auto":
+        device = "cpu"
     model = _model(prototxt, caffemodel)
     model = replace(model, preprocessing=_preprocessing(model.preprocessing, scale, mean, swap_rb))
     runner = _engine(model, engine, device, net_size)

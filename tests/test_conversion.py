@@ -138,9 +138,9 @@ def conversions(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The caffemodels that are converted from now on."""
     done: list[Path] = []
 
-    def converted(prototxt: Path, caffemodel: Path) -> bytes:
+    def converted(prototxt: Path, caffemodel: Path, *, thin: bool) -> bytes:
         done.append(caffemodel)
-        return convert_pair(prototxt, caffemodel)
+        return convert_pair(prototxt, caffemodel, thin=thin)
 
     monkeypatch.setattr(conversion, "convert_pair", converted)
     return done
@@ -248,7 +248,7 @@ def test_a_pair_is_read_by_way_of_onnx_where_opencv_has_no_caffe_importer(
     pair = painted_network(tmp_path, COCO, outputs="split")
     expected = load_network(*pair, device="cpu")
     monkeypatch.delattr(cv2.dnn, "readNetFromCaffe", raising=False)
-    network = load_network(*pair, device="cpu")
+    network = load_network(*pair, device="cpu", engine="opencv")
     assert "turned into ONNX" in network.engine.note
     np.testing.assert_allclose(network.maps(blob()), expected.maps(blob()), atol=1e-4)
 
@@ -261,7 +261,7 @@ def test_that_is_said_once_with_v_and_not_without(
     )
     for name in "ab":
         cv2.imwrite(str(tmp_path / f"{name}.png"), np.zeros((64, 64, 3), np.uint8))
-    words = ("-p", pair[0], "-m", pair[1], "-i", "a.png", "b.png", "--json", "out/")
+    words = ("-p", pair[0], "-m", pair[1], "-i", "a.png", "b.png", "--json", "out/", "--engine", "opencv")
     for verbose, often in (((), 0), (("-v",), 1)):
         done = run_script("run_multi_pose.py", *words, *verbose, env={"PYTHONPATH": str(tmp_path)})
         assert done.returncode == 0, done.stderr

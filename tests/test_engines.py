@@ -22,9 +22,12 @@ from posecv.models import Model
 from posecv.network import load_network
 from posecv.skeletons import COCO
 
-EXTRAS = {"openvino": "openvino", "openvino-float32": "openvino", "onnxruntime": "onnxruntime"}
+EXTRAS = {
+    "opencv-thin": "cv2", "openvino": "openvino", "openvino-float32": "openvino", "onnxruntime": "onnxruntime",
+}  # fmt: skip
 EXTRA = pytest.mark.parametrize("engine", EXTRAS)
-TOLERANCE = {"openvino": 0.02, "openvino-float32": 1e-4, "onnxruntime": 1e-4}  # of maps up to 1; bfloat16 has 8 bits
+# Of maps up to 1; bfloat16 has 8 bits.
+TOLERANCE = {"opencv-thin": 1e-4, "openvino": 0.02, "openvino-float32": 1e-4, "onnxruntime": 1e-4}
 
 
 @pytest.fixture
@@ -74,7 +77,7 @@ def test_a_blob_that_does_not_fit_is_one_line(engine: str) -> None:
     installed(engine)
     network = load_network("light_hand", engine=engine, device="cpu")
     with pytest.raises(ModelError, match="cannot run this network") as error:
-        network.maps(blob()[:, :2])
+        network.maps(blob()[0])
     assert "\n" not in str(error.value)
 
 
@@ -97,6 +100,8 @@ def test_a_photographs_people_are_opencvs(engine: str) -> None:
 def test_an_engine_that_is_not_installed_is_named_with_its_package(
     engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if engine.startswith("opencv"):
+        pytest.skip("OpenCV is always installed")
     monkeypatch.setitem(sys.modules, EXTRAS[engine], None)
     with pytest.raises(DeviceError, match=f"--engine {engine}: .*pip install {EXTRAS[engine]}"):
         load_network("light_hand", engine=engine)
@@ -105,6 +110,8 @@ def test_an_engine_that_is_not_installed_is_named_with_its_package(
 @EXTRA
 def test_a_device_that_an_engine_does_not_know_is_refused(engine: str) -> None:
     installed(engine)
+    if engine.startswith("opencv"):
+        pytest.skip("OpenCV knows them all")
     with pytest.raises(DeviceError, match="opencl"):
         load_network("light_hand", engine=engine, device="opencl")
 
@@ -128,6 +135,14 @@ def test_v_tells_the_engine(tmp_path: Path, run_script: RunScript) -> None:
     assert "runs on cpu with opencv" in done.stderr
 
 
+@pytest.mark.parametrize(("prototxt", "wide"), [("coco", True), ("body_25", False), ("light_body", False)])
+def test_networks_of_7_by_7_kernels_alone_have_a_thin_way(prototxt: str, wide: bool) -> None:
+    path = REPOSITORY / "models" / prototxt / "pose.prototxt"
+    found = fastest.candidates(Model(prototxt, path, path.with_suffix(".caffemodel")))
+    assert next(iter(found)) == "opencv"
+    assert ("opencv-thin" in found) == wide
+
+
 # ------------------------------------------------------------------------------------------------- the fastest
 
 Loaded = list[str]
@@ -148,7 +163,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Loaded:
     seconds = {"opencv": 3.0, "openvino": 2.0, "onnxruntime": 1.0}
     for name in seconds:
         monkeypatch.setitem(ENGINES, name, loader(name))
-    monkeypatch.setattr(fastest, "installed", lambda: dict.fromkeys(seconds, "1.0"))
+    monkeypatch.setattr(fastest, "candidates", lambda _: dict.fromkeys(seconds, "1.0"))
     monkeypatch.setattr(fastest, "_seconds", lambda engine, blob: seconds[engine.name])
     monkeypatch.setenv("POSECV_CACHE", str(tmp_path / "kept"))
     return names
@@ -156,7 +171,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Loaded:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Model:
-    (tmp_path / "a.prototxt").write_text("a network")
+    (tmp_path / "a.prototxt").write_text('layer { name: "a" type: "ReLU" }')
     return Model("a", tmp_path / "a.prototxt", tmp_path / "a.caffemodel")
 
 
@@ -177,9 +192,12 @@ def test_another_size_network_or_set_of_engines_is_compared_anew(
     fastest.load_fastest(model, 64, 96)
     for change in (
         lambda: fastest.load_fastest(model, 96, 64),
-        lambda: (model.prototxt.write_text("another"), fastest.load_fastest(model, 64, 96)),
         lambda: (
-            monkeypatch.setattr(fastest, "installed", lambda: {"opencv": "2.0", "openvino": "1.0"}),
+            model.prototxt.write_text('layer { name: "another" type: "ReLU" }'),
+            fastest.load_fastest(model, 64, 96),
+        ),
+        lambda: (
+            monkeypatch.setattr(fastest, "candidates", lambda _: {"opencv": "2.0", "openvino": "1.0"}),
             fastest.load_fastest(model, 64, 96),
         ),
     ):
@@ -240,7 +258,7 @@ def test_a_network_that_opencv_cannot_read_is_an_error_whatever_others_say(
 def test_where_only_opencv_is_installed_nothing_is_compared_or_kept(
     loaded: Loaded, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fastest, "installed", lambda: {"opencv": "1.0"})
+    monkeypatch.setattr(fastest, "candidates", lambda _: {"opencv": "1.0"})
     assert fastest.load_fastest(model, 64, 96).note == "this is opencv"
     assert loaded == ["opencv"]
     assert "kept" not in os.listdir(tmp_path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -402,6 +404,28 @@ def test_openposes_networks_give_the_same_by_both_ways_in_several_sizes(name: st
         np.testing.assert_allclose(forward(onnx, x), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["coco", "hand"])
+def test_7_by_7_convolutions_written_as_3_by_3_ones_give_the_same(name: str) -> None:
+    message = narrow(read_prototxt(REPOSITORY / "models" / name / "pose.prototxt"))
+    weights = random_weights(message)
+    plain, thin = convert(message, weights), convert(message, weights, thin=True)
+    assert len(node_names(thin)) > len(node_names(plain))
+    for size in ((48, 64), (40, 40), (8, 16)):
+        x = values((1, 3, *size)) / 4
+        np.testing.assert_allclose(forward(read_onnx(thin), x), forward(read_onnx(plain), x), atol=1e-4)
+
+
+@pytest.mark.parametrize("pad", [2, 3])
+def test_a_7_by_7_convolution_gives_what_its_formula_gives_thin_or_not(pad: int) -> None:
+    kernel = blob(3, CHANNELS, 7, 7) / 7
+    case = Case("Convolution", np.abs, convolution(f"num_output: 3 kernel_size: 7 pad: {pad}"), (kernel, BIAS[:3]))
+    data = convert(parse_prototxt(case.text), case.weights, thin=True)
+    x = values((2, CHANNELS, 9, 12))
+    expected = convolved(x.astype(np.float64), kernel, pad=pad) + BIAS[:3, None, None]
+    np.testing.assert_allclose(forward(read_onnx(data), x), expected, atol=1e-4)
+    assert ("Concat" in str(data)) == (pad == 3)
+
+
 @pytest.mark.parametrize("name", OWN)
 def test_our_own_networks_give_the_same_by_both_ways_in_several_sizes(name: str) -> None:
     folder = REPOSITORY / "models" / name
@@ -514,6 +538,7 @@ def test_half_floats_become_single_ones() -> None:
         ("Eltwise", "eltwise_param { coeff: [1, 2] }", (), "2 coefficients for 1 bottoms"),
         ("Clip", "", (), "min and max"),
         ("Interp", "interp_param { shrink_factor: 2 }", (), "zoom_factor"),
+        ("Interp", "interp_param { zoom_factor: 30000 }", (), "zoom_factor"),
         ("Interp", "interp_param { zoom_factor: 2 pad_beg: -1 }", (), "zoom_factor"),
     ],
 )  # fmt: skip
@@ -546,3 +571,24 @@ INPUT = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: [1,
 def test_a_network_that_does_not_hold_together_is_told_where(text: str, words: str) -> None:
     with pytest.raises(ModelError, match=words):
         convert(parse_prototxt(text), {})
+
+
+def test_channels_that_double_with_every_layer_end_in_an_error() -> None:
+    layers = [f'layer {{ name: "a{n}" type: "Concat" bottom: "x" bottom: "x" top: "x" }}' for n in range(99)]
+    with pytest.raises(ModelError, match="gives 98304 channels"):
+        convert(parse_prototxt(INPUT + "".join(layers)), {})
+
+
+def test_whatever_the_options_say_the_answer_is_a_file_or_a_model_error() -> None:
+    chance = random.Random(5)
+    odd = ("-1", "0", "1", "3", "99999999999999999999", "1e300", "nan", "true", '"x"', "MAX", "[]", "[1, 2]", "{ }")
+    refused: list[str] = []
+    for case in CASES.values():
+        for _ in range(15):
+            text = re.sub(r"(?<=: )[\w.-]+(?= )", lambda match: chance.choice((match[0], *odd)), case.text)
+            try:
+                assert convert(parse_prototxt(text), case.weights)
+            except ModelError as error:
+                refused.append(str(error))
+    assert 100 < len(refused) < 15 * len(CASES)
+    assert not any("\n" in line for line in refused)

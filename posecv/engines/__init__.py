@@ -16,6 +16,7 @@ __all__ = ["ENGINES", "Engine"]
 # Name -> what loads a model onto a device.
 ENGINES: dict[str, Callable[[Model, str], Engine]] = {
     "opencv": opencv.load,
+    "opencv-thin": opencv.load_thin,
     "openvino": openvino.load,
     "openvino-float32": openvino.load_float32,
     "onnxruntime": onnxruntime.load,

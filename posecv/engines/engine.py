@@ -57,8 +57,8 @@ def needed(package: str, engine: str) -> ModuleType:
         ) from None
 
 
-def onnx_of(model: Model) -> bytes:
-    """The network as ONNX, for blobs of pictures.
+def onnx_of(model: Model, *, thin: bool = False) -> bytes:
+    """The network as ONNX, for blobs of pictures; `thin` (a pair's alone) as in `posecv.onnx.convert`.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def onnx_of(model: Model) -> bytes:
     if model.is_onnx:
         data = caffe.read_binary(model.prototxt, ".onnx")
     else:
-        data = kept_or_converted(model.prototxt, model.caffemodel)
+        data = kept_or_converted(model.prototxt, model.caffemodel, thin=thin)
     shape = onnx.input_shape(data)
     if len(shape) != 4 or shape[1] not in (None, 3):
         wanted = " x ".join(str(axis or "any") for axis in shape) or "unknown shape"

@@ -18,22 +18,22 @@ import cv2
 import numpy as np
 
 from posecv.conversion import kept_folder
-from posecv.engines import ENGINES
+from posecv.engines import ENGINES, opencv
 from posecv.engines.engine import Array, Engine
 from posecv.errors import OutputError, PoseError
 from posecv.files import write_whole
 from posecv.models import Model, sha256_of
 
-__all__ = ["installed", "load_fastest"]
+__all__ = ["candidates", "load_fastest"]
 
 COMPARED = {"openvino": "openvino", "onnxruntime": "onnxruntime"}  # engine -> package, those besides OpenCV
 SHORT = 0.5  # seconds; a forward pass that takes longer is timed once
 RUNS = 5
 
 
-def installed() -> dict[str, str]:
-    """Engines that `auto` chooses among -> their versions; OpenCV first."""
-    versions = {"opencv": cv2.__version__}
+def candidates(model: Model) -> dict[str, str]:
+    """Engines that `auto` chooses among for a model -> their versions; OpenCV first."""
+    versions = dict.fromkeys(["opencv", "opencv-thin"] if opencv.is_wide(model) else ["opencv"], cv2.__version__)
     for engine, package in COMPARED.items():
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[engine] = importlib.metadata.version(package)
@@ -49,7 +49,7 @@ def load_fastest(model: Model, height: int, width: int) -> Engine:
         If OpenCV cannot read the network. An engine of the extras that cannot is passed over, which the result's
         `warning` tells.
     """
-    versions = installed()
+    versions = candidates(model)
     if len(versions) == 1:
         return ENGINES["opencv"](model, "cpu")
     machine = (platform.node(), platform.machine(), os.cpu_count())

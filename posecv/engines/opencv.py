@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from posecv import caffe
+from posecv import caffe, onnx
 from posecv.engines.engine import Array, Engine, onnx_of
 from posecv.errors import ModelError
 from posecv.models import Model
 
-__all__ = ["DEVICES", "load"]
+__all__ = ["DEVICES", "is_wide", "load", "load_thin"]
 
 # Device: backend and target of cv2.dnn.
 DEVICES = {
@@ -33,6 +33,7 @@ def load(model: Model, device: str) -> Engine:
         If a file is missing, damaged or not of this pair, or OpenCV cannot read it.
     """
     converted = not model.is_onnx and not hasattr(cv2.dnn, "readNetFromCaffe")
+    note = f"OpenCV {cv2.__version__} reads no Caffe pairs: this one was turned into ONNX for it" if converted else ""
     try:
         if model.is_onnx or converted:
             net = _from_onnx(onnx_of(model), device)
@@ -41,11 +42,29 @@ def load(model: Model, device: str) -> Engine:
             net = cv2.dnn.readNetFromCaffe(str(model.prototxt), str(model.caffemodel))
     except cv2.error as error:
         raise ModelError(f"{model.prototxt}: OpenCV cannot read this network: {_reason(error)}") from error
+    return _engine("opencv", model, net, device, note)
+
+
+def load_thin(model: Model, device: str) -> Engine:
+    """The network of a pair with its 7 x 7 convolutions as 3 x 3 ones; ModelError as `load`."""
+    try:
+        net = _from_onnx(onnx_of(model, thin=True), device)
+    except cv2.error as error:
+        raise ModelError(f"{model.prototxt}: OpenCV cannot read this network: {_reason(error)}") from error
+    return _engine("opencv-thin", model, net, device, "its 7 x 7 convolutions are computed as 3 x 3 ones")
+
+
+def is_wide(model: Model) -> bool:
+    """Whether there is something in a model that `load_thin` changes."""
+    return not model.is_onnx and any(map(onnx.is_wide, caffe.layers_of(caffe.read_prototxt(model.prototxt))))
+
+
+def _engine(name: str, model: Model, net: cv2.dnn.Net, device: str, note: str) -> Engine:
+    """OpenCV's network on a device."""
     if device != "cpu" or not NEW_ENGINE:
         backend, target = DEVICES[device]
         net.setPreferableBackend(backend)
         net.setPreferableTarget(target)
-
     outputs = tuple(net.getUnconnectedOutLayersNames())
 
     def forward(blob: Array) -> Sequence[Array]:
@@ -55,8 +74,7 @@ def load(model: Model, device: str) -> Engine:
         except cv2.error as error:
             raise ModelError(f"{model.prototxt}: OpenCV cannot run this network: {_reason(error)}") from error
 
-    note = f"OpenCV {cv2.__version__} reads no Caffe pairs: this one was turned into ONNX for it" if converted else ""
-    return Engine("opencv", outputs, forward, note)
+    return Engine(name, outputs, forward, note)
 
 
 def _from_onnx(data: bytes, device: str) -> cv2.dnn.Net:
