@@ -56,7 +56,12 @@ def load_thin(model: Model, device: str) -> Engine:
 
 def is_wide(model: Model) -> bool:
     """Whether there is something in a model that `load_thin` changes."""
-    return not model.is_onnx and any(map(onnx.is_wide, caffe.layers_of(caffe.read_prototxt(model.prototxt))))
+    if model.is_onnx:
+        return False
+    try:
+        return any(map(onnx.is_wide, caffe.layers_of(caffe.read_prototxt(model.prototxt))))
+    except ModelError:
+        return False  # `load` says what is wrong, looking at both files
 
 
 def _engine(name: str, model: Model, net: cv2.dnn.Net, device: str, note: str) -> Engine:
