@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from posecv import models, opencv
 from posecv.errors import ModelError, PoseError, UsageError
+from posecv.memory import keep_buffers
 from posecv.options import (
     PARTS,
     SINGLE_THRESHOLD,
@@ -95,6 +96,7 @@ def _guarded(parser: Parser, argv: Sequence[str] | None, work: Callable[[argpars
         if options.version:
             print(_versions())
             return 0
+        keep_buffers()
         with _ended_in_order():
             return work(options)
     except PoseError as error:

@@ -1,0 +1,26 @@
+"""Memory that the process keeps: buffers that are freed after each frame and asked for again with the next one."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+__all__ = ["keep_buffers"]
+
+# Of glibc's <malloc.h>.
+M_TRIM_THRESHOLD = -1
+M_MMAP_MAX = -4
+NEVER = (1 << 31) - 1
+
+
+def keep_buffers() -> bool:
+    """Let glibc keep the memory of large buffers instead of giving it back to the system; whether it will.
+
+    OpenCV frees a network's large maps after each forward pass. glibc returns such memory at once, and the next pass
+    waits until the system has emptied every page of it anew. It is a setting of the whole process, so programs make
+    it, the library does not.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+    return bool(mallopt and mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, NEVER))
