@@ -56,7 +56,10 @@ def load_thin(model: Model, device: str) -> Engine:
 
 def is_wide(model: Model) -> bool:
     """Whether there is something in a model that `load_thin` changes."""
-    return not model.is_onnx and any(map(onnx.is_wide, caffe.layers_of(caffe.read_prototxt(model.prototxt))))
+    try:
+        return not model.is_onnx and any(map(onnx.is_wide, caffe.layers_of(caffe.read_prototxt(model.prototxt))))
+    except ModelError:  # what is wrong with the files `load` says better, which sees both
+        return False
 
 
 def _engine(name: str, model: Model, net: cv2.dnn.Net, device: str, note: str) -> Engine:
