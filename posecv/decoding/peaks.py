@@ -162,10 +162,11 @@ def _enlarged(weights: Array, patches: Array) -> Array:
     """
     side = len(weights)
     fine = np.empty((side, side, patches.shape[1]), np.float32)
-    for first in range(0, patches.shape[1], FEW):
-        some = patches[:, first : first + FEW].copy()
-        columns = weights @ some.reshape(5, -1)
-        np.matmul(weights, columns.reshape(side, 5, -1), out=fine[:, :, first : first + FEW])
+    with np.errstate(invalid="ignore"):  # BLAS may compute with bytes beside the arrays, and NumPy tell of it (#24067)
+        for first in range(0, patches.shape[1], FEW):
+            some = patches[:, first : first + FEW].copy()
+            columns = weights @ some.reshape(5, -1)
+            np.matmul(weights, columns.reshape(side, 5, -1), out=fine[:, :, first : first + FEW])
     return fine
 
 
