@@ -46,10 +46,10 @@ MODEL = "a name of the manifest, or PROTOTXT,CAFFEMODEL"
 Data = tuple[dict[str, Any], Iterator[tuple[int, Any]]]  # the truth, as COCO has it, and ids with pictures
 
 
-def load(model: str) -> Network:
+def load(model: str, engine: str = "opencv") -> Network:
     """A network by its name, in the shared data too, or by its pair of files with a comma between."""
     os.environ.setdefault("POSECV_MODELS", str(SHARED / "models"))
-    return posecv.load_network(*model.split(","))
+    return posecv.load_network(*model.split(","), engine=engine)
 
 
 def evaluation_set(limit: int | None = None) -> Data:

@@ -1,4 +1,4 @@
-"""How fast networks are: milliseconds of a forward pass, in turn, and ratios.
+"""How fast networks are: milliseconds of a forward pass in OpenCV, in turn, and ratios.
 
     python benchmarks/forward.py                                  our own networks, light-coco, OpenPose's COCO network
     python benchmarks/forward.py light_body light-coco --size 184x256
@@ -57,7 +57,7 @@ def load(name: str) -> Network:
         with tempfile.TemporaryDirectory() as folder:
             caffemodel = Path(folder) / "random.caffemodel"
             caffemodel.write_bytes(random_weights(prototxt))
-            return load_network(prototxt, caffemodel)
+            return load_network(prototxt, caffemodel, engine="opencv")
 
 
 def in_turn(networks: dict[str, Network], blob: NDArray[np.float32], rounds: int) -> dict[str, list[float]]:
