@@ -247,9 +247,10 @@ def _many_people(network: Network, options: argparse.Namespace, add_parts: AddPa
     if getattr(options, "maximize_positives", False):
         settings |= maximized(network.model.thresholds)
     add = add_parts or _parts(options)
+    viewed = _viewed(estimate_people)
 
     def estimate(frame: Frame, seconds: dict[str, float], **now: Any) -> People:
-        people = _viewed(estimate_people)(network, frame, seconds=seconds, **(settings | now))
+        people = viewed(network, frame, seconds=seconds, **(settings | now))
         return add(frame, people[: _most(options)], seconds)
 
     return estimate
@@ -328,8 +329,10 @@ def _hands_of_bodies(network: Network, options: argparse.Namespace, settings: di
     if not bodies.has_fields:
         raise UsageError(f"--body-model {name} is no network that tells people apart; it finds no arms")
 
+    viewed = _viewed(estimate_people)
+
     def estimate(frame: Frame, seconds: dict[str, float]) -> People:
-        people = _viewed(estimate_people)(bodies, frame, seconds=seconds)[: _most(options)]
+        people = viewed(bodies, frame, seconds=seconds)[: _most(options)]
         return estimate_hands(network, frame, people, seconds=seconds, **settings).only_hands()
 
     return estimate
