@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import walking
 from conftest import REPOSITORY, RunScript
-from networks import Pair, paint_person, painted_network, standing_person
+from networks import Pair, painted_network
 from posecv import pipeline
 from posecv.errors import InputError, ModelError, OutputError, UsageError
 from posecv.outputs import Output
@@ -32,6 +32,7 @@ from posecv.skeletons import COCO, HAND
 from posecv.sources import Still, films
 from posecv.sources.films import Film
 from posecv.sources.selection import Selection
+from walking import walker, words
 
 Frame = NDArray[np.uint8]
 
@@ -189,17 +190,9 @@ def test_a_film_is_read_by_pyav_where_it_is_there(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.usefixtures("reader")
 def test_frames_that_come_at_no_steady_rate_keep_their_times(tmp_path: Path) -> None:
-    av = pytest.importorskip("av")
     milliseconds = [0, 40, 80, 500, 540, 1000]
-    with av.open(str(tmp_path / "a.mp4"), "w") as container:
-        stream = container.add_stream("libx264", rate=30)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 1000)
-        for number, at in enumerate(milliseconds):
-            frame = av.VideoFrame.from_ndarray(grey(number), format="bgr24")
-            frame.pts, frame.time_base = at, Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    frames = [grey(number) for number in range(len(milliseconds))]
+    walking.unsteady_film(tmp_path / "a.mp4", frames, milliseconds, "libx264", "yuv420p")
     stills = list(Film(tmp_path / "a.mp4", Selection(first=1, step=2)).stills())
     np.testing.assert_allclose([still.time for still in stills], [0.04, 0.5, 1.0], atol=1e-6)
     # And a film that is made of them has them too.
@@ -398,24 +391,7 @@ def coco(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 @pytest.fixture(scope="session")
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Somebody who walks two pixels a frame to the right."""
-    path = tmp_path_factory.mktemp("films") / "a walk – ö.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"FFV1"), 10, (176, 192))
-    for number in range(40):
-        frame = np.zeros((192, 176, 3), np.uint8)
-        paint_person(frame, walker(number), COCO, radius=6)
-        writer.write(frame)
-    writer.release()
-    return path
-
-
-def walker(number: int) -> NDArray[Any]:
-    person = standing_person(COCO, 84, 44) * np.array([0.5, 0.5, 1], np.float32)
-    person[:, 0] += 2 * number
-    return person
-
-
-def words(coco: Pair, *more: str | Path) -> list[str]:
-    return ["-p", str(coco[0]), "-m", str(coco[1]), "--net-size", "192", *map(str, more)]
+    return walking.film(tmp_path_factory.mktemp("films") / "a walk – ö.avi", 40)
 
 
 def test_all_outputs_of_a_film_come_from_one_pass(
@@ -448,10 +424,7 @@ def test_a_folder_of_everything_is_done_and_the_bad_ones_are_named(
 ) -> None:
     folder = tmp_path / "in put"
     folder.mkdir()
-    for number in range(3):
-        frame = np.zeros((192, 176, 3), np.uint8)
-        paint_person(frame, walker(number), COCO, radius=6)
-        cv2.imwrite(str(folder / f"p{number}.png"), frame)
+    walking.pictures(folder, 3)
     (folder / "film.avi").write_bytes(walk.read_bytes())
     (folder / "bad.avi").write_bytes(b"bad")
     (folder / "bad.png").write_bytes(b"bad")
@@ -471,10 +444,7 @@ def test_a_folder_of_everything_is_done_and_the_bad_ones_are_named(
 def test_a_run_goes_on_where_another_stopped(run_script: RunScript, coco: Pair, walk: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
-    for number in range(3):
-        frame = np.zeros((192, 176, 3), np.uint8)
-        paint_person(frame, walker(number), COCO, radius=6)
-        cv2.imwrite(str(folder / f"p{number}.png"), frame)
+    walking.pictures(folder, 3)
     (folder / "walk.avi").write_bytes(walk.read_bytes())
     command = ["run_multi_pose.py", *words(coco, "-i", "in", "-o", "out", "--json", "records", "--resume")]
     assert run_script(*command, "--last", "5").returncode == 0
@@ -500,13 +470,9 @@ def test_a_run_goes_on_where_another_stopped(run_script: RunScript, coco: Pair, 
     assert "--csv a.csv is one file" in result.stderr
 
 
-def begun(coco: Pair, walk: Path, folder: Path, ready: Callable[[], bool], limit: int | None = None) -> Any:
+def begun(coco: Pair, folder: Path, ready: Callable[[], bool], limit: int | None = None) -> Any:
     """A run over a long film that has begun to write."""
-    many = folder / "in.avi"
-    writer = cv2.VideoWriter(str(many), cv2.VideoWriter.fourcc(*"FFV1"), 10, (176, 192))
-    for frame in played(walk) * 30:
-        writer.write(frame)
-    writer.release()
+    walking.film(folder / "in.avi", 1200)
     command = [sys.executable, str(REPOSITORY / "run_multi_pose.py")]
     command += words(coco, "-i", "in.avi", "-o", "out.avi", "--json", "out.jsonl", "--csv", "out.csv")
     command += ["--coco-json", "out.json"]
@@ -538,9 +504,9 @@ def some_lines(folder: Path) -> Callable[[], bool]:
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_run_that_is_stopped_finishes_its_files(
-    coco: Pair, walk: Path, tmp_path: Path, number: signal.Signals, code: int
+    coco: Pair, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    run = begun(coco, walk, tmp_path, some_lines(tmp_path))
+    run = begun(coco, tmp_path, some_lines(tmp_path))
     run.send_signal(number)
     _, said = run.communicate(timeout=60)
     assert run.returncode == code, said
@@ -552,8 +518,8 @@ def test_a_run_that_is_stopped_finishes_its_files(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_what_a_killed_run_leaves_plays_and_parses(coco: Pair, walk: Path, tmp_path: Path) -> None:
-    run = begun(coco, walk, tmp_path, some_lines(tmp_path))
+def test_what_a_killed_run_leaves_plays_and_parses(coco: Pair, tmp_path: Path) -> None:
+    run = begun(coco, tmp_path, some_lines(tmp_path))
     run.kill()
     run.communicate(timeout=60)
     assert not (tmp_path / "out.avi").exists()
@@ -563,8 +529,8 @@ def test_what_a_killed_run_leaves_plays_and_parses(coco: Pair, walk: Path, tmp_p
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
-def test_a_disk_that_is_full_ends_the_run_with_what_fitted(coco: Pair, walk: Path, tmp_path: Path) -> None:
-    run = begun(coco, walk, tmp_path, lambda: False, limit=40)  # blocks of 1024 bytes that a file may grow to
+def test_a_disk_that_is_full_ends_the_run_with_what_fitted(coco: Pair, tmp_path: Path) -> None:
+    run = begun(coco, tmp_path, lambda: False, limit=40)  # blocks of 1024 bytes that a file may grow to
     _, said = run.communicate(timeout=60)
     assert run.returncode == 1, said
     assert "cannot be written" in said or "arrived" in said

@@ -17,7 +17,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
@@ -29,7 +28,7 @@ import pytest
 from numpy.typing import NDArray
 
 from conftest import HIDDEN, REPOSITORY, RunScript
-from networks import Pair, paint_person, painted_network, standing_person
+from networks import Pair, painted_network
 from posecv import pipeline
 from posecv.errors import InputError, OutputError
 from posecv.outputs import Output
@@ -38,10 +37,10 @@ from posecv.people import People
 from posecv.skeletons import COCO
 from posecv.sources import Still
 from posecv.sources.pictures import read_picture
+from walking import HEIGHT, WIDTH, film, unsteady_film, walk, walker, words
 
 Frame = NDArray[np.uint8]
 
-WIDTH, HEIGHT = 176, 192
 WEBM = "out.webm"
 NECK = COCO.keypoints.index("neck")
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
@@ -50,30 +49,9 @@ posix = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POS
 # --------------------------------------------------------------------------------------------------- painted films
 
 
-def walker(number: int) -> NDArray[Any]:
-    """Somebody who walks two pixels a frame to the right and, after 40 frames, again."""
-    person = standing_person(COCO, 84, 44) * np.array([0.5, 0.5, 1], np.float32)
-    person[:, 0] += 2 * (number % 40)
-    return person
-
-
-def walk(number: int) -> Frame:
-    return paint_person(np.zeros((HEIGHT, WIDTH, 3), np.uint8), walker(number), COCO, radius=6)
-
-
 def neck_x(number: int) -> float:
     """Where the neck of that frame is found: OpenPose counts from the corner of a pixel."""
     return float(walker(number)[NECK, 0]) + 0.5
-
-
-def film(path: Path, count: int, codec: str = "FFV1") -> Path:
-    """So many frames, ten a second, without loss."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), 10, (WIDTH, HEIGHT))
-    frames = [walk(number) for number in range(min(count, 40))]
-    for number in range(count):
-        writer.write(frames[number % 40])
-    writer.release()
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -85,10 +63,6 @@ def coco(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 def long_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """More than any run here comes to the end of before it is stopped."""
     return film(tmp_path_factory.mktemp("films") / "in.avi", 1200)
-
-
-def words(coco: Pair, *more: str | Path, net_size: int = 192) -> list[str]:
-    return ["-p", str(coco[0]), "-m", str(coco[1]), "--net-size", str(net_size), *map(str, more)]
 
 
 def started(folder: Path, *words: str | Path) -> subprocess.Popen[str]:
@@ -444,17 +418,9 @@ def test_a_film_that_is_cut_off_is_done_as_far_as_it_goes(
 def test_frames_that_come_at_no_steady_rate_have_their_numbers_and_times(
     run_script: RunScript, coco: Pair, tmp_path: Path, step: int
 ) -> None:
-    av = pytest.importorskip("av")
     milliseconds = [0, 40, 80, 500, 540, 1000, 1010, 1700, 2500, 2533, 2566, 40_000, 1_234_567]
-    with av.open(str(tmp_path / "vfr.mkv"), "w") as container:
-        stream = container.add_stream("ffv1", rate=30)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "bgr0"
-        stream.codec_context.time_base = Fraction(1, 1000)
-        for number, at in enumerate(milliseconds):
-            frame = av.VideoFrame.from_ndarray(walk(number), format="bgr24")
-            frame.pts, frame.time_base = at, Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    frames = [walk(number) for number in range(len(milliseconds))]
+    unsteady_film(tmp_path / "vfr.mkv", frames, milliseconds, "ffv1", "bgr0")
     outputs = ["--json", "a.jsonl", "--csv", "a.csv", "--first", "1", "--step", step]
     result = run_script("run_multi_pose.py", *words(coco, "-i", "vfr.mkv", *map(str, outputs)))
     assert result.returncode == 0, result.stderr
