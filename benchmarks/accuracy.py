@@ -27,6 +27,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -43,6 +44,8 @@ TUNE_EVERY = 5  # every fifth picture of the training set serves the choice of c
 FIGURES = ("AP", "AP50", "AP75", "medium", "large", "AR")  # the first of COCO's summary
 MODEL = "a name of the manifest, or PROTOTXT,CAFFEMODEL"
 
+Frame = NDArray[np.uint8]
+Crop = tuple[dict[str, Any], Frame]  # labels and picture of a hand or a face
 Data = tuple[dict[str, Any], Iterator[tuple[int, Any]]]  # the truth, as COCO has it, and ids with pictures
 
 
@@ -87,6 +90,15 @@ def of_shards(shards: list[Path], ids: dict[str, int]) -> Iterator[tuple[int, An
                 if Path(member.name).stem in ids:
                     data = np.frombuffer(tar.extractfile(member).read(), np.uint8)  # type: ignore[union-attr]
                     yield ids[Path(member.name).stem], cv2.imdecode(data, cv2.IMREAD_COLOR)
+
+
+def crops(part: str, split: str, limit: int | None = None) -> list[Crop]:
+    """The labels and pictures of a split of `training/hand` or `training/face`, or of the first of them."""
+    folder = SHARED / "training" / part
+    with gzip.open(folder / "labels.jsonl.gz", "rt", encoding="utf-8") as file:
+        rows = [row for row in map(json.loads, file) if row["split"] == split][:limit]
+    ids = {Path(row["file"]).stem: index for index, row in enumerate(rows)}
+    return [(rows[index], frame) for index, frame in of_shards([folder / f"{part}_crops.tar"], ids)]
 
 
 def coco_results(image: int, people: posecv.People) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import posecv  # noqa: E402
-from benchmarks import accuracy, hands  # noqa: E402
+from benchmarks import accuracy  # noqa: E402
 from posecv.network import Network  # noqa: E402
 from posecv.skeletons import COCO_17  # noqa: E402
 
@@ -36,7 +36,7 @@ WRISTS = [COCO_17.index(name) for name in ("left_wrist", "right_wrist")]
 Floats = NDArray[np.float64]
 
 
-def mean_score(network: Network, frame: hands.Frame, box: tuple[float, float, float, float], left: bool) -> float:
+def mean_score(network: Network, frame: accuracy.Frame, box: tuple[float, float, float, float], left: bool) -> float:
     """The mean score of the hand that a network finds in a box, as `posecv.estimate_hands` gates it."""
     found = posecv.estimate_hand(network, frame, box, left)
     return float(found.keypoints[..., 2].mean()) if len(found) else 0.0
@@ -45,7 +45,7 @@ def mean_score(network: Network, frame: hands.Frame, box: tuple[float, float, fl
 def true_hands(network: Network) -> Floats:
     """Mean scores on crops of hands."""
     scores = []
-    for row, frame in hands.crops("val"):
+    for row, frame in accuracy.crops("hand", "val"):
         height, width = frame.shape[:2]
         scores.append(mean_score(network, frame, (0, 0, width, height), row["hand"] == "left"))
     return np.array(scores)

@@ -10,7 +10,6 @@ Needs the shared data (`POSECV_SHARED`, default ../shared).
 from __future__ import annotations
 
 import argparse
-import gzip
 import itertools
 import json
 import subprocess
@@ -28,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 import posecv  # noqa: E402
 from benchmarks import accuracy  # noqa: E402
+from benchmarks.accuracy import Crop, Frame  # noqa: E402
 from posecv.network import Network  # noqa: E402
 from posecv.skeletons import HAND  # noqa: E402
 
@@ -38,18 +38,7 @@ FINGER = 0.09  # of the hand's box: how far from its bones skin may lie
 LIKE_SKIN = 14  # distance of Cr and Cb from the hand's own, up to which a pixel is its skin
 MISSED = np.full((len(HAND.keypoints), 2), np.nan)
 
-Frame = NDArray[np.uint8]
 Floats = NDArray[np.float64]
-Crop = tuple[dict[str, Any], Frame]
-
-
-def crops(split: str, limit: int | None = None) -> list[Crop]:
-    """The labels and pictures of a split of `training/hand`, or of the first of them."""
-    folder = accuracy.SHARED / "training" / "hand"
-    with gzip.open(folder / "labels.jsonl.gz", "rt", encoding="utf-8") as file:
-        rows = [row for row in map(json.loads, file) if row["split"] == split][:limit]
-    ids = {Path(row["file"]).stem: index for index, row in enumerate(rows)}
-    return [(rows[index], frame) for index, frame in accuracy.of_shards([folder / "hand_crops.tar"], ids)]
 
 
 def right(found: Floats, labels: Floats) -> Floats:
@@ -134,7 +123,7 @@ def main() -> int:
     parser.add_argument("--gloves", action="store_true", help="give the skin of all hands the colour of gloves")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N crops alone")
     options = parser.parse_args()
-    hands = crops(options.split, options.limit)
+    hands = accuracy.crops("hand", options.split, options.limit)
     if options.gloves:
         colors = itertools.cycle(GLOVES)
         hands = [(row, gloved(frame, np.array(row["keypoints"], float), next(colors))) for row, frame in hands]

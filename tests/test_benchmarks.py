@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks import accuracy, card, curve, films, hand_gate, hands
+from benchmarks import accuracy, card, curve, faces, films, hand_gate, hands
 from networks import paint_person, painted_network, standing_person
 from posecv.network import load_network
 from posecv.people import People
-from posecv.skeletons import COCO, COCO_17, HAND
+from posecv.skeletons import COCO, COCO_17, FACE, HAND
 
 ORDER = [COCO.keypoints.index(name) for name in COCO_17]
 TORSO = 74  # of `standing_person`, from the shoulders' middle to the hips'
@@ -282,7 +282,7 @@ def test_left_hands_alone_are_mirrored(painted_shared: Path, monkeypatch: pytest
         return People.empty(HAND)
 
     monkeypatch.setattr("posecv.estimate_hand", estimate_hand, raising=False)
-    for row, frame in hands.crops("test"):
+    for row, frame in accuracy.crops("hand", "test"):
         for side in (row["hand"], None):
             found = hands.by_network(None, (row | {"hand": side}, frame), None)  # type: ignore[arg-type]
             assert found is hands.MISSED
@@ -324,7 +324,7 @@ def test_the_gate_of_painted_hands_keeps_them_all(
 ) -> None:
     network = load_network(*painted_network(painted_shared, HAND))
     monkeypatch.setattr(accuracy, "load", lambda name: network)
-    monkeypatch.setattr(hands, "crops", lambda split, crops=hands.crops: crops("test"))
+    monkeypatch.setattr(accuracy, "crops", lambda part, split, crops=accuracy.crops: crops(part, "test"))
     truth = {"annotations": [annotation(standing_person(COCO, 180, 44))]}
     frame = np.zeros((400, 600, 3), np.uint8)
     monkeypatch.setattr(accuracy, "tuning_set", lambda held_out: (truth, iter([(1, frame)])))
@@ -359,10 +359,66 @@ def test_mediapipe_runs_in_a_process_of_its_own(painted_shared: Path, monkeypatc
     folder.mkdir(parents=True)
     (folder / "hands.py").write_text(MEDIAPIPE)
     monkeypatch.setenv("PYTHONPATH", str(painted_shared / "stub"))
-    frames = [frame for _, frame in hands.crops("test")]
+    frames = [frame for _, frame in accuracy.crops("hand", "test")]
     found, missed = hands.by_mediapipe(sys.executable, frames, 0.25)
     assert found.tolist() == [[95.5, 47.5]] * 21
     assert np.isnan(missed).all()
+
+
+# ---------------------------------------------------------------------------------------------------------- faces
+
+
+def labelled_face(x: float = 0) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+    """A crop of 100 x 100 whose 68 points lie in a row from `x` on, the eyes' outer corners 9 pixels apart."""
+    points = np.stack([x + np.arange(68), np.full(68, 50), np.full(68, 2)], axis=1)
+    return {"source": "painted", "keypoints": points.tolist()}, np.zeros((100, 100, 3), np.uint8)
+
+
+def test_the_errors_of_a_face_are_shares_of_the_distance_between_its_eyes() -> None:
+    labels = faces.labels_of(labelled_face())
+    labels[3] = np.nan
+    found = labels + [2.7, 3.6]
+    found[5] = np.nan
+    away = faces.errors(found, labels)
+    assert np.isnan(away[3])
+    assert away[5] == math.inf
+    assert np.delete(away, [3, 5]) == pytest.approx(np.full(66, 0.5))
+
+
+def test_the_average_face_lies_between_those_it_was_made_of() -> None:
+    average = faces.average_face([labelled_face(0), labelled_face(20)])
+    assert average[0] == pytest.approx([0.1, 0.5])
+    assert average[67] == pytest.approx([0.77, 0.5])
+
+
+def test_a_box_that_does_not_stray_is_the_crop_and_others_stay_about_there() -> None:
+    rng = np.random.default_rng(0)
+    assert faces.strayed((100, 80), 0, rng) == (0, -10, 100, 100)
+    boxes = np.array([faces.strayed((100, 100), 0.1, rng) for _ in range(2000)])
+    assert (boxes[:, :2] + boxes[:, 2:] / 2).mean(axis=0) == pytest.approx([50, 50], abs=1)
+    assert np.log(boxes[:, 2] / 100).std() == pytest.approx(0.1, rel=0.1)
+
+
+def test_a_face_that_is_missed_has_failed_and_one_that_is_found_has_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = [labelled_face(0), labelled_face(20)]
+
+    def estimate_hand(network: object, frame: NDArray[np.uint8], box: object, left: bool) -> People:
+        if frame is known[1][1]:
+            return People.empty(FACE)
+        points = np.concatenate([np.array(known[0][0]["keypoints"]) + [0.45, 0, 0], np.zeros((2, 3))])
+        return People(points[None].astype(np.float32), np.ones(1, np.float32), FACE)
+
+    monkeypatch.setattr("posecv.estimate_hand", estimate_hand, raising=False)
+    monkeypatch.setattr(accuracy, "crops", lambda part, split, limit=None: known[:limit])
+    monkeypatch.setattr(accuracy, "load", lambda name: type("Stub", (), {"model": type("M", (), {"name": "stub"})}))
+    started(monkeypatch, faces)
+    said = capsys.readouterr().out
+    # 0.45 of 9 pixels away; the average face lies 10 pixels from either.
+    assert "| painted | 2 | inf | inf | 0.500 | 1.111 | 1.111 | 1.000 |" in said
+    started(monkeypatch, faces, "--limit", "1")
+    assert "| all | 1 | 0.050 | 0.050 | 0.000 | 1.111 | 1.111 | 1.000 |" in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------------------------------------------------- films

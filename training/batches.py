@@ -45,6 +45,8 @@ class Recipe:
         Of the bumps, in cells.
     gloves : float
         Share of the crops in which the skin round the keypoints gets another colour.
+    disturbance : float
+        How often crops are disturbed, as a share of how often `disturbed` does it by itself.
     """
 
     size: int = 256
@@ -59,6 +61,7 @@ class Recipe:
     weights: tuple[tuple[str, float], ...] = ()
     sigma: float = 7 / 8
     gloves: float = 0
+    disturbance: float = 1
 
 
 class Batch(NamedTuple):
@@ -101,7 +104,7 @@ class Batches:
         """Plain crops, disturbed, as the network takes them."""
         if self.effect:
             degraded(plain.crops, self.effect, rng)
-        return plain._replace(crops=network_input(disturbed(plain.crops, rng)))
+        return plain._replace(crops=network_input(disturbed(plain.crops, rng, self.recipe.disturbance)))
 
     def _simple(self, rng: np.random.Generator, count: int, size: int) -> Batch:
         indices = rng.choice(len(self.pictures), count, p=self.chances)
@@ -191,17 +194,20 @@ def degraded(crops: Tensor, effect: str, rng: np.random.Generator) -> None:
             crop.copy_(torch.from_numpy(degrade(frame, effect, strength=strength, rng=rng)).permute(2, 0, 1))
 
 
-def disturbed(crops: Tensor, rng: np.random.Generator) -> Tensor:
-    """(B, 3, s, s) crops, 0 to 255, in other light and through worse cameras; some stay as they are."""
+def disturbed(crops: Tensor, rng: np.random.Generator, often: float = 1) -> Tensor:
+    """(B, 3, s, s) crops, 0 to 255, in other light and through worse cameras; some stay as they are.
+
+    `often` multiplies the share of the crops that each disturbance gets.
+    """
     count = len(crops)
     x = crops.div_(255)
 
     def chosen(share: float) -> list[int]:
-        return np.flatnonzero(rng.random(count) < share).tolist()
+        return np.flatnonzero(rng.random(count) < share * often).tolist()
 
     def drawn(low: float, high: float, share: float, channels: int = 1) -> Tensor:
         """A number a crop; 0 for those that are left alone."""
-        values = rng.uniform(low, high, (count, channels)) * (rng.random((count, 1)) < share)
+        values = rng.uniform(low, high, (count, channels)) * (rng.random((count, 1)) < share * often)
         return torch.as_tensor(values, dtype=x.dtype, device=x.device)[..., None, None]
 
     for each in chosen(0.25):

@@ -1,0 +1,112 @@
+"""Accuracy on crops of faces: how far keypoints lie from their labels, by source and by part of the face.
+
+    python benchmarks/faces.py --model light_face
+    python benchmarks/faces.py --model light_face --stray 0.1    # boxes that are a little off
+
+The distance is told as a share of the one between the eyes' outer corners (300-W's normalised mean error). A face whose
+68 keypoints lie farther away than 0.1 on average counts as failed. The pupils are not labelled. Needs the shared data
+(`POSECV_SHARED`, default ../shared).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import posecv  # noqa: E402
+from benchmarks import accuracy  # noqa: E402
+from benchmarks.accuracy import Crop  # noqa: E402
+from posecv.network import Network  # noqa: E402
+
+LABELLED = 68
+OUTER_CORNERS = 36, 45
+FAILED = 0.1
+PARTS = {"jaw": (0, 17), "brows": (17, 27), "nose": (27, 36), "eyes": (36, 48), "mouth": (48, 68), "all": (0, 68)}
+
+Floats = NDArray[np.float64]
+
+
+def labels_of(crop: Crop) -> Floats:
+    """(68, 2) labels, NaN where there is none."""
+    points = np.array(crop[0]["keypoints"], np.float64)
+    return np.where(points[:, 2:] > 0, points[:, :2], np.nan)
+
+
+def strayed(size: tuple[int, int], stray: float, rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """A crop's box, moved and resized at random; both by a standard deviation of `stray` of its side."""
+    width, height = size
+    side = max(width, height) * float(np.exp(rng.normal(0, stray)))
+    x, y = (np.array(size) - side) / 2 + rng.normal(0, stray, 2) * side
+    return float(x), float(y), side, side
+
+
+def found_in(network: Network, crop: Crop, stray: float, rng: np.random.Generator) -> Floats:
+    """(68, 2) keypoints that a face network finds in a crop, NaN where it finds none."""
+    frame = crop[1]
+    box = strayed(frame.shape[1::-1], stray, rng)
+    face = posecv.estimate_hand(network, frame, box, False)
+    if not len(face):
+        return np.full((LABELLED, 2), np.nan)
+    points = face.keypoints[0, :LABELLED].astype(np.float64)
+    return np.where(points[:, 2:] > 0, points[:, :2], np.nan)
+
+
+def errors(found: Floats, labels: Floats) -> Floats:
+    """(68,) distances as a share of that between the eyes' outer corners; infinite where nothing was found."""
+    one, other = OUTER_CORNERS
+    away = np.linalg.norm(found - labels, axis=1) / np.linalg.norm(labels[one] - labels[other])
+    return np.where(np.isnan(labels[:, 0]), np.nan, np.where(np.isnan(away), np.inf, away))
+
+
+def average_face(faces: list[Crop]) -> Floats:
+    """(68, 2) mean labels of faces in crops of side 1: what somebody would guess who does not look."""
+    return np.nanmean([labels_of(face) / face[1].shape[1::-1] for face in faces], axis=0)
+
+
+def report(sources: list[str], away: dict[str, Floats]) -> str:
+    """The tables: methods by source, then by part of the face; `away` has (faces, 68) errors of each method."""
+    header = "source", "faces", *(f"{name}: {what}" for name in away for what in ("mean", "median", "failed"))
+    rows = []
+    for source in [*sorted(set(sources)), "all"]:
+        mask = np.array([source in (each, "all") for each in sources])
+        means = {name: np.nanmean(each[mask], axis=1) for name, each in away.items()}
+        row = [(float(np.mean(m)), float(np.median(m)), float(np.mean(m > FAILED))) for m in means.values()]
+        rows.append((source, int(mask.sum()), *(figure for figures in row for figure in figures)))
+    parts = [
+        (part, *(float(np.nanmedian(each[:, slice(*ends)])) for each in away.values())) for part, ends in PARTS.items()
+    ]
+    names = "part", *(f"{name}: median" for name in away)
+    return accuracy.table(header, rows) + "\n\n" + accuracy.table(names, parts)
+
+
+def main() -> int:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", default="light_face", help=accuracy.MODEL)
+    parser.add_argument("--split", choices=("test", "val"), default="test")
+    parser.add_argument("--stray", type=float, default=0.0, help="how far boxes are off, as a share of their side")
+    parser.add_argument("--limit", type=int, metavar="N", help="the first N crops alone")
+    options = parser.parse_args()
+    faces = accuracy.crops("face", options.split, options.limit)
+    network = accuracy.load(options.model)
+    rng = np.random.default_rng(0)
+    average = average_face(accuracy.crops("face", "train"))
+    found = {
+        network.model.name: [found_in(network, face, options.stray, rng) for face in faces],
+        "average face": [average * face[1].shape[1::-1] for face in faces],
+    }
+    labels = [labels_of(face) for face in faces]
+    away = {name: np.array(list(map(errors, each, labels))) for name, each in found.items()}
+    print(report([face[0]["source"] for face in faces], away))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
