@@ -47,11 +47,13 @@ def strayed(size: tuple[int, int], stray: float, rng: np.random.Generator) -> tu
     return float(x), float(y), side, side
 
 
-def found_in(network: Network, crop: Crop, stray: float, rng: np.random.Generator) -> Floats:
+def found_in(
+    network: Network, crop: Crop, net_size: str | None, stray: float, rng: np.random.Generator
+) -> Floats:
     """(68, 2) keypoints that a face network finds in a crop, NaN where it finds none."""
     frame = crop[1]
     box = strayed(frame.shape[1::-1], stray, rng)
-    face = posecv.estimate_hand(network, frame, box, False)
+    face = posecv.estimate_hand(network, frame, box, False, net_size=net_size)
     if not len(face):
         return np.full((LABELLED, 2), np.nan)
     points = face.keypoints[0, :LABELLED].astype(np.float64)
@@ -91,6 +93,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="light_face", help=accuracy.MODEL)
     parser.add_argument("--split", choices=("test", "val"), default="test")
+    parser.add_argument("--net-size", help="size of the network's input (default: the model's)")
     parser.add_argument("--stray", type=float, default=0.0, help="how far boxes are off, as a share of their side")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N crops alone")
     options = parser.parse_args()
@@ -99,7 +102,7 @@ def main() -> int:
     rng = np.random.default_rng(0)
     average = average_face(accuracy.crops("face", "train"))
     found = {
-        network.model.name: [found_in(network, face, options.stray, rng) for face in faces],
+        network.model.name: [found_in(network, face, options.net_size, options.stray, rng) for face in faces],
         "average face": [average * face[1].shape[1::-1] for face in faces],
     }
     labels = [labels_of(face) for face in faces]

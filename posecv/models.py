@@ -86,7 +86,7 @@ class Model:
     net_side : int
         Height of the input where none is asked for, and its side for a hand or a face in a box.
     gate : float
-        Mean score from which on a box shows a hand or a face (benchmarks/hand_gate.py chooses it on data).
+        Mean score from which on a box shows a hand or a face (benchmarks/gate.py chooses it on data).
     use, licence : str
         "any", "non-commercial" or "research", and the licence's name; "unknown" for a pair that is not known.
     prototxt, caffemodel : Path

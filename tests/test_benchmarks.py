@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks import accuracy, card, curve, faces, films, hand_gate, hands
+from benchmarks import accuracy, card, curve, faces, films, gate, hands
 from networks import paint_person, painted_network, standing_person
 from posecv.network import load_network
 from posecv.people import People
@@ -304,17 +304,18 @@ def test_a_square_without_hands_lies_away_from_wrists_and_from_those_without(
     square: tuple[float, float, float], is_empty: bool
 ) -> None:
     labelled, unknown = np.zeros((17, 3)), np.zeros((17, 3))
-    labelled[hand_gate.WRISTS] = (120, 100, 2), (500, 500, 1)
+    wrists = [COCO_17.index(name) for name in gate.PARTS["hand"].at]
+    labelled[wrists] = (120, 100, 2), (500, 500, 1)
     people = [
         {"keypoints": labelled.ravel().tolist(), "bbox": [100, 0, 80, 400]},
         {"keypoints": unknown.ravel().tolist(), "bbox": [300, 300, 20, 20]},
     ]
-    assert hand_gate.empty(square, people) == is_empty
+    assert gate.empty(square, people, gate.PARTS["hand"]) == is_empty
 
 
 def test_the_best_gate_lies_where_hands_and_others_part() -> None:
     true, anywhere, on_bodies = np.linspace(0.31, 0.9, 60), np.linspace(0, 0.28, 50), np.array([0.05, 0.35])
-    said = hand_gate.report(true, anywhere, on_bodies)
+    said = gate.report("hand", true, anywhere, on_bodies)
     assert "| 0.30 | 1.000 | 1.000 | 0.500 |" in said
     assert "right most often: 0.310 (1.000 of the hands kept, 0.981 of the others rejected)" in said
 
@@ -328,7 +329,7 @@ def test_the_gate_of_painted_hands_keeps_them_all(
     truth = {"annotations": [annotation(standing_person(COCO, 180, 44))]}
     frame = np.zeros((400, 600, 3), np.uint8)
     monkeypatch.setattr(accuracy, "tuning_set", lambda held_out: (truth, iter([(1, frame)])))
-    started(monkeypatch, hand_gate, "--each", "1")
+    started(monkeypatch, gate, "--each", "1")
     said = capsys.readouterr().out
     assert "| gate | kept of 2 hands | rejected of 1 anywhere |" in said
     assert "| 0.20 | 1.000 | 1.000 |" in said
@@ -377,7 +378,7 @@ def labelled_face(x: float = 0) -> tuple[dict[str, Any], NDArray[np.uint8]]:
 def test_the_errors_of_a_face_are_shares_of_the_distance_between_its_eyes() -> None:
     labels = faces.labels_of(labelled_face())
     labels[3] = np.nan
-    found = labels + [2.7, 3.6]
+    found = labels + np.array([2.7, 3.6])
     found[5] = np.nan
     away = faces.errors(found, labels)
     assert np.isnan(away[3])
@@ -404,10 +405,10 @@ def test_a_face_that_is_missed_has_failed_and_one_that_is_found_has_not(
 ) -> None:
     known = [labelled_face(0), labelled_face(20)]
 
-    def estimate_hand(network: object, frame: NDArray[np.uint8], box: object, left: bool) -> People:
+    def estimate_hand(network: object, frame: NDArray[np.uint8], box: object, left: bool, **options: object) -> People:
         if frame is known[1][1]:
             return People.empty(FACE)
-        points = np.concatenate([np.array(known[0][0]["keypoints"]) + [0.45, 0, 0], np.zeros((2, 3))])
+        points = np.concatenate([np.array(known[0][0]["keypoints"]) + np.array([0.45, 0, 0]), np.zeros((2, 3))])
         return People(points[None].astype(np.float32), np.ones(1, np.float32), FACE)
 
     monkeypatch.setattr("posecv.estimate_hand", estimate_hand, raising=False)
