@@ -160,6 +160,11 @@ def dot_colors(skeleton: Skeleton) -> NDArray[np.float64]:
     return 255 * np.stack([rows / (side - 1), np.ones(len(rows)), columns / (side - 1)], axis=1)
 
 
+def black(width: int, height: int) -> Frame:
+    """A frame in which there is nobody."""
+    return np.zeros((height, width, 3), np.uint8)
+
+
 def paint_person(frame: Frame, keypoints: NDArray[Any], skeleton: Skeleton, *, radius: float = RADIUS) -> Frame:
     """Paint a person's keypoints as dots that the network of `painted_network` reads, in place; the frame.
 
