@@ -1,4 +1,4 @@
-"""`make demo`: everybody in the photographs and the clip of samples/, or where weights come from while there are none."""
+"""`make demo`: everybody in the samples, or where weights come from while there are none."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def main() -> int:
     print("python", *words, flush=True)
     code = subprocess.run([sys.executable, *words], cwd=REPOSITORY).returncode
     if code == 0:
-        print(f"What was drawn is in {OUTPUT}/, the keypoints are in {records} (model {model.name}, licence: {model.licence}).")
+        print(f"The pictures and the film are in {OUTPUT}/, the keypoints in {records}.")
+        print(f"Model {model.name}, licence: {model.licence}.")
     return code
 
 
