@@ -11,6 +11,7 @@ from typing import Protocol
 
 import pytest
 
+import walking
 from networks import painted_network
 from posecv.network import Network, load_network
 from posecv.skeletons import COCO, HAND
@@ -82,6 +83,12 @@ def painted(tmp_path_factory: pytest.TempPathFactory) -> Network:
 def hand(tmp_path_factory: pytest.TempPathFactory) -> Network:
     """Reads hands painted as tables of dots."""
     return load_network(*painted_network(tmp_path_factory.mktemp("hand"), HAND), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def long_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """More than any run that is stopped comes to the end of before."""
+    return walking.film(tmp_path_factory.mktemp("films") / "in.avi", 1200)
 
 
 @pytest.fixture
