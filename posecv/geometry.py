@@ -161,9 +161,10 @@ class Fit:
         )
         planes = cv2.split(canvas)[:: -1 if preprocessing.swap_rb else 1]
         blob = np.empty((1, 3, self.height, self.width), np.float32)  # cv2.dnn.blobFromImage makes it twice
-        for values, plane, mean in zip(blob[0], planes, preprocessing.mean, strict=True):
-            np.subtract(plane, np.float32(mean), out=values)
-            values *= np.float32(preprocessing.scale)
+        with np.errstate(over="ignore"):  # decoding refuses what a network makes of a scale too large
+            for values, plane, mean in zip(blob[0], planes, preprocessing.mean, strict=True):
+                np.subtract(plane, np.float32(mean), out=values)
+                values *= np.float32(preprocessing.scale)
         return blob
 
     def enlarged(self, values: Array, size: tuple[int, int]) -> Array:
