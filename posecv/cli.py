@@ -162,6 +162,7 @@ def _pictures(options: argparse.Namespace, method: Method) -> int:
         options.output = "." if no_window else None
     sources = find_sources(options.input, selection, camera_size=options.camera_size, camera_rate=options.camera_fps)
     jobs = _jobs(options, sources)
+    wants_view = options.heatmaps is not None or options.keypoint_scale == "net"
 
     @functools.cache
     def estimate() -> Estimate:  # loaded for the first picture that can be read
@@ -171,6 +172,8 @@ def _pictures(options: argparse.Namespace, method: Method) -> int:
 
     def found(frame: Frame, seconds: dict[str, float]) -> People:
         people = estimate()(frame, seconds)
+        if not wants_view:
+            people = replace(people, view=None)  # the maps are larger than the frame, and several wait to be written
         return people if options.threshold is None else people.above(options.threshold)
 
     code = pipeline.run(jobs, found, bar=True)

@@ -29,6 +29,7 @@ __all__ = ["ALPHA", "DRAWN_ABOVE", "LABELS", "draw_labels", "draw_people", "draw
 
 Frame = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+Ints = NDArray[np.signedinteger[Any]]
 Bools = NDArray[np.bool_]
 
 LABELS = ("none", "index", "name")  # What may stand beside each keypoint.
@@ -97,8 +98,12 @@ def draw_people(
         return frame
     shown, outlines, colors = _strokes(people, max(threshold, 0.0), alpha)
     shown[:, : len(people.skeleton.drawn_limbs)] &= limbs
+    points = np.ascontiguousarray(outlines.transpose(2, 0, 1, 3))  # NumPy is slow over inner axes that are short
+    low = np.floor(points.min(axis=0)).astype(int) - MARGIN  # (N, S, 2)
+    high = np.ceil(points.max(axis=0)).astype(int) + MARGIN + 1
+    polygons = np.rint(outlines * (1 << SHIFT)).astype(np.int32)
     for person in reversed(range(len(people))):
-        _paint(frame, outlines[person, shown[person]], colors[person, shown[person]])
+        _paint(frame, *(strokes[person, shown[person]] for strokes in (polygons, low, high, colors)))
     for parts, skeleton in ((people.hands, HAND), (people.faces, FACE)):
         if parts is not None:
             keypoints = parts.reshape(-1, len(skeleton.keypoints), 3)
@@ -214,27 +219,35 @@ def _circle(points: int) -> Floats:
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def _paint(frame: Frame, outlines: Floats, colors: Floats) -> None:
-    """Paint the strokes over each other, and the whole over the frame."""
-    if not len(outlines):
+def _paint(frame: Frame, polygons: Ints, low: Ints, high: Ints, colors: Floats) -> None:
+    """Paint a person's S strokes over each other, and the whole over the frame.
+
+    Parameters
+    ----------
+    frame : (H, W, 3) uint8 array
+    polygons : (S, P, 2) int32 array
+        Outlines in fixed-point coordinates.
+    low, high : (S, 2) int arrays
+        Corners x, y, in pixels, of what each stroke may touch.
+    colors : (S, 4) float32 array
+    """
+    if not len(polygons):
         return
-    low = np.floor(outlines.min(axis=1)).astype(int) - MARGIN  # (S, 2)
-    high = np.ceil(outlines.max(axis=1)).astype(int) + MARGIN + 1
-    limit = frame.shape[1::-1]
-    for corner, opposite in _tiles(np.clip(low.min(axis=0), 0, limit), np.clip(high.max(axis=0), 0, limit)):
-        inside = np.flatnonzero((low < opposite).all(axis=1) & (high > corner).all(axis=1))
+    limit = np.array(frame.shape[1::-1])
+    for corner, opposite in _tiles(np.maximum(low.min(axis=0), 0), np.minimum(high.max(axis=0), limit)):
+        inside = np.flatnonzero(((low < opposite) & (high > corner)).all(axis=1))
         if not len(inside):
             continue
         width, height = opposite - corner + 2 * MARGIN
         canvas = np.zeros((height, width, 4), np.uint8)
-        polygons = np.rint((outlines[inside] - corner + MARGIN) * (1 << SHIFT)).astype(np.int32)
-        for polygon, color in zip(polygons, colors[inside].tolist(), strict=True):
+        origin = ((corner - MARGIN) << SHIFT).astype(np.int32)
+        for polygon, color in zip(polygons[inside] - origin, colors[inside].tolist(), strict=True):
             cv2.fillConvexPoly(canvas, polygon, color, cv2.LINE_AA, SHIFT)
         region = frame[corner[1] : opposite[1], corner[0] : opposite[0]]
         _blend(region, canvas[MARGIN:-MARGIN, MARGIN:-MARGIN])
 
 
-def _tiles(low: NDArray[np.int_], high: NDArray[np.int_]) -> Iterator[tuple[NDArray[np.int_], NDArray[np.int_]]]:
+def _tiles(low: Ints, high: Ints) -> Iterator[tuple[Ints, Ints]]:
     """Cut the rectangle from `low` to `high` (x, y) into tiles; yield the two corners of each."""
     for top in range(low[1], high[1], TILE):
         for left in range(low[0], high[0], TILE):

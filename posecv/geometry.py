@@ -159,8 +159,13 @@ class Fit:
             flags=cv2.INTER_CUBIC if self.scale > 1 else cv2.INTER_LINEAR,
             borderValue=(preprocessing.padding,) * 3,
         )
-        scale, mean, swap_rb = preprocessing.scale, preprocessing.mean, preprocessing.swap_rb
-        return cv2.dnn.blobFromImage(canvas, scale, None, mean, swap_rb, False)
+        planes = cv2.split(canvas)[:: -1 if preprocessing.swap_rb else 1]
+        blob = np.empty((1, 3, self.height, self.width), np.float32)  # cv2.dnn.blobFromImage makes it twice
+        with np.errstate(over="ignore"):  # decoding refuses what a network makes of a scale too large
+            for values, plane, mean in zip(blob[0], planes, preprocessing.mean, strict=True):
+                np.subtract(plane, np.float32(mean), out=values)
+                values *= np.float32(preprocessing.scale)
+        return blob
 
     def enlarged(self, values: Array, size: tuple[int, int]) -> Array:
         """A map's (h, w) values in the pixels of a frame of width x height `size`; 0 where the input does not reach."""

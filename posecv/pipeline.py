@@ -134,7 +134,9 @@ class _Line:
     def __init__(self, jobs: Sequence[Job], progress: _Progress) -> None:
         self.jobs, self.progress = jobs, progress
         self.tallies = [_Tally() for _ in jobs]
-        self._read: Queue[_Item | None] = Queue(WAITING)
+        self._shown = any(isinstance(output, Window) for job in jobs for output in job.outputs)
+        # What somebody looks at is no older than it must be: of a camera the newest frame alone waits.
+        self._read: Queue[_Item | None] = Queue(1 if self._shown else WAITING)
         self._found: Queue[_Item | None] = Queue(WAITING)
         self._stopped = threading.Event()
         self._broken: BaseException | None = None
@@ -148,16 +150,15 @@ class _Line:
 
     def run(self, estimate: Estimate) -> None:
         """Do everything; what ends it early is raised when all that was found is written."""
-        windows = any(isinstance(output, Window) for output in self._open.values())
         threads = [threading.Thread(target=self._reader, daemon=True)]
-        if not windows:  # a window belongs to the thread that calls
+        if not self._shown:  # a window belongs to the thread that calls
             threads.append(threading.Thread(target=self._writer, daemon=True))
         for thread in threads:
             thread.start()
         try:
             while (item := self._next()) is not None:
                 item = self._estimated(*item, estimate)
-                if windows:
+                if self._shown:
                     self._write(*item)
                 else:
                     self._put(self._found, item)

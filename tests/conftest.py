@@ -11,6 +11,11 @@ from typing import Protocol
 
 import pytest
 
+import walking
+from networks import painted_network
+from posecv.network import Network, load_network
+from posecv.skeletons import COCO, HAND
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("POSECV_SHARED") or REPOSITORY.parent / "shared")
 
@@ -66,6 +71,24 @@ def light_coco(shared: Path) -> tuple[Path, Path]:
     if not all(path.is_file() for path in pair):
         pytest.skip(f"no network in {folder}")
     return pair
+
+
+@pytest.fixture(scope="session")
+def painted(tmp_path_factory: pytest.TempPathFactory) -> Network:
+    """Reads people painted in COCO's colours."""
+    return load_network(*painted_network(tmp_path_factory.mktemp("painted"), COCO), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def hand(tmp_path_factory: pytest.TempPathFactory) -> Network:
+    """Reads hands painted as tables of dots."""
+    return load_network(*painted_network(tmp_path_factory.mktemp("hand"), HAND), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def long_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """More than any run that is stopped comes to the end of before."""
+    return walking.film(tmp_path_factory.mktemp("films") / "in.avi", 1200)
 
 
 @pytest.fixture

@@ -55,14 +55,24 @@ class Layers:
         return name
 
     def convolution(
-        self, name: str, bottom: str, kernel: NDArray[Any], bias: NDArray[Any], *, stride: int = 1, group: int = 1
+        self,
+        name: str,
+        bottom: str,
+        kernel: NDArray[Any],
+        bias: NDArray[Any],
+        *,
+        stride: int | tuple[int, int] = 1,
+        group: int = 1,
     ) -> str:
-        """A convolution with (outputs, inputs / group, side, side) weights that keeps size / stride."""
-        side = kernel.shape[-1]
-        option = {"num_output": len(kernel), "kernel_size": side, "stride": stride, "pad": (side - stride + 1) // 2}
-        option |= {"group": group} if group > 1 else {}
+        """A convolution with (outputs, inputs / group, rows, columns) weights that keeps size / stride."""
+        strides = (stride, stride) if isinstance(stride, int) else stride
+        sides = kernel.shape[2:]
+        pads = [(side - step + 1) // 2 for side, step in zip(sides, strides, strict=True)]
+        option: Message = {"num_output": [len(kernel)], **({"group": [group]} if group > 1 else {})}
+        for key, values in (("kernel_size", sides), ("stride", strides), ("pad", pads)):
+            option[key] = list(values[:1] if values[0] == values[1] else values)
         self.weights[name] = [np.asarray(kernel, np.float32), np.asarray(bias, np.float32)]
-        return self.add(name, "Convolution", [bottom], convolution_param={key: [v] for key, v in option.items()})
+        return self.add(name, "Convolution", [bottom], convolution_param=option)
 
     def relu(self, bottom: str) -> str:
         """A ReLU in place."""
@@ -158,6 +168,11 @@ def dot_colors(skeleton: Skeleton) -> NDArray[np.float64]:
     side = math.ceil(math.sqrt(len(skeleton.keypoints)))
     rows, columns = np.divmod(np.arange(len(skeleton.keypoints)), side)
     return 255 * np.stack([rows / (side - 1), np.ones(len(rows)), columns / (side - 1)], axis=1)
+
+
+def black(width: int, height: int) -> Frame:
+    """A frame in which there is nobody."""
+    return np.zeros((height, width, 3), np.uint8)
 
 
 def paint_person(frame: Frame, keypoints: NDArray[Any], skeleton: Skeleton, *, radius: float = RADIUS) -> Frame:
@@ -264,9 +279,11 @@ def _heat_layers(network: Layers, skeleton: Skeleton) -> str:
                 both[keypoint, 1 + 4 * place : 5 + 4 * place] = np.array([1, -1, -1, 1]) * 4 / step
     dots = network.relu(network.convolution("dots", ramps, both[:, :, None, None], np.zeros(count)))
     away = np.arange(WINDOW) - (WINDOW - 1) / 2
-    gaussian = np.exp(-(away[:, None] ** 2 + away**2) / (2 * SIGMA**2)) / _dot_weight()
-    kernel = np.broadcast_to(gaussian, (count, 1, WINDOW, WINDOW))
-    return network.convolution("heat", dots, kernel, np.zeros(count), stride=STRIDE, group=count)
+    # The Gaussian is the product of one along y and one along x, which together take a tenth of its time.
+    gaussian = np.exp(-(away**2) / (2 * SIGMA**2)) / math.sqrt(_dot_weight())
+    down, across = (np.tile(gaussian.reshape(shape), (count, 1, 1, 1)) for shape in ((-1, 1), (1, -1)))
+    columns = network.convolution("columns", dots, down, np.zeros(count), stride=(STRIDE, 1), group=count)
+    return network.convolution("heat", columns, across, np.zeros(count), stride=(1, STRIDE), group=count)
 
 
 def _dot_weight() -> float:
@@ -287,8 +304,9 @@ def _field_layers(network: Layers, heat: str, skeleton: Skeleton, name: str) -> 
     towards = np.stack([dx, dy]) / np.maximum(distance, 1) * disc
     network.convolution("towards", heat, np.tile(towards[:, None], (count, 1, 1, 1)), np.zeros(2 * count), group=count)
     # A quarter of a dot's heat within reach is enough: min(1, 4 n) = ReLU(4 n) - ReLU(4 n - 1).
-    ones = np.tile(4 * disc, (2 * count, 1, 1, 1))
-    near = network.relu(network.convolution("near", heat, ones, np.tile([0, -1], count), group=count))
+    within = network.convolution("within", heat, np.tile(disc, (count, 1, 1, 1)), np.zeros(count), group=count)
+    fours = np.full((2 * count, 1, 1, 1), 4)
+    near = network.relu(network.convolution("near", within, fours, np.tile([0, -1], count), group=count))
     around = network.add("around", "Concat", ["towards", near], concat_param={"axis": [1]})
     # ReLU(t + near - 1) - ReLU(-t + near - 1) is t where near is 1, and 0 where near is 0, as |t| <= 1.
     gates, fields = np.zeros((4 * limbs, 4 * count)), np.zeros((2 * limbs, 4 * limbs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,19 @@ def photographs(shared: Path) -> tuple[dict[str, Any], list[Picture]]:
     return truth, pictures
 
 
+def remembering(network: Network) -> Network:
+    """The same network, which gives what it gave before for a blob that it has seen."""
+    kept: dict[bytes, Any] = {}
+
+    def forward(blob: NDArray[np.float32]) -> Any:
+        key = blob.tobytes()
+        if key not in kept:
+            kept[key] = network.engine.forward(blob)
+        return kept[key]
+
+    return replace(network, engine=replace(network.engine, forward=forward))
+
+
 def average_precision(network: Network, truth: dict[str, Any], pictures: list[Picture]) -> float:
     results = []
     for image, frame in pictures:
@@ -51,7 +65,7 @@ def test_people_in_photographs_are_found_as_precisely_as_by_the_oracle(
     def slowly(maps: NDArray[np.float32], skeleton: Skeleton, **thresholds: Any) -> People:
         return oracle.decode(maps, skeleton, Thresholds(**thresholds))
 
-    network = load_network(*light_coco)
+    network = remembering(load_network(*light_coco))
     found = average_precision(network, *photographs)
     monkeypatch.setattr(posecv.estimate, "decode_people", slowly)
     expected = average_precision(network, *photographs)

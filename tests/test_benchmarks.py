@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks import accuracy, card, curve, faces, films, gate, hands
-from networks import paint_person, painted_network, standing_person
-from posecv.network import load_network
+from benchmarks import accuracy, card, curve, faces, films, gate, hands, overhead
+from networks import black, paint_person, painted_network, standing_person
+from posecv.network import Network, load_network
 from posecv.people import People
 from posecv.skeletons import COCO, COCO_17, FACE, HAND
+from scenes import paint_maps, random_people
 
 ORDER = [COCO.keypoints.index(name) for name in COCO_17]
 TORSO = 74  # of `standing_person`, from the shoulders' middle to the hips'
@@ -442,6 +443,24 @@ def test_the_film_is_a_pan_that_returns(tmp_path: Path) -> None:
     away = [np.abs(frame - frames[0]).mean() for frame in frames]
     assert away[0] < min(away[1:])
     np.testing.assert_allclose([away[1], away[2], away[3]], [away[7], away[6], away[5]], atol=3)
+
+
+def test_painted_maps_take_the_place_of_the_networks(painted: Network) -> None:
+    maps = paint_maps(random_people(5, COCO, (46, 62)), COCO, (46, 62))
+    assert overhead.one_round(painted, black(640, 480), None)[1] == 0
+    times, drawn = overhead.one_round(painted, black(640, 480), maps)
+    assert drawn == 5
+    assert len(times) == len(overhead.STEPS)
+    assert min(times) > 0
+
+
+def test_what_a_frame_costs_besides_is_all_but_the_forward_pass(
+    painted: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = iter([9.0] * overhead.WARM_UP)  # the first rounds
+    monkeypatch.setattr(overhead, "one_round", lambda *_: ([next(slow, 0.5), 20.0, 2.0, 1.5], 7))
+    row = overhead.row("somewhere", painted, black(640, 480), None, 3)
+    assert row == ("somewhere", 7, 0.5, 20.0, 2.0, 1.5, 0.2)
 
 
 def test_gloves_recolour_skin_near_the_bones_and_keep_its_shades() -> None:

@@ -326,6 +326,28 @@ def test_the_hands_of_a_body_are_told_as_the_sides_that_they_are(
     assert "finds no arms" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [("--json a.json", False), ("--json a.json --keypoint-scale net", True), ("--heatmaps maps", True)],
+)
+def test_people_keep_the_maps_that_they_were_found_in_only_for_outputs_that_want_them(
+    words: str, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = []
+
+    def run(_jobs: object, found: Callable[..., People], **_: object) -> int:
+        views.append(found(np.zeros((64, 64, 3), np.uint8), {}).view)
+        return 0
+
+    monkeypatch.setattr(pipeline, "run", run)
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite("a.png", np.zeros((64, 64, 3), np.uint8))
+    prototxt, caffemodel = map(str, painted_network(tmp_path, COCO))
+    given = ["-p", prototxt, "-m", caffemodel, "-i", "a.png", "--net-size", "64", *words.split()]
+    assert cli.run_multi_pose(given) == 0
+    assert [view is not None for view in views] == [kept]
+
+
 def test_maximized_constants_reach_the_decoder_and_keep_the_model_s_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

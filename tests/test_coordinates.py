@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from networks import black
 from posecv.errors import UsageError
 from posecv.geometry import Fit, NetSize
 from posecv.outputs.coordinates import converted
@@ -22,10 +23,6 @@ from posecv.sources import Still
 
 Frame = NDArray[np.uint8]
 Place = tuple[float, float]
-
-
-def black(width: int, height: int) -> Frame:
-    return np.zeros((height, width, 3), np.uint8)
 
 
 def somebody(frame: Frame, net_size: str = "-1x368") -> People:

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import posecv
-from networks import RADIUS, pack_maps, packed_network, paint_person, painted_network, standing_person
+from networks import RADIUS, black, pack_maps, packed_network, paint_person, painted_network, standing_person
 from posecv.boxes import hand_boxes
 from posecv.decoding import decode_people, decode_person
 from posecv.errors import InputError, ModelError, UsageError
@@ -26,22 +26,6 @@ Array = NDArray[np.float32]
 Frame = NDArray[np.uint8]
 
 PAINTED = 0.6  # network pixels that a painted keypoint's peak may lie beside it
-
-
-def black(width: int, height: int) -> Frame:
-    return np.zeros((height, width, 3), np.uint8)
-
-
-@pytest.fixture(scope="module")
-def painted(tmp_path_factory: pytest.TempPathFactory) -> Network:
-    """Reads people painted in COCO's colours."""
-    return load_network(*painted_network(tmp_path_factory.mktemp("coco"), COCO), device="cpu")
-
-
-@pytest.fixture(scope="module")
-def hand(tmp_path_factory: pytest.TempPathFactory) -> Network:
-    """Reads hands painted as tables of dots."""
-    return load_network(*painted_network(tmp_path_factory.mktemp("hand"), HAND), device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -470,11 +470,10 @@ def test_a_run_goes_on_where_another_stopped(run_script: RunScript, coco: Pair, 
     assert "--csv a.csv is one file" in result.stderr
 
 
-def begun(coco: Pair, folder: Path, ready: Callable[[], bool], limit: int | None = None) -> Any:
+def begun(coco: Pair, long_film: Path, folder: Path, ready: Callable[[], bool], limit: int | None = None) -> Any:
     """A run over a long film that has begun to write."""
-    walking.film(folder / "in.avi", 1200)
     command = [sys.executable, str(REPOSITORY / "run_multi_pose.py")]
-    command += words(coco, "-i", "in.avi", "-o", "out.avi", "--json", "out.jsonl", "--csv", "out.csv")
+    command += words(coco, "-i", long_film, "-o", "out.avi", "--json", "out.jsonl", "--csv", "out.csv")
     command += ["--coco-json", "out.json"]
     if limit:
         command = ["bash", "-c", f'ulimit -f {limit}; exec "$@"', "bash", *command]
@@ -504,9 +503,9 @@ def some_lines(folder: Path) -> Callable[[], bool]:
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_run_that_is_stopped_finishes_its_files(
-    coco: Pair, tmp_path: Path, number: signal.Signals, code: int
+    coco: Pair, long_film: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    run = begun(coco, tmp_path, some_lines(tmp_path))
+    run = begun(coco, long_film, tmp_path, some_lines(tmp_path))
     run.send_signal(number)
     _, said = run.communicate(timeout=60)
     assert run.returncode == code, said
@@ -518,8 +517,8 @@ def test_a_run_that_is_stopped_finishes_its_files(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_what_a_killed_run_leaves_plays_and_parses(coco: Pair, tmp_path: Path) -> None:
-    run = begun(coco, tmp_path, some_lines(tmp_path))
+def test_what_a_killed_run_leaves_plays_and_parses(coco: Pair, long_film: Path, tmp_path: Path) -> None:
+    run = begun(coco, long_film, tmp_path, some_lines(tmp_path))
     run.kill()
     run.communicate(timeout=60)
     assert not (tmp_path / "out.avi").exists()
@@ -529,8 +528,8 @@ def test_what_a_killed_run_leaves_plays_and_parses(coco: Pair, tmp_path: Path) -
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
-def test_a_disk_that_is_full_ends_the_run_with_what_fitted(coco: Pair, tmp_path: Path) -> None:
-    run = begun(coco, tmp_path, lambda: False, limit=40)  # blocks of 1024 bytes that a file may grow to
+def test_a_disk_that_is_full_ends_the_run_with_what_fitted(coco: Pair, long_film: Path, tmp_path: Path) -> None:
+    run = begun(coco, long_film, tmp_path, lambda: False, limit=40)  # blocks of 1024 bytes that a file may grow to
     _, said = run.communicate(timeout=60)
     assert run.returncode == 1, said
     assert "cannot be written" in said or "arrived" in said

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from networks import RADIUS, paint_person, painted_network, standing_person
+from networks import RADIUS, black, paint_person, painted_network, standing_person
 from posecv.errors import UsageError
 from posecv.estimate import estimate_people
 from posecv.geometry import Fit, NetSize, square_box
@@ -28,10 +28,6 @@ SIZES = [(100, 75), (333, 500), (496, 368), (640, 480), (1280, 720), (457, 1223)
 
 def random_frame(width: int, height: int) -> Frame:
     return np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def black(width: int, height: int) -> Frame:
-    return np.zeros((height, width, 3), np.uint8)
 
 
 # -------------------------------------------------------------------------------------------------------- net size

@@ -560,6 +560,33 @@ def test_the_picture_goes_on_while_the_network_is_busy(running: Running) -> None
     assert (screen.shown[0][:12] != 10).any()  # the rates, above
 
 
+def test_people_are_shown_an_inference_and_a_frame_after_theirs(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Time is counted in the camera's frames; an inference takes four."""
+    inference, pictures = 4, list[tuple[int, int | None]]()
+
+    def picture(frame: Frame, found: Found | None, *_: object) -> Frame:
+        pictures.append((int(frame[0, 0, 0]), found.shot.still.number if found else None))
+        return frame
+
+    def press(shown: int) -> str:
+        if shown == asked[-1] + inference:
+            running.find()
+            asked.append(running.asked()[0])
+        running.camera.food.put(still(shown + 1))
+        return "q" if shown == 15 else ""
+
+    monkeypatch.setattr(view, "picture", picture)
+    running.feed(1)
+    asked = [running.asked()[0]]
+    show(running, press)
+    assert asked == [1, 5, 9, 13]  # always the newest
+    assert [frame for frame, _ in pictures] == list(range(1, 16))
+    first = {people: frame for frame, people in reversed(pictures) if people}
+    assert {people: frame - people for people, frame in first.items()} == {1: 5, 5: 5, 9: 5}
+
+
 def test_keys_change_what_is_shown_also_during_a_pause(running: Running) -> None:
     running.feed(60)
     running.asked()

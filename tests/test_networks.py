@@ -16,6 +16,7 @@ from networks import (
     SIGMA,
     STRIDE,
     WINDOW,
+    black,
     dot_colors,
     dot_mass,
     pack_maps,
@@ -37,10 +38,6 @@ def maps_of(pair: tuple[Path, Path], frame: Array) -> list[Array]:
     network = read_by_opencv(*pair)
     network.setInput(frame.transpose(2, 0, 1)[None].astype(np.float32) / 256 - 0.5)
     return [output[0] for output in network.forward(list(open_tops(read_pair(*pair)[0])))]
-
-
-def black(width: int, height: int) -> NDArray[np.uint8]:
-    return np.zeros((height, width, 3), np.uint8)
 
 
 def painted_maps(frame: Array, skeleton: Skeleton) -> Array:

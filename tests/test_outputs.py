@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from networks import black
 from posecv import drawing
 from posecv.errors import OutputError, UsageError
 from posecv.outputs import openpose_json, pictures, style
@@ -37,10 +38,6 @@ def someone(skeleton: Skeleton = COCO, score: float = 0.5, number: int = 1) -> P
     keypoints[..., 1] = np.arange(len(skeleton.keypoints)) % 7 * 8 + 20
     keypoints[..., 2] = score
     return People(keypoints, np.full(number, score, np.float32), skeleton)
-
-
-def black(width: int = 120, height: int = 100) -> Frame:
-    return np.zeros((height, width, 3), np.uint8)
 
 
 # --- names ----------------------------------------------------------------------------------------------------------
@@ -283,7 +280,7 @@ def test_hands_and_faces_of_people_stand_beside_their_bodies() -> None:
 
 def test_the_file_of_a_record_has_no_newline_at_its_end(tmp_path: Path) -> None:
     path = tmp_path / "a_keypoints.json"
-    OpenPoseJson(path).write(Still(black(), Path("a.jpg")), someone())
+    OpenPoseJson(path).write(Still(black(120, 100), Path("a.jpg")), someone())
     assert path.read_text() == format_record(someone())
     assert path.read_bytes().endswith(b"]}]}")
 
@@ -292,10 +289,10 @@ def test_the_file_of_a_record_has_no_newline_at_its_end(tmp_path: Path) -> None:
 
 
 def test_a_drawn_picture_is_what_draw_people_draws_and_the_frame_stays(tmp_path: Path) -> None:
-    frame, path = black(), tmp_path / "a_pose.png"
+    frame, path = black(120, 100), tmp_path / "a_pose.png"
     DrawnPicture(path, Style(alpha=0.3)).write(Still(frame, Path("a.jpg")), someone())
     assert not frame.any()
-    np.testing.assert_array_equal(read_picture(path), drawing.draw_people(black(), someone(), alpha=0.3))
+    np.testing.assert_array_equal(read_picture(path), drawing.draw_people(black(120, 100), someone(), alpha=0.3))
 
 
 @pytest.mark.parametrize(("skeleton", "drawn_above"), [(HAND, 0.2), (FACE, 0.4), (COCO, 0.0)])
@@ -304,9 +301,9 @@ def test_weak_keypoints_of_hands_and_faces_are_not_drawn(
 ) -> None:
     path = tmp_path / "a.png"
     for score, seen in ((drawn_above, False), (drawn_above + 0.01, True)):
-        DrawnPicture(path).write(Still(black(300), Path("a.jpg")), someone(skeleton, score))
+        DrawnPicture(path).write(Still(black(300, 100), Path("a.jpg")), someone(skeleton, score))
         assert read_picture(path).any() == seen
-    DrawnPicture(path, Style(threshold=0.001)).write(Still(black(300), Path("a.jpg")), someone(skeleton, 0.01))
+    DrawnPicture(path, Style(threshold=0.001)).write(Still(black(300, 100), Path("a.jpg")), someone(skeleton, 0.01))
     assert read_picture(path).any()
 
 
@@ -317,7 +314,7 @@ def test_what_is_drawn_may_be_less_and_on_nothing() -> None:
     blank = Style(render="blank").drawn(frame, someone())
     np.testing.assert_array_equal(Style(render="none").drawn(frame, someone()), frame)
     assert 0 < (keypoints != frame).sum() < (skeleton != frame).sum()
-    np.testing.assert_array_equal(blank, drawing.draw_people(black(), someone()))
+    np.testing.assert_array_equal(blank, drawing.draw_people(black(120, 100), someone()))
     assert (frame == 90).all()
 
 
@@ -342,7 +339,7 @@ def test_the_rate_that_is_shown_is_that_of_the_frames_drawn(monkeypatch: pytest.
 @pytest.mark.parametrize("suffix", sorted(pictures.KIND.suffixes))
 def test_each_suffix_that_is_offered_can_be_written(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
-    DrawnPicture(path).write(Still(black(), Path("a.jpg")), someone())
+    DrawnPicture(path).write(Still(black(120, 100), Path("a.jpg")), someone())
     assert read_picture(path).shape == (100, 120, 3)
 
 
@@ -354,8 +351,8 @@ def test_a_picture_that_a_format_cannot_hold_says_so(tmp_path: Path) -> None:
 
 def test_every_skeleton_has_a_record_and_a_picture(tmp_path: Path) -> None:
     for name, skeleton in SKELETONS.items():
-        DrawnPicture(tmp_path / f"{name}.png").write(Still(black(400), Path("a.jpg")), someone(skeleton))
-        OpenPoseJson(tmp_path / f"{name}.json").write(Still(black(), Path("a.jpg")), someone(skeleton))
+        DrawnPicture(tmp_path / f"{name}.png").write(Still(black(400, 100), Path("a.jpg")), someone(skeleton))
+        OpenPoseJson(tmp_path / f"{name}.json").write(Still(black(120, 100), Path("a.jpg")), someone(skeleton))
     assert len(list(tmp_path.iterdir())) == 2 * len(SKELETONS)
 
 
@@ -376,9 +373,9 @@ class Screen:
 def test_a_window_shows_the_drawn_picture_until_a_key_is_pressed(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Screen(monkeypatch, [-1, -1, ord(" ")])
     window = Window("posecv")
-    window.write(Still(black(), Path("a.jpg")), someone())
+    window.write(Still(black(120, 100), Path("a.jpg")), someone())
     window.close()
-    np.testing.assert_array_equal(screen.shown[0], drawing.draw_people(black(), someone()))
+    np.testing.assert_array_equal(screen.shown[0], drawing.draw_people(black(120, 100), someone()))
     assert not screen.open
 
 
@@ -386,14 +383,14 @@ def test_a_window_shows_the_drawn_picture_until_a_key_is_pressed(monkeypatch: py
 def test_q_and_escape_end_a_window(monkeypatch: pytest.MonkeyPatch, key: int) -> None:
     Screen(monkeypatch, [-1, key])
     with pytest.raises(WindowClosed):
-        Window("posecv").write(Still(black(), Path("a.jpg")), someone())
+        Window("posecv").write(Still(black(120, 100), Path("a.jpg")), someone())
 
 
 @pytest.mark.parametrize("visible", [0.0, -1.0])
 def test_a_window_that_was_closed_ends(monkeypatch: pytest.MonkeyPatch, visible: float) -> None:
     Screen(monkeypatch, [], visible)
     with pytest.raises(WindowClosed):
-        Window("posecv").write(Still(black(), Path("a.jpg")), someone())
+        Window("posecv").write(Still(black(120, 100), Path("a.jpg")), someone())
 
 
 def test_a_window_whose_closing_makes_opencv_raise_ends_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -403,7 +400,7 @@ def test_a_window_whose_closing_makes_opencv_raise_ends_too(monkeypatch: pytest.
     Screen(monkeypatch, [])
     monkeypatch.setattr(cv2, "getWindowProperty", no_receiver)
     with pytest.raises(WindowClosed):
-        Window("posecv").write(Still(black(), Path("a.jpg")), someone())
+        Window("posecv").write(Still(black(120, 100), Path("a.jpg")), someone())
 
 
 def test_a_large_picture_is_shown_reduced(monkeypatch: pytest.MonkeyPatch) -> None:

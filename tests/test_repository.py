@@ -300,12 +300,21 @@ def test_the_demo_runs_with_the_first_model_that_it_finds(
     painted_network(tmp_path / row.weights, COCO)
     monkeypatch.setenv("POSECV_MODELS", str(tmp_path))
     monkeypatch.setattr(demo, "OUTPUT", str(tmp_path / "out"))
+    monkeypatch.setattr(demo, "samples", lambda: ["samples/player.jpg", "samples/camera.jpg"])
     assert demo.main() == 0
-    drawn = sorted((tmp_path / "out").glob("*_pose.png"))
-    assert drawn
-    for path in drawn:
-        record = path.with_name(path.name.replace("_pose.png", "_keypoints.json"))
-        assert json.loads(record.read_text(encoding="utf-8"))["version"] == pytest.approx(1.3)
+    drawn = sorted(path.name for path in (tmp_path / "out").glob("*_pose.png"))
+    assert drawn == ["camera_pose.png", "player_pose.png"]
+    records = (tmp_path / "out" / "people.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(record)["version"] for record in records] == [pytest.approx(1.3)] * 2
+
+
+def test_the_demo_shows_all_samples_but_the_one_with_a_hand_alone(demo: ModuleType) -> None:
+    shown = set(demo.samples())
+    assert {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "samples").glob("*.jpg")} - shown == {
+        "samples/hand.jpg"
+    }
+    assert "samples/clip.mp4" in shown
+    assert all((REPOSITORY / path).is_file() for path in shown)
 
 
 def test_the_readmes_command_lines_are_understood(run_script: RunScript, tmp_path: Path) -> None:

@@ -59,12 +59,6 @@ def coco(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     return painted_network(tmp_path_factory.mktemp("coco"), COCO)
 
 
-@pytest.fixture(scope="session")
-def long_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """More than any run here comes to the end of before it is stopped."""
-    return film(tmp_path_factory.mktemp("films") / "in.avi", 1200)
-
-
 def started(folder: Path, *words: str | Path) -> subprocess.Popen[str]:
     """run_multi_pose.py, which goes on while the test looks at what it does."""
     command = [sys.executable, str(REPOSITORY / "run_multi_pose.py"), *map(str, words)]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from networks import RADIUS, pack_maps, packed_network, paint_person, painted_network, standing_person
+from networks import RADIUS, black, pack_maps, packed_network, paint_person, standing_person
 from posecv.errors import UsageError
 from posecv.estimate import estimate_hand, estimate_people, estimate_person
 from posecv.geometry import Fit, NetSize
@@ -23,20 +23,6 @@ from scenes import scene
 
 Array = NDArray[np.float32]
 Frame = NDArray[np.uint8]
-
-
-@pytest.fixture(scope="module")
-def painted(tmp_path_factory: pytest.TempPathFactory) -> Network:
-    return load_network(*painted_network(tmp_path_factory.mktemp("coco"), COCO), device="cpu")
-
-
-@pytest.fixture(scope="module")
-def hand(tmp_path_factory: pytest.TempPathFactory) -> Network:
-    return load_network(*painted_network(tmp_path_factory.mktemp("hand"), HAND), device="cpu")
-
-
-def black(width: int, height: int) -> Frame:
-    return np.zeros((height, width, 3), np.uint8)
 
 
 def frame_fit(width: int, height: int, net_size: str = "-1x368") -> Fit:

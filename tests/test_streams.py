@@ -22,6 +22,7 @@ from conftest import REPOSITORY
 from networks import paint_person, painted_network, standing_person
 from posecv import pipeline
 from posecv.errors import InputError
+from posecv.outputs.window import Window
 from posecv.people import People
 from posecv.skeletons import COCO
 from posecv.sources import Still
@@ -170,6 +171,38 @@ def test_an_address_where_nothing_is_is_one_line_without_the_password() -> None:
         list(stream.stills())
     assert "secret" not in str(error.value)
     assert str(stream.path) == "127.0.0.1_a_video"
+
+
+def test_a_window_shows_a_camera_s_newest_frame_next() -> None:
+    """However many came while the network was busy."""
+    busy, given, shown = threading.Event(), threading.Event(), list[int | None]()
+
+    class Burst:
+        path, live = Path("camera_0"), True
+
+        def expected(self) -> None:
+            return None
+
+        def stills(self) -> Iterator[Still]:
+            yield Still(shade(0), self.path, 0)
+            assert busy.wait(20)
+            yield from (Still(shade(0), self.path, number) for number in range(1, 10))
+            given.set()
+
+    class Screen(Window):
+        def write(self, still: Still, people: People) -> None:
+            shown.append(still.number)
+
+        def close(self) -> None:
+            pass
+
+    def slowly(_frame: Frame, _seconds: dict[str, float]) -> People:
+        busy.set()
+        assert given.wait(20)
+        return People.empty(COCO)
+
+    assert pipeline.run([pipeline.Job(Burst(), (Screen("posecv"),))], slowly) == 0
+    assert shown == [0, 9]
 
 
 def test_a_live_source_drops_old_frames_and_a_file_none() -> None:

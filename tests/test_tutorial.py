@@ -7,6 +7,7 @@ import importlib.util
 import io
 import re
 import shutil
+import subprocess
 import sys
 import tokenize
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ from scenes import scene
 
 Array = NDArray[Any]
 Pair = tuple[Path, Path]
+Call = Callable[..., subprocess.CompletedProcess[str]]
 
 FOLDER = REPOSITORY / "tutorial"
 ONE, MANY, HANDS, WEBCAM = LESSONS = ("01_one_person.py", "02_many_people.py", "03_hand.py", "04_webcam.py")
@@ -81,6 +83,10 @@ def with_onnx(pair: Pair) -> Pair:
     return pair
 
 
+def options(pair: Pair, picture: Path) -> list[str | Path]:
+    return ["-p", pair[0], "-m", pair[1], "-i", picture]
+
+
 def saved(path: Path, picture: Array) -> Path:
     assert cv2.imwrite(str(path), picture)
     return path
@@ -114,6 +120,24 @@ def no_caffe(tmp_path: Path) -> dict[str, str]:
     code = "import cv2\nif hasattr(cv2.dnn, 'readNetFromCaffe'):\n    del cv2.dnn.readNetFromCaffe\n"
     (tmp_path / "sitecustomize.py").write_text(code, encoding="utf-8")
     return {"PYTHONPATH": str(tmp_path)}
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
+    """Call a lesson's `main` as the program does, in a folder of its own; the result is as that of `run_script`."""
+
+    def call(lesson: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [lesson, *map(str, words)])
+        capfd.readouterr()
+        code: Any = 0
+        try:
+            module(lesson).main()
+        except SystemExit as end:
+            code = end.code
+        return subprocess.CompletedProcess([lesson], code, *capfd.readouterr())
+
+    return call
 
 
 @pytest.fixture
@@ -179,7 +203,7 @@ def test_no_arguments_are_one_line_and_exit_code_2(lesson: str, run_script: RunS
 @EVERY
 @pytest.mark.parametrize("missing", ["pose.prototxt", "pose.caffemodel", "picture.png"])
 def test_a_missing_file_is_one_line_and_exit_code_2(
-    lesson: str, missing: str, coco: Pair, run_script: RunScript, tmp_path: Path
+    lesson: str, missing: str, coco: Pair, call: Call, tmp_path: Path
 ) -> None:
     if lesson == WEBCAM and missing == "picture.png":
         pytest.skip("a video that is missing shows when it is opened, after the window's test")
@@ -189,18 +213,18 @@ def test_a_missing_file_is_one_line_and_exit_code_2(
     files["picture.png"] = saved(tmp_path / "picture.png", np.zeros((32, 32, 3), np.uint8))
     files[missing] = tmp_path / "nowhere" / missing
     prototxt, caffemodel, picture = files.values()
-    done = run_script(f"tutorial/{lesson}", "-p", prototxt, "-m", caffemodel, "-i", picture)
+    done = call(lesson, "-p", prototxt, "-m", caffemodel, "-i", picture)
     assert done.returncode == 2
     assert re.fullmatch(rf".*no such file: {re.escape(str(files[missing]))}\n", done.stderr)
 
 
 @PICTURE
 def test_a_file_that_is_no_picture_is_one_line_and_exit_code_2(
-    lesson: str, coco: Pair, run_script: RunScript, tmp_path: Path
+    lesson: str, coco: Pair, call: Call, tmp_path: Path
 ) -> None:
     page = tmp_path / "page.jpg"
     page.write_text("<html>", encoding="utf-8")
-    done = run_script(f"tutorial/{lesson}", "-p", coco[0], "-m", coco[1], "-i", page)
+    done = call(lesson, "-p", coco[0], "-m", coco[1], "-i", page)
     assert done.returncode == 2
     assert re.fullmatch(r".*not a picture.*page\.jpg\n", done.stderr)
 
@@ -218,33 +242,33 @@ def test_an_opencv_without_caffe_asks_for_the_onnx_file_and_says_what_makes_it(
 
 @PICTURE
 def test_cuda_is_refused_in_one_line_where_opencv_has_none(
-    lesson: str, coco: Pair, run_script: RunScript, tmp_path: Path
+    lesson: str, coco: Pair, call: Call, tmp_path: Path
 ) -> None:
     if cv2.dnn.DNN_TARGET_CUDA in cv2.dnn.getAvailableTargets(cv2.dnn.DNN_BACKEND_CUDA):
         pytest.skip("this OpenCV has CUDA")
     picture = saved(tmp_path / "picture.png", np.zeros((32, 32, 3), np.uint8))
-    done = run_script(f"tutorial/{lesson}", "-p", coco[0], "-m", coco[1], "-i", picture, "--device", "cuda")
+    done = call(lesson, "-p", coco[0], "-m", coco[1], "-i", picture, "--device", "cuda")
     assert done.returncode == 2
     assert re.fullmatch(r".*no CUDA.*\n", done.stderr)
 
 
 @PICTURE
-def test_another_layout_is_named_by_its_number_of_maps(lesson: str, run_script: RunScript, tmp_path: Path) -> None:
+def test_another_layout_is_named_by_its_number_of_maps(lesson: str, call: Call, tmp_path: Path) -> None:
     pair = with_onnx(painted_network(tmp_path / "mpi", MPI))
     picture = saved(tmp_path / "picture.png", np.full((32, 32, 3), 9, np.uint8))
-    done = run_script(f"tutorial/{lesson}", "-p", pair[0], "-m", pair[1], "-i", picture)
+    done = call(lesson, "-p", pair[0], "-m", pair[1], "-i", picture)
     assert done.returncode == 2
     assert re.fullmatch(r".*gives 44 maps, not the \d\d of OpenPose's \w+ layout\n", done.stderr)
 
 
 @PICTURE
 def test_an_output_that_cannot_be_written_is_one_line(
-    lesson: str, coco: Pair, hand: Pair, run_script: RunScript, tmp_path: Path
+    lesson: str, coco: Pair, hand: Pair, call: Call, tmp_path: Path
 ) -> None:
     prototxt, caffemodel = hand if lesson == HANDS else coco
     picture = saved(tmp_path / "picture.png", np.full((32, 32, 3), 9, np.uint8))
     for output in ("result.nothing", "result"):
-        done = run_script(f"tutorial/{lesson}", "-p", prototxt, "-m", caffemodel, "-i", picture, "-o", output)
+        done = call(lesson, "-p", prototxt, "-m", caffemodel, "-i", picture, "-o", output)
         assert done.returncode == 2
         assert re.fullmatch(rf".*cannot write {output}\n", done.stderr)
 
@@ -288,10 +312,12 @@ def test_all_lessons_prepare_a_picture_alike(monkeypatch: pytest.MonkeyPatch) ->
         assert all(np.array_equal(blob, blobs[0]) for blob in blobs)
 
 
-def test_a_tiny_picture_runs_through(coco: Pair, run: Callable[..., str], tmp_path: Path) -> None:
+def test_a_tiny_picture_runs_through(coco: Pair, call: Call, tmp_path: Path) -> None:
     picture = saved(tmp_path / "tiny.png", np.zeros((1, 1, 3), np.uint8))
     for lesson in (ONE, MANY):
-        assert len(printed(run(lesson, coco, picture), COCO)) == 0
+        done = call(lesson, *options(coco, picture))
+        assert done.returncode == 0
+        assert len(printed(done.stdout, COCO)) == 0
 
 
 # ------------------------------------------------------------------------------------------------------- decoding
@@ -355,21 +381,21 @@ def assert_near(people: People, expected: People, pixels: float) -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(640, 480), (400, 736), (900, 480)])
 def test_01_finds_a_painted_person_where_the_package_does(
-    width: int, height: int, coco: Pair, run: Callable[..., str], tmp_path: Path
+    width: int, height: int, coco: Pair, call: Call, tmp_path: Path
 ) -> None:
     scale = max(width / 656, height / NET_HEIGHT)
     person = standing_person(COCO, 0.5 * width, 40 * scale, scale)
     picture = saved(tmp_path / "painted.png", painting([person], COCO, width, height))
-    people = printed(run(ONE, coco, picture), COCO)
+    people = printed(call(ONE, *options(coco, picture)).stdout, COCO)
     assert_near(people, estimate_person(load_network(*coco), opened(picture)), 2)
     assert_near(people, People(person[None], np.ones(1, np.float32), COCO), 3)
 
 
-def test_02_finds_painted_people_where_the_package_does(coco: Pair, run: Callable[..., str], tmp_path: Path) -> None:
+def test_02_finds_painted_people_where_the_package_does(coco: Pair, call: Call, tmp_path: Path) -> None:
     scale = 720 / NET_HEIGHT
     painted = [standing_person(COCO, x * scale, 40 * scale, scale) for x in (100, 300, 520)]
     picture = saved(tmp_path / "painted.png", painting(painted, COCO, 1280, 720))
-    people = printed(run(MANY, coco, picture), COCO)
+    people = printed(call(MANY, *options(coco, picture)).stdout, COCO)
     assert_near(people, estimate_people(load_network(*coco), opened(picture)), 3)
     assert_near(people, People(np.array(painted), np.ones(3, np.float32), COCO), 4)
 
@@ -380,7 +406,7 @@ def test_03_finds_a_painted_hand_where_the_package_does(
     side: tuple[str, ...],
     box: tuple[int, int, int, int] | None,
     hand: Pair,
-    run: Callable[..., str],
+    call: Call,
     tmp_path: Path,
 ) -> None:
     painted = standing_person(HAND, 190 if box and box[0] > 0 else 100, 150)
@@ -388,16 +414,16 @@ def test_03_finds_a_painted_hand_where_the_package_does(
     picture = np.zeros((height, 640, 3), np.uint8)
     saved(tmp_path / "hand.png", paint_person(picture, painted, HAND))
     words = [f"--box={','.join(map(str, box))}"] if box else []
-    people = printed(run(HANDS, hand, tmp_path / "hand.png", *words, *side), HAND)
+    people = printed(call(HANDS, *options(hand, tmp_path / "hand.png"), *words, *side).stdout, HAND)
     network = load_network(*hand)
     assert_near(people, estimate_hand(network, picture, box, bool(side)), 2)
     assert_near(people, People(painted[None], np.ones(1, np.float32), HAND), 2)
 
 
-def test_an_empty_box_is_one_line(hand: Pair, run_script: RunScript, tmp_path: Path) -> None:
+def test_an_empty_box_is_one_line(hand: Pair, call: Call, tmp_path: Path) -> None:
     picture = saved(tmp_path / "hand.png", np.full((32, 32, 3), 9, np.uint8))
     for box in ("100,100,20,20", "0,0,0,0", "0,0,-4,-9", "1,2,3"):
-        done = run_script(f"tutorial/{HANDS}", "-p", hand[0], "-m", hand[1], "-i", picture, f"--box={box}")
+        done = call(HANDS, "-p", hand[0], "-m", hand[1], "-i", picture, f"--box={box}")
         assert done.returncode == 2
         assert re.fullmatch(r".*box.*\n", done.stderr)
 

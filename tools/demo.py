@@ -1,4 +1,4 @@
-"""`make demo`: everybody in the photographs of samples/, or where weights come from while there are none."""
+"""`make demo`: everybody in the samples, or where weights come from while there are none."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from posecv.models import Model, Row, find_model, manifest  # noqa: E402
 from posecv.opencv import require_opencv  # noqa: E402
 
 OUTPUT = "demo_output"
+NO_BODY = "hand.jpg"  # a hand fills it
 
 
 def main() -> int:
@@ -29,12 +30,20 @@ def main() -> int:
     if model is None:
         print(advice(rows))
         return 0
-    words = ["run_multi_pose.py", "--model", model.name, "-i", "samples", "-o", OUTPUT, "--json", OUTPUT]
+    records = f"{OUTPUT}/people.jsonl"
+    words = ["run_multi_pose.py", "--model", model.name, "-i", *samples(), "-o", OUTPUT, "--json", records]
     print("python", *words, flush=True)
     code = subprocess.run([sys.executable, *words], cwd=REPOSITORY).returncode
     if code == 0:
-        print(f"The pictures and their JSON are in {OUTPUT}/ (model {model.name}, licence: {model.licence}).")
+        print(f"The pictures and the film are in {OUTPUT}/, the keypoints in {records}.")
+        print(f"Model {model.name}, licence: {model.licence}.")
     return code
+
+
+def samples() -> list[str]:
+    """The photographs and the clip in which there are whole people."""
+    files = sorted((REPOSITORY / "samples").glob("*.*"))
+    return [f"samples/{file.name}" for file in files if file.suffix in (".jpg", ".mp4") and file.name != NO_BODY]
 
 
 def body_rows(rows: Sequence[Row]) -> list[Row]:

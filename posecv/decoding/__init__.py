@@ -113,6 +113,6 @@ def _checked(maps: ArrayLike, channels: int, skeleton: Skeleton) -> Array:
         array = array[0]
     if array.ndim != 3 or len(array) < channels or not array.size:
         raise InputError(f"maps of shape {np.shape(maps)}: {skeleton.name} needs ({channels}, height, width)")
-    if not np.isfinite(array).all() or np.abs(array).max() == LARGEST:
+    if not -LARGEST < array.min() <= array.max() < LARGEST:
         raise InputError("maps hold values that are not finite: the network's weights or its precision are broken")
     return array

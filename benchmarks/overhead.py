@@ -1,0 +1,101 @@
+"""What a frame costs besides the network: its blob, decoding and drawing beside the forward pass, in turn.
+
+    python benchmarks/overhead.py                  light_body in OpenCV, a 640 x 480 frame at -1x368
+    python benchmarks/overhead.py --model light-coco --engine openvino
+
+Two scenes: samples/team.jpg with the people whom the network finds in it, and painted maps of five people, who are
+drawn on the same photograph. Each round does all of a frame's steps one after the other, as a run does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "tests"))
+
+import posecv
+from benchmarks import accuracy, decode
+from posecv.engines import ENGINES
+from posecv.geometry import Fit, NetSize
+from posecv.memory import keep_buffers
+from posecv.network import Network
+from posecv.outputs.style import Style
+from scenes import paint_maps, random_people
+
+Frame = NDArray[np.uint8]
+Maps = NDArray[np.float32]
+
+ROOT = Path(__file__).resolve().parents[1]
+WIDTH, HEIGHT = 640, 480
+NET_SIZE = "-1x368"
+PAINTED = 5
+STEPS = "blob", "forward", "decoding", "drawing"
+WARM_UP = 3  # rounds that do not count
+STRIDE = 8
+
+
+def photograph() -> Frame:
+    """The sample with the most people, made as small as a webcam's frames."""
+    picture = cv2.imread(str(ROOT / "samples" / "team.jpg"))
+    assert picture is not None
+    return np.asarray(cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def one_round(network: Network, frame: Frame, painted: Maps | None) -> tuple[list[float], int]:
+    """Milliseconds of each of `STEPS`, and how many people were drawn; painted maps take the place of the network's."""
+    times = [perf_counter()]
+    fit = Fit.of_frame(frame, NetSize.parse(NET_SIZE))
+    blob = fit.blob(frame, network.model.preprocessing)
+    times.append(perf_counter())
+    maps = network.maps(blob)
+    times.append(perf_counter())
+    cells = posecv.decode_people(
+        maps if painted is None else painted, network.skeleton, **vars(network.model.thresholds)
+    )
+    xy = np.where(cells.keypoints[..., 2:] > 0, fit.to_frame(cells.keypoints[..., :2]), 0)
+    people = replace(cells, keypoints=np.concatenate([xy, cells.keypoints[..., 2:]], axis=-1))
+    times.append(perf_counter())
+    Style().drawn(frame, people)
+    times.append(perf_counter())
+    return [1000 * float(step) for step in np.diff(times)], len(people)
+
+
+def row(name: str, network: Network, frame: Frame, painted: Maps | None, rounds: int) -> tuple[object, ...]:
+    """A scene's line of the table: medians, and the median of what is no forward pass as a share of it."""
+    results = [one_round(network, frame, painted) for _ in range(WARM_UP + rounds)][WARM_UP:]
+    medians = [statistics.median(step) for step in zip(*(times for times, _ in results), strict=True)]
+    share = statistics.median((sum(times) - times[1]) / times[1] for times, _ in results)
+    return name, results[0][1], *medians, share
+
+
+def main() -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", default="light_body", help=accuracy.MODEL)
+    parser.add_argument("--engine", default="opencv", choices=[*ENGINES, "auto"])
+    parser.add_argument("--rounds", type=int, default=31)
+    options = parser.parse_args()
+    keep_buffers()  # as the scripts do
+    network, frame = accuracy.load(options.model, options.engine), photograph()
+    width, height = NetSize.parse(NET_SIZE).of_frame(WIDTH, HEIGHT)
+    cells = height // STRIDE, width // STRIDE
+    painted = paint_maps(random_people(PAINTED, network.skeleton, cells, seed=4), network.skeleton, cells)
+    scenes = (("team.jpg", None), ("painted", painted))
+    rows = [row(name, network, frame, maps, options.rounds) for name, maps in scenes]
+    print(f"{decode.surroundings()}, {network.model.name} in {network.engine.name}, input {height} x {width}\n")
+    print(accuracy.table(("scene", "people", *(f"{step} (ms)" for step in STEPS), "besides / forward"), rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
