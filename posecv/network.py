@@ -31,6 +31,7 @@ from posecv.models import (
     skeleton_of_channels,
 )
 from posecv.skeletons import SKELETONS, Skeleton
+from posecv.stages import check_stages
 
 __all__ = ["DEVICES", "Network", "load_network"]
 
@@ -92,6 +93,7 @@ def load_network(
     device: str = "auto",
     engine: str = "auto",
     net_size: str | None = None,
+    stages: int | None = None,
     scale: float | None = None,
     mean: tuple[float, float, float] | None = None,
     swap_rb: bool | None = None,
@@ -111,6 +113,10 @@ def load_network(
         the CPU, and OpenCV on other devices.
     net_size : str, optional
         The size of input that engines are compared at, as `estimate_people` takes it; the model's own by default.
+    stages : int, optional
+        Run the first ones alone of a pair that refines its maps over several stages: faster and less exact. COCO, MPI,
+        hand and face have 6 stages, MPI 4 stages 4. BODY_25 refines its fields 4 times and then its heatmaps twice:
+        there it counts those of each kind, so that 1 runs one of each, 3 three and two.
     scale, mean, swap_rb
         Preprocessing of a pair that the manifest does not know: the input is (v - mean) * scale, in BGR order unless
         `swap_rb`.
@@ -121,6 +127,8 @@ def load_network(
         If a file is missing, damaged, or not of this pair, or the output is no known layout.
     DeviceError
         If the device, or an OpenCV that can do this, is not there.
+    UsageError
+        If an option has a value that it cannot have, as more stages than there are.
 
     Examples
     --------
@@ -135,7 +143,8 @@ def load_network(
     elif device == "auto":
         device = "cpu"
     model = _model(prototxt, caffemodel)
-    model = replace(model, preprocessing=_preprocessing(model.preprocessing, scale, mean, swap_rb))
+    model = replace(model, preprocessing=_preprocessing(model.preprocessing, scale, mean, swap_rb), stages=stages)
+    check_stages(model)
     runner = _engine(model, engine, device, net_size)
     return _recognised(Network(model, device, runner, runner.outputs), skeleton)
 
