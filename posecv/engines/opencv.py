@@ -8,20 +8,15 @@ import cv2
 import numpy as np
 
 from posecv import caffe, onnx
+from posecv.engines.devices import DEVICES, fallen_back
 from posecv.engines.engine import Array, Engine, onnx_of
 from posecv.errors import ModelError
 from posecv.models import Model
 from posecv.stages import first_stages, read_network
 
-__all__ = ["DEVICES", "is_wide", "load", "load_thin"]
+__all__ = ["is_wide", "load", "load_thin"]
 
-# Device: backend and target of cv2.dnn.
-DEVICES = {
-    "cpu": (cv2.dnn.DNN_BACKEND_OPENCV, cv2.dnn.DNN_TARGET_CPU),
-    "cuda": (cv2.dnn.DNN_BACKEND_CUDA, cv2.dnn.DNN_TARGET_CUDA),
-    "cuda-fp16": (cv2.dnn.DNN_BACKEND_CUDA, cv2.dnn.DNN_TARGET_CUDA_FP16),
-    "opencl": (cv2.dnn.DNN_BACKEND_OPENCV, cv2.dnn.DNN_TARGET_OPENCL),
-}
+PROBE = 32  # side of the empty picture that shows what runs where
 NEW_ENGINE = hasattr(cv2.dnn, "ENGINE_NEW")  # OpenCV 5's, which knows the CPU alone and warns about anything else
 
 
@@ -76,7 +71,10 @@ def _engine(name: str, model: Model, net: cv2.dnn.Net, device: str, note: str) -
         except cv2.error as error:
             raise ModelError(f"{model.prototxt}: OpenCV cannot run this network: {_reason(error)}") from error
 
-    return Engine(name, outputs, forward, note)
+    if device == "cpu":
+        return Engine(name, outputs, forward, note)
+    forward(np.zeros((1, 3, PROBE, PROBE), np.float32))
+    return Engine(name, outputs, forward, note, fallen_back(net.dump(), device))
 
 
 def _from_pair(model: Model) -> cv2.dnn.Net:
