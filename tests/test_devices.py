@@ -109,8 +109,8 @@ def test_layers_that_run_on_the_cpu_are_counted_with_their_types(on_cpu: str) ->
     assert "Convolution" in found
 
 
-def test_an_engine_that_does_not_tell_is_not_believed() -> None:
-    dump = '{ model_format: "ONNX", layout: "NCHW", main_graph: { layers: [ Conv { strides: [2, 2] } ] } }'  # OpenCV 5's
+def test_opencv_5s_engine_which_does_not_tell_is_not_believed() -> None:
+    dump = '{ model_format: "ONNX", layout: "NCHW", main_graph: { layers: [ Conv { strides: [2, 2] } ] } }'
     assert "does not tell what runs on the GPU" in fallen_back(dump, "cuda")
     assert "on the CPU instead" in fallen_back(dump, "opencl")
 

@@ -232,7 +232,7 @@ def test_engines_are_compared_for_each_number_of_stages(tmp_path: Path, monkeypa
     monkeypatch.setattr(fastest, "candidates", lambda _: {"opencv": "1", "onnxruntime": "1"})
     for name in ("opencv", "onnxruntime"):
         engine = Engine(name, ("maps",), lambda blob: [blob])
-        monkeypatch.setitem(ENGINES, name, lambda *_, engine=engine: engine)  # type: ignore[misc]
+        monkeypatch.setitem(ENGINES, name, lambda *_, engine=engine: engine)
     prototxt, caffemodel = stages_of_a_hand(tmp_path, 2)
     for stages in (None, 1, 2, 1):
         fastest.load_fastest(Model("hand", prototxt, caffemodel, stages=stages), 32, 48)

@@ -90,8 +90,8 @@ def _why_no_cuda(device: str) -> str | None:
     if cv2.cuda.getCudaEnabledDeviceCount() < 1:
         return "has CUDA and finds no GPU; see whether nvidia-smi lists it and its driver is as new as that CUDA"
     return (
-        "has CUDA, but none for networks on this GPU; build it with OPENCV_DNN_CUDA=ON, with cuDNN, and with this GPU in "
-        "CUDA_ARCH_BIN"
+        "has CUDA, but none for networks on this GPU; build it with OPENCV_DNN_CUDA=ON, with cuDNN, and with this GPU "
+        "in CUDA_ARCH_BIN"
     )
 
 
