@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks import forward
 from conftest import REPOSITORY, RunScript
 from networks import Array, Layers, Pair
 from posecv import conversion, onnx
-from posecv.caffe import format_prototxt, layers_of, parse_prototxt, read_prototxt
+from posecv.caffe import format_prototxt, layers_of, parse_prototxt, read_pair, read_prototxt
 from posecv.engines import ENGINES, Engine, fastest
 from posecv.errors import UsageError
 from posecv.models import Model
@@ -278,3 +279,25 @@ def test_a_script_runs_the_first_stages(run_script: RunScript, tmp_path: Path) -
     done = run_script("run_hand.py", *words, "--stages", "2", "--engine", "opencv", "-v")
     assert done.returncode == 0, done.stderr
     assert "network pose (hand, 2 of its stages) runs on cpu with opencv" in done.stderr
+
+
+# ------------------------------------------------------------------------------------------------- how they are timed
+
+
+def test_each_number_of_stages_is_a_row_of_the_benchmark(tmp_path: Path) -> None:
+    prototxt, caffemodel = stages_of_a_hand(tmp_path, 3)
+    table = forward.of_stages([f"{prototxt},{caffemodel}"], "opencv", blob(), rounds=2)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    assert [row[1] for row in rows] == ["1", "2", "3"]
+    assert rows[-1][3] == "1.0"  # as fast as itself
+
+
+def test_random_weights_fit_convolutions_and_prelus(tmp_path: Path) -> None:
+    network = with_feature()
+    layer = {"name": ["prelu"], "type": ["PReLU"], "bottom": ["maps"], "top": ["maps"]}
+    network.layers += [{**layers_of(read_prototxt(stages_of_a_hand(tmp_path, 1)[0]))[-2], "top": ["maps"]}, layer]
+    prototxt, caffemodel = network.write(tmp_path)
+    caffemodel.write_bytes(forward.random_weights(prototxt))
+    _, weights = read_pair(prototxt, caffemodel)
+    assert weights["prelu"][0].shape == (HAND.heatmaps,)
+    assert weights["conv6_2_CPM"][0].shape == (HAND.heatmaps, 1, 7, 7)
