@@ -49,10 +49,10 @@ Crop = tuple[dict[str, Any], Frame]  # labels and picture of a hand or a face
 Data = tuple[dict[str, Any], Iterator[tuple[int, Any]]]  # the truth, as COCO has it, and ids with pictures
 
 
-def load(model: str, engine: str = "opencv") -> Network:
+def load(model: str, engine: str = "opencv", stages: int | None = None) -> Network:
     """A network by its name, in the shared data too, or by its pair of files with a comma between."""
     os.environ.setdefault("POSECV_MODELS", str(SHARED / "models"))
-    return posecv.load_network(*model.split(","), engine=engine)
+    return posecv.load_network(*model.split(","), engine=engine, stages=stages)
 
 
 def evaluation_set(limit: int | None = None) -> Data:
@@ -168,6 +168,7 @@ def main() -> int:
     parser.add_argument("--tune", action="store_true", help="use a part of the training set")
     parser.add_argument("--held-out", action="store_true", help="use the part that our own networks never saw")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N photographs of the evaluation set alone")
+    parser.add_argument("--stages", type=int, metavar="N", help="run the first N stages of the network alone")
     parser.add_argument("--net-size", default=f"-1x{NET_SIDE}")
     parser.add_argument("--scale-number", type=int, default=1, help="at how many scales each photograph is looked at")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a constant of the decoder")
@@ -180,7 +181,8 @@ def main() -> int:
     start = time.perf_counter()
     tuning = options.tune or options.held_out
     data = tuning_set(held_out=options.held_out) if tuning else evaluation_set(options.limit)
-    figures = run(load(options.model), data, options.net_size, scale_number=options.scale_number, **thresholds)
+    network = load(options.model, stages=options.stages)
+    figures = run(network, data, options.net_size, scale_number=options.scale_number, **thresholds)
     print(
         "  ".join(f"{name} {value:.3f}" for name, value in figures.items()), f" ({time.perf_counter() - start:.0f} s)"
     )

@@ -2,6 +2,7 @@
 
     python benchmarks/forward.py                                  our own networks, light-coco, OpenPose's COCO network
     python benchmarks/forward.py light_body light-coco --size 184x256
+    python benchmarks/forward.py coco --stages --rounds 5         the first stages alone: 1, 2, ... of them
 
 A network whose weights are missing is timed with random ones, which take the same time.
 """
@@ -12,6 +13,7 @@ import argparse
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,15 +25,17 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks import accuracy, decode  # noqa: E402
 from posecv.caffe import layers_of, read_prototxt, write_caffemodel  # noqa: E402
+from posecv.engines import ENGINES  # noqa: E402
 from posecv.errors import ModelError  # noqa: E402
 from posecv.models import manifest  # noqa: E402
 from posecv.network import Network, load_network  # noqa: E402
+from posecv.stages import count_stages  # noqa: E402
 
 OTHERS = ("light-coco", "coco")
 
 
 def random_weights(prototxt: Path) -> bytes:
-    """A caffemodel for the convolutions of a prototxt."""
+    """A caffemodel for the convolutions and PReLUs of a prototxt."""
     rng = np.random.default_rng(0)
     channels = {"image": 3}
     weights = {}
@@ -44,20 +48,22 @@ def random_weights(prototxt: Path) -> bytes:
             weights[layer["name"][0]] = [rng.normal(0, 0.01, shape), np.zeros(outputs)]
             channels[top] = outputs
         elif bottoms:
+            if layer["type"][0] == "PReLU":
+                weights[layer["name"][0]] = [np.full(channels[bottoms[0]], 0.25)]
             channels[top] = sum(channels[bottom] for bottom in bottoms)
     return write_caffemodel(weights)
 
 
-def load(name: str) -> Network:
+def load(name: str, engine: str = "opencv", stages: int | None = None) -> Network:
     """A network by its name, with random weights where its own are missing."""
     try:
-        return accuracy.load(name)
+        return accuracy.load(name, engine, stages)
     except ModelError:
         prototxt = ROOT / "models" / name / "pose.prototxt"
         with tempfile.TemporaryDirectory() as folder:
             caffemodel = Path(folder) / "random.caffemodel"
             caffemodel.write_bytes(random_weights(prototxt))
-            return load_network(prototxt, caffemodel, engine="opencv")
+            return load_network(prototxt, caffemodel, engine=engine, stages=stages)
 
 
 def in_turn(networks: dict[str, Network], blob: NDArray[np.float32], rounds: int) -> dict[str, list[float]]:
@@ -69,6 +75,37 @@ def in_turn(networks: dict[str, Network], blob: NDArray[np.float32], rounds: int
     return {name: taken[1:] for name, taken in times.items()}  # the first pass makes the network ready
 
 
+def ratio(times: list[float], others: list[float]) -> str:
+    """How many times as fast as others, in the same rounds."""
+    return f"{statistics.median(b / a for a, b in zip(times, others, strict=True)):.1f}"
+
+
+def of_networks(models: Sequence[str], engine: str, blob: NDArray[np.float32], rounds: int) -> str:
+    """A table with a row a network, compared with others' networks."""
+    times = in_turn({name: load(name, engine) for name in models}, blob, rounds)
+    others = [name for name in OTHERS if name in times]
+    rows = [
+        (name, f"{statistics.median(taken):.1f}", *(ratio(taken, times[other]) for other in others))
+        for name, taken in times.items()
+    ]
+    return accuracy.table(("network", "ms", *(f"times as fast as {other}" for other in others)), rows)
+
+
+def of_stages(models: Sequence[str], engine: str, blob: NDArray[np.float32], rounds: int) -> str:
+    """A table with a row for each network and number of its stages, compared with all of them."""
+    rows = []
+    for name in models:
+        whole = load(name, engine)
+        count = count_stages(read_prototxt(whole.model.prototxt))
+        networks = {str(stages): load(name, engine, stages) for stages in range(1, count)} | {str(count): whole}
+        times = in_turn(networks, blob, rounds)
+        rows += [
+            (name, stages, f"{statistics.median(taken):.1f}", ratio(taken, times[str(count)]))
+            for stages, taken in times.items()
+        ]
+    return accuracy.table(("network", "stages", "ms", "times as fast as with all"), rows)
+
+
 def main() -> int:
     """Print the table."""
     own = [row.name for row in manifest() if not row.mirrors and row.name not in OTHERS]
@@ -76,19 +113,14 @@ def main() -> int:
     parser.add_argument("models", nargs="*", default=[*own, *OTHERS], help=accuracy.MODEL)
     parser.add_argument("--size", default="256x352", help="height and width of the input")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--engine", choices=ENGINES, default="opencv")
+    parser.add_argument("--stages", action="store_true", help="compare the numbers of stages that run")
     options = parser.parse_args()
     height, width = map(int, options.size.split("x"))
     blob = np.random.default_rng(1).uniform(-0.5, 0.5, (1, 3, height, width)).astype(np.float32)
-    times = in_turn({name: load(name) for name in options.models}, blob, options.rounds)
-    others = [name for name in OTHERS if name in times]
-
-    def ratio(name: str, other: str) -> str:
-        return f"{statistics.median(b / a for a, b in zip(times[name], times[other], strict=True)):.1f}"
-
-    medians = {name: f"{statistics.median(taken):.1f}" for name, taken in times.items()}
-    rows = [(name, medians[name], *(ratio(name, other) for other in others)) for name in times]
-    print(f"{decode.surroundings()}, input {height} x {width}\n")
-    print(accuracy.table(("network", "ms", *(f"times as fast as {other}" for other in others)), rows))
+    table = of_stages if options.stages else of_networks
+    print(f"{decode.surroundings()}, input {height} x {width}, engine {options.engine}\n")
+    print(table(options.models, options.engine, blob, options.rounds))
     return 0
 
 

@@ -217,14 +217,15 @@ def _network(options: argparse.Namespace) -> Network:
     from posecv.network import load_network
 
     pair = (options.prototxt, options.model) if options.prototxt else (options.model, None)
-    given = {name: getattr(options, name) for name in ("device", "engine", "net_size", "scale", "mean", "swap_rb")}
-    network = load_network(*pair, skeleton=options.skeleton, **given)
+    names = "skeleton", "device", "engine", "net_size", "stages", "scale", "mean", "swap_rb"
+    network = load_network(*pair, **{name: getattr(options, name) for name in names})
     if network.engine.warning:
         say(network.engine.warning)
     if network.model.use in ("non-commercial", "research"):
         say(f"{network.model.name}: {network.model.use} use only ({network.model.licence})")
     if options.verbose:
-        name, engine = f"{network.model.name} ({network.skeleton.name})", network.engine
+        stages = f", {network.model.stages} of its stages" if network.model.stages else ""
+        name, engine = f"{network.model.name} ({network.skeleton.name}{stages})", network.engine
         say(f"network {name} runs on {network.device} with {engine.name}")
         if network.engine.note:
             say(network.engine.note)
@@ -307,7 +308,7 @@ def _further_network(options: argparse.Namespace, name: str) -> Network:
     prototxt, _, caffemodel = name.partition(",")
     pair = argparse.Namespace(**vars(options))
     pair.prototxt, pair.model = (prototxt, caffemodel) if caffemodel else (None, name)
-    pair.skeleton = pair.net_size = pair.scale = pair.mean = pair.swap_rb = None
+    pair.skeleton = pair.net_size = pair.stages = pair.scale = pair.mean = pair.swap_rb = None
     return _network(pair)
 
 

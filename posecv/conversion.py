@@ -17,6 +17,7 @@ from posecv.caffe import read_pair
 from posecv.errors import OutputError
 from posecv.files import write_whole
 from posecv.models import cache_folder, sha256_of
+from posecv.stages import first_stages
 
 __all__ = ["ORIGIN", "convert_pair", "kept_folder", "kept_or_converted"]
 
@@ -25,30 +26,34 @@ EDITION = 1  # to be raised when `posecv.onnx` writes something else
 SMALL = 16 << 20  # bytes of weights that are converted sooner than a copy is read
 
 
-def convert_pair(prototxt: Path, caffemodel: Path, *, thin: bool = False) -> bytes:
-    """Read a pair and turn it into an ONNX file that names its origin; `thin` as in `posecv.onnx.convert`.
+def convert_pair(prototxt: Path, caffemodel: Path, *, thin: bool = False, stages: int | None = None) -> bytes:
+    """Read a pair and turn it into an ONNX file that names its origin.
+
+    `thin` is as in `posecv.onnx.convert`, `stages` as in `posecv.stages.first_stages`.
 
     Raises
     ------
     ModelError
         A file that is missing or damaged, as `posecv.caffe.read_pair` tells; a layer that cannot be converted.
     """
-    return onnx.convert(*read_pair(prototxt, caffemodel), {ORIGIN: sha256_of(caffemodel)}, thin=thin)
+    message, weights = read_pair(prototxt, caffemodel)
+    return onnx.convert(first_stages(message, stages), weights, {ORIGIN: sha256_of(caffemodel)}, thin=thin)
 
 
-def kept_or_converted(prototxt: Path, caffemodel: Path, *, thin: bool = False) -> bytes:
+def kept_or_converted(prototxt: Path, caffemodel: Path, *, thin: bool = False, stages: int | None = None) -> bytes:
     """The pair as ONNX, from the user's cache folder (or `$POSECV_CACHE`) where its weights are large.
 
     A copy that is damaged is made again; a folder that cannot be written to does no harm.
     """
     if not caffemodel.is_file() or caffemodel.stat().st_size <= SMALL:
-        return convert_pair(prototxt, caffemodel, thin=thin)
-    copy = kept_folder("onnx") / f"{_hash_of(prototxt, caffemodel)}{'-thin' if thin else ''}.onnx"
+        return convert_pair(prototxt, caffemodel, thin=thin, stages=stages)
+    kind = f"{'-thin' if thin else ''}{f'-{stages}-stages' if stages else ''}"
+    copy = kept_folder("onnx") / f"{_hash_of(prototxt, caffemodel)}{kind}.onnx"
     with contextlib.suppress(OSError):
         data = copy.read_bytes()
         if data.endswith(_seal(memoryview(data)[:-SEAL])):
             return data
-    data = convert_pair(prototxt, caffemodel, thin=thin)
+    data = convert_pair(prototxt, caffemodel, thin=thin, stages=stages)
     data += _seal(data)
     with contextlib.suppress(OutputError):
         write_whole(copy, data)

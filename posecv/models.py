@@ -91,6 +91,8 @@ class Model:
         "any", "non-commercial" or "research", and the licence's name; "unknown" for a pair that is not known.
     prototxt, caffemodel : Path
         The pair; of an ONNX file both are that file.
+    stages : int or None
+        How many of the network's stages run (`posecv.stages`); None for all.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Model:
     gate: float = GATE
     use: str = "unknown"
     licence: str = "unknown"
+    stages: int | None = None
 
     @property
     def is_onnx(self) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,9 +16,9 @@ from posecv import onnx, opencv
 from posecv.caffe import read_binary
 from posecv.conversion import ORIGIN
 from posecv.engines import ENGINES, Engine
+from posecv.engines.devices import DEVICES, choose_device
 from posecv.engines.fastest import load_fastest
-from posecv.engines.opencv import DEVICES
-from posecv.errors import DeviceError, ModelError, UsageError
+from posecv.errors import ModelError, UsageError
 from posecv.geometry import NetSize
 from posecv.models import (
     Model,
@@ -31,15 +30,12 @@ from posecv.models import (
     skeleton_of_channels,
 )
 from posecv.skeletons import SKELETONS, Skeleton
+from posecv.stages import check_stages
 
-__all__ = ["DEVICES", "Network", "load_network"]
+__all__ = ["DEVICES", "Network", "choose_device", "load_network"]
 
 Array = NDArray[np.float32]
 
-REMEDIES = {
-    "CUDA": "build it from source with WITH_CUDA=ON and OPENCV_DNN_CUDA=ON, which the wheels on PyPI are not",
-    "OpenCL": "install the OpenCL driver of your GPU's maker",
-}
 PROBE = 32  # side of the empty picture that a network is tried on
 STRIDE = 8
 
@@ -92,6 +88,7 @@ def load_network(
     device: str = "auto",
     engine: str = "auto",
     net_size: str | None = None,
+    stages: int | None = None,
     scale: float | None = None,
     mean: tuple[float, float, float] | None = None,
     swap_rb: bool | None = None,
@@ -110,7 +107,12 @@ def load_network(
         What runs the network. `auto` is the fastest that is installed, by a short measurement that is remembered, on
         the CPU, and OpenCV on other devices.
     net_size : str, optional
-        The size of input that engines are compared at, as `estimate_people` takes it; the model's own by default.
+        The size of input that engines are compared at, and that a GPU is warmed up for, as `estimate_people` takes it;
+        the model's own by default.
+    stages : int, optional
+        Run the first ones alone of a pair that refines its maps over several stages: faster and less exact. COCO, MPI,
+        hand and face have 6 stages, MPI 4 stages 4. BODY_25 refines its fields 4 times and then its heatmaps twice:
+        there it counts those of each kind, so that 1 runs one of each, 3 three and two.
     scale, mean, swap_rb
         Preprocessing of a pair that the manifest does not know: the input is (v - mean) * scale, in BGR order unless
         `swap_rb`.
@@ -121,6 +123,8 @@ def load_network(
         If a file is missing, damaged, or not of this pair, or the output is no known layout.
     DeviceError
         If the device, or an OpenCV that can do this, is not there.
+    UsageError
+        If an option has a value that it cannot have, as more stages than there are.
 
     Examples
     --------
@@ -135,17 +139,17 @@ def load_network(
     elif device == "auto":
         device = "cpu"
     model = _model(prototxt, caffemodel)
-    model = replace(model, preprocessing=_preprocessing(model.preprocessing, scale, mean, swap_rb))
-    runner = _engine(model, engine, device, net_size)
-    return _recognised(Network(model, device, runner, runner.outputs), skeleton)
-
-
-def _engine(model: Model, name: str, device: str, net_size: str | None) -> Engine:
-    """The engine of that name, or the fastest for a picture of 640 x 480."""
-    if name != "auto" or device != "cpu":
-        return ENGINES["opencv" if name == "auto" else name](model, device)
+    model = replace(model, preprocessing=_preprocessing(model.preprocessing, scale, mean, swap_rb), stages=stages)
+    check_stages(model)
     width, height = NetSize.parse(net_size or f"-1x{model.net_side}").of_frame(640, 480)
-    return load_fastest(model, height, width)
+    if engine == "auto" and device == "cpu":
+        runner = load_fastest(model, height, width)
+    else:
+        runner = ENGINES["opencv" if engine == "auto" else engine](model, device)
+    network = _recognised(Network(model, device, runner, runner.outputs), skeleton)
+    if device != "cpu":  # which compiles and chooses kernels when it sees a size first
+        network.maps(np.zeros((1, 3, height, width), np.float32))
+    return network
 
 
 def _model(prototxt: str | Path, caffemodel: str | Path | None) -> Model:
@@ -160,27 +164,6 @@ def _model(prototxt: str | Path, caffemodel: str | Path | None) -> Model:
         except ModelError as error:
             raise ModelError(f"{path} is not a whole ONNX file; convert or download it again ({error})") from None
     return model_of_pair(path, Path(caffemodel)) if caffemodel else find_model(str(prototxt))
-
-
-def choose_device(device: str) -> str:
-    """The device that `device` stands for, if this OpenCV has it; DeviceError if not."""
-    if device != "auto" and device not in DEVICES:
-        raise UsageError(f"--device {device} is unknown; there are auto, {', '.join(DEVICES)}")
-    if device == "auto":
-        return "cuda" if _available("cuda") else "cpu"
-    if not _available(device):
-        missing = "CUDA" if device.startswith("cuda") else "OpenCL"
-        raise DeviceError(
-            f"--device {device}: this OpenCV {cv2.__version__} has no {missing} for networks; {REMEDIES[missing]}, "
-            "or use --device cpu"
-        )
-    return device
-
-
-def _available(device: str) -> bool:
-    """Whether cv2.dnn lists a device. (To ask it for one that is not there fails late or falls back in silence.)"""
-    backend, target = DEVICES[device]
-    return target in cv2.dnn.getAvailableTargets(backend)
 
 
 def _preprocessing(

@@ -361,6 +361,9 @@ def _add_shared(parser: Parser, *, no_show: str, net_size: str, threshold: str, 
         metavar="SIZE",
         help=f"of its input: 368x-1, WxH, or N for the shorter side (default: {net_size})",
     )
+    network.add_argument(
+        "--stages", type=int, metavar="N", help="run the first N of its stages alone, which is faster (default: all)"
+    )
     network.add_argument("--width", type=int, help=argparse.SUPPRESS)  # --net-size in the words of OpenCV's sample
     network.add_argument("--height", type=int, help=argparse.SUPPRESS)
     result = parser.add_argument_group("result")

@@ -138,9 +138,9 @@ def conversions(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The caffemodels that are converted from now on."""
     done: list[Path] = []
 
-    def converted(prototxt: Path, caffemodel: Path, *, thin: bool) -> bytes:
+    def converted(prototxt: Path, caffemodel: Path, *, thin: bool, stages: int | None) -> bytes:
         done.append(caffemodel)
-        return convert_pair(prototxt, caffemodel, thin=thin)
+        return convert_pair(prototxt, caffemodel, thin=thin, stages=stages)
 
     monkeypatch.setattr(conversion, "convert_pair", converted)
     return done

@@ -69,7 +69,7 @@ def onnx_of(model: Model, *, thin: bool = False) -> bytes:
     if model.is_onnx:
         data = caffe.read_binary(model.prototxt, ".onnx")
     else:
-        data = kept_or_converted(model.prototxt, model.caffemodel, thin=thin)
+        data = kept_or_converted(model.prototxt, model.caffemodel, thin=thin, stages=model.stages)
     shape = onnx.input_shape(data)
     if len(shape) != 4 or shape[1] not in (None, 3):
         wanted = " x ".join(str(axis or "any") for axis in shape) or "unknown shape"

@@ -53,7 +53,7 @@ def load_fastest(model: Model, height: int, width: int) -> Engine:
     if len(versions) == 1:
         return ENGINES["opencv"](model, "cpu")
     machine = (platform.node(), platform.machine(), os.cpu_count())
-    key = repr((machine, sorted(versions.items()), sha256_of(model.prototxt), height, width))
+    key = repr((machine, sorted(versions.items()), sha256_of(model.prototxt), model.stages, height, width))
     note = kept_folder("engines") / f"{hashlib.sha256(key.encode()).hexdigest()}.txt"
     with contextlib.suppress(OSError, UnicodeDecodeError, PoseError):
         if (winner := note.read_text(encoding="utf-8").strip()) in versions:

@@ -8,19 +8,15 @@ import cv2
 import numpy as np
 
 from posecv import caffe, onnx
+from posecv.engines.devices import DEVICES, fallen_back
 from posecv.engines.engine import Array, Engine, onnx_of
 from posecv.errors import ModelError
 from posecv.models import Model
+from posecv.stages import first_stages, read_network
 
-__all__ = ["DEVICES", "is_wide", "load", "load_thin"]
+__all__ = ["is_wide", "load", "load_thin"]
 
-# Device: backend and target of cv2.dnn.
-DEVICES = {
-    "cpu": (cv2.dnn.DNN_BACKEND_OPENCV, cv2.dnn.DNN_TARGET_CPU),
-    "cuda": (cv2.dnn.DNN_BACKEND_CUDA, cv2.dnn.DNN_TARGET_CUDA),
-    "cuda-fp16": (cv2.dnn.DNN_BACKEND_CUDA, cv2.dnn.DNN_TARGET_CUDA_FP16),
-    "opencl": (cv2.dnn.DNN_BACKEND_OPENCV, cv2.dnn.DNN_TARGET_OPENCL),
-}
+PROBE = 32  # side of the empty picture that shows what runs where
 NEW_ENGINE = hasattr(cv2.dnn, "ENGINE_NEW")  # OpenCV 5's, which knows the CPU alone and warns about anything else
 
 
@@ -35,11 +31,7 @@ def load(model: Model, device: str) -> Engine:
     converted = not model.is_onnx and not hasattr(cv2.dnn, "readNetFromCaffe")
     note = f"OpenCV {cv2.__version__} reads no Caffe pairs: this one was turned into ONNX for it" if converted else ""
     try:
-        if model.is_onnx or converted:
-            net = _from_onnx(onnx_of(model), device)
-        else:
-            caffe.read_pair(model.prototxt, model.caffemodel)  # says what is wrong where OpenCV would fail an assertion
-            net = cv2.dnn.readNetFromCaffe(str(model.prototxt), str(model.caffemodel))
+        net = _from_onnx(onnx_of(model), device) if model.is_onnx or converted else _from_pair(model)
     except cv2.error as error:
         raise ModelError(f"{model.prototxt}: OpenCV cannot read this network: {_reason(error)}") from error
     return _engine("opencv", model, net, device, note)
@@ -59,7 +51,7 @@ def is_wide(model: Model) -> bool:
     if model.is_onnx:
         return False
     try:
-        return any(map(onnx.is_wide, caffe.layers_of(caffe.read_prototxt(model.prototxt))))
+        return any(map(onnx.is_wide, caffe.layers_of(read_network(model))))
     except ModelError:
         return False  # `load` says what is wrong, looking at both files
 
@@ -79,7 +71,18 @@ def _engine(name: str, model: Model, net: cv2.dnn.Net, device: str, note: str) -
         except cv2.error as error:
             raise ModelError(f"{model.prototxt}: OpenCV cannot run this network: {_reason(error)}") from error
 
-    return Engine(name, outputs, forward, note)
+    if device == "cpu":
+        return Engine(name, outputs, forward, note)
+    forward(np.zeros((1, 3, PROBE, PROBE), np.float32))
+    return Engine(name, outputs, forward, note, fallen_back(net.dump(), device))
+
+
+def _from_pair(model: Model) -> cv2.dnn.Net:
+    message, _ = caffe.read_pair(model.prototxt, model.caffemodel)  # says what is wrong; OpenCV would fail an assertion
+    if model.stages is None:
+        return cv2.dnn.readNetFromCaffe(str(model.prototxt), str(model.caffemodel))
+    text = caffe.format_prototxt(first_stages(message, model.stages)).encode()
+    return cv2.dnn.readNetFromCaffe(np.frombuffer(text, np.uint8), np.fromfile(model.caffemodel, np.uint8))
 
 
 def _from_onnx(data: bytes, device: str) -> cv2.dnn.Net:

@@ -1,0 +1,165 @@
+"""Devices are refused where they are known not to work, and a network that falls back to the CPU is told of.
+
+No GPU is needed: what OpenCV says about one is put into its mouth. Where OpenCV has OpenCL for networks, it runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from networks import Pair, packed_network, painted_network, read_by_opencv
+from posecv.engines.devices import DEVICES, choose_device, fallen_back
+from posecv.engines.engine import Array
+from posecv.errors import DeviceError
+from posecv.network import Network, load_network
+from posecv.skeletons import COCO, HAND
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Pair:
+    return painted_network(tmp_path / "pair", HAND)
+
+
+def targets(monkeypatch: pytest.MonkeyPatch, *devices: str) -> None:
+    """Let OpenCV list these devices for networks."""
+    listed = [DEVICES[device] for device in ("cpu", *devices)]
+    monkeypatch.setattr(
+        cv2.dnn, "getAvailableTargets", lambda backend: [target for each, target in listed if each == backend]
+    )
+
+
+# ------------------------------------------------------------------------------------------- what is known beforehand
+
+
+@pytest.mark.parametrize(
+    ("built", "gpus", "listed", "words"),
+    [
+        ("  NVIDIA CUDA:  NO", 0, (), "build it from source"),
+        ("  Python 3:  YES", 0, (), "build it from source"),
+        ("  NVIDIA CUDA:  YES (ver 12.6, CUFFT)", 0, (), "nvidia-smi"),
+        ("  NVIDIA CUDA:  YES (ver 12.6, CUFFT)", -1, (), "nvidia-smi"),
+        ("  NVIDIA CUDA:  YES (ver 12.6, CUFFT)", 1, (), "CUDA_ARCH_BIN"),
+        ("  NVIDIA CUDA:  YES (ver 12.6, CUFFT)", 1, ("cuda",), "--device cuda,"),
+    ],
+)
+def test_what_cuda_lacks_is_told(
+    built: str, gpus: int, listed: tuple[str, ...], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: f"General\n{built}\n")
+    monkeypatch.setattr(cv2.cuda, "getCudaEnabledDeviceCount", lambda: gpus)
+    targets(monkeypatch, *listed)
+    with pytest.raises(DeviceError, match=words) as error:
+        choose_device("cuda-fp16")
+    assert "\n" not in str(error.value)
+    assert "or use --device cpu" in str(error.value)
+
+
+@pytest.mark.parametrize(("kind", "allowed", "taken"), [(4, "", True), (2, "", False), (2, "1", True), (2, "0", False)])
+def test_opencl_on_something_else_than_a_gpu_is_refused_unless_it_is_allowed(
+    kind: int, allowed: str, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    targets(monkeypatch, "opencl")
+    found = SimpleNamespace(type=lambda: kind, name=lambda: "pthread-EPYC")
+    monkeypatch.setattr(cv2.ocl, "Device", SimpleNamespace(getDefault=lambda: found))
+    monkeypatch.setenv("OPENCV_DNN_OPENCL_ALLOW_ALL_DEVICES", allowed)
+    if taken:
+        assert choose_device("opencl") == "opencl"
+    else:
+        with pytest.raises(DeviceError, match="GPUs alone, and its OpenCL device is pthread-EPYC"):
+            choose_device("opencl")
+
+
+# ----------------------------------------------------------------------------------------------- what is found later
+
+
+@pytest.fixture
+def on_cpu(pair: Pair) -> str:
+    """What OpenCV tells of a network that ran on the CPU."""
+    net = read_by_opencv(*pair)
+    net.setInput(np.zeros((1, 3, 32, 32), np.float32))
+    net.forward()
+    dump = str(net.dump())
+    if "OCV/CPU" not in dump:
+        pytest.skip("this OpenCV's new engine, which knows the CPU alone, tells it in another way")
+    return dump
+
+
+def test_a_network_that_runs_where_it_should_needs_no_words(on_cpu: str) -> None:
+    assert fallen_back(on_cpu, "cpu") == ""
+    for device, runner in (("cuda", "CUDA/CUDA"), ("cuda-fp16", "CUDA/CUDA_FP16"), ("opencl", "OCV/OCL")):
+        assert fallen_back(on_cpu.replace("OCV/CPU", runner), device) == ""
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda-fp16", "opencl"])
+def test_a_network_that_runs_on_the_cpu_is_told(on_cpu: str, device: str) -> None:
+    assert fallen_back(on_cpu, device) == f"--device {device}: OpenCV runs this network on the CPU instead"
+
+
+def test_layers_that_run_on_the_cpu_are_counted_with_their_types(on_cpu: str) -> None:
+    count = on_cpu.count("OCV/CPU")
+    dump = on_cpu.replace("OCV/CPU", "CUDA/CUDA").replace("CUDA/CUDA", "OCV/CUDA", 2)
+    found = fallen_back(dump, "cuda")
+    assert found.startswith("--device cuda: ")
+    assert f"of {count} layers run on the CPU instead" in found or f"of {count - 1} layers" in found
+    assert "Convolution" in found
+
+
+def test_opencv_5s_engine_which_does_not_tell_is_not_believed() -> None:
+    dump = '{ model_format: "ONNX", layout: "NCHW", main_graph: { layers: [ Conv { strides: [2, 2] } ] } }'
+    assert "does not tell what runs on the GPU" in fallen_back(dump, "cuda")
+    assert "on the CPU instead" in fallen_back(dump, "opencl")
+
+
+def test_the_input_is_no_layer_of_the_network(on_cpu: str) -> None:
+    entry = '\t"_input" [label="_input\\n__NetInputLayer__\\noutput: 1\\lOCV/CUDA\\n" fillcolor="#80b1d3"]\n'
+    assert fallen_back(entry + on_cpu.replace("OCV/CPU", "CUDA/CUDA"), "cuda") == ""
+
+
+def test_single_floats_in_place_of_half_ones_are_told(on_cpu: str) -> None:
+    assert "single ones" in fallen_back(on_cpu.replace("OCV/CPU", "CUDA/CUDA"), "cuda-fp16")
+
+
+def test_a_device_that_is_none_is_found_out(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DEVICES, "opencl", DEVICES["cpu"])  # OpenCV that takes the CPU in silence
+    monkeypatch.setattr(cv2.ocl, "Device", SimpleNamespace(getDefault=lambda: SimpleNamespace(type=lambda: 4)))
+    for engine in ("auto", "opencv", "opencv-thin"):
+        network = load_network(*pair, device="opencl", engine=engine)
+        assert network.engine.warning == "--device opencl: OpenCV runs this network on the CPU instead"
+    assert load_network(*pair, device="cpu").engine.warning == ""
+
+
+# ---------------------------------------------------------------------------------------------------------- running
+
+
+def test_a_gpu_has_seen_the_size_of_its_first_frame(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, ...]] = []
+    maps = Network.maps
+
+    def watched(network: Network, blob: Array) -> Array:
+        seen.append(blob.shape)
+        return maps(network, blob)
+
+    monkeypatch.setattr(Network, "maps", watched)
+    load_network(*pair, device="cpu", net_size="64x48")
+    assert seen == []
+    monkeypatch.setitem(DEVICES, "opencl", DEVICES["cpu"])
+    monkeypatch.setattr(cv2.ocl, "Device", SimpleNamespace(getDefault=lambda: SimpleNamespace(type=lambda: 4)))
+    load_network(*pair, device="opencl", net_size="64x48")
+    assert seen == [(1, 3, 48, 64)]
+
+
+def test_opencl_gives_the_cpus_maps_where_it_is(tmp_path: Path) -> None:
+    try:
+        choose_device("opencl")
+    except DeviceError as error:
+        pytest.skip(str(error))
+    pair = packed_network(tmp_path, COCO)
+    blob = np.random.default_rng(7).uniform(-0.5, 0.5, (1, 3, 32, 48)).astype(np.float32)
+    expected, found = (load_network(*pair, device=device, net_size="48x32") for device in ("cpu", "opencl"))
+    np.testing.assert_allclose(found.maps(blob), expected.maps(blob), atol=1e-4)
+    assert found.engine.warning == ""
