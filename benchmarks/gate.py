@@ -28,7 +28,7 @@ from benchmarks import accuracy  # noqa: E402
 from posecv.network import Network  # noqa: E402
 from posecv.skeletons import COCO_17  # noqa: E402
 
-GATES = np.arange(0.05, 0.51, 0.05)
+GATES = np.arange(0.2, 0.61, 0.05)
 SIDES = 40.0, 200.0  # pixels of squares, by their logarithm even
 TRIES = 40  # squares a picture, of which those without hands or faces are taken
 

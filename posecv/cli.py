@@ -55,7 +55,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run_hand", "run_multi_pose", "run_pose", "webcam_pose"]
 
-OWN_MODELS = {"light_body": "coco", "light_hand": "hand"}  # run by default: what getModels.sh fetches in their place
+# Run by default -> what getModels.sh fetches in their place.
+OWN_MODELS = {"light_body": "coco", "light_hand": "hand", "light_face": "face"}
 
 
 # ------------------------------------------------------------------------------------------------ the four programs

@@ -22,7 +22,7 @@ __all__ = [
 
 DEVICES = ("auto", "cpu", "cuda", "cuda-fp16", "opencl")
 ENGINES = ("auto", "opencv", "opencv-thin", "openvino", "openvino-float32", "onnxruntime")
-PARTS = {"hand": "light_hand", "face": "face"}  # what is found along with bodies, by which networks
+PARTS = {"hand": "light_hand", "face": "light_face"}  # what is found along with bodies, by which networks
 SINGLE_THRESHOLD = 0.1  # of run_pose.py, as in the tutorials
 RENDER = ("skeleton", "keypoints", "blank", "none")
 LABELS = ("none", "index", "name")

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from posecv.caffe import Message, format_prototxt, write_caffemodel
 from posecv.conversion import convert_pair
 from posecv.models import COLUMNS
-from posecv.skeletons import COCO, HAND, MPI_4_STAGES, Skeleton
+from posecv.skeletons import COCO, FACE, HAND, MPI_4_STAGES, Skeleton
 
 Array = NDArray[np.float32]
 Frame = NDArray[np.uint8]
@@ -338,7 +338,7 @@ def write_manifest(folder: Path, *rows: Mapping[str, str]) -> Path:
 
 def own_models(folder: Path) -> Path:
     """A folder of models with painted networks under the names of our own, of which light_hand is for research."""
-    skeletons = {"light_body": COCO, "light_body_large": COCO, "light_hand": HAND}
+    skeletons = {"light_body": COCO, "light_body_large": COCO, "light_hand": HAND, "light_face": FACE}
     for name, skeleton in skeletons.items():
         painted_network(folder / name, skeleton)
     rows = [{"name": name, "weights": name, "skeleton": skeletons[name].name} for name in skeletons]
