@@ -31,7 +31,7 @@ OTHERS = ("light-coco", "coco")
 
 
 def random_weights(prototxt: Path) -> bytes:
-    """A caffemodel for the convolutions of a prototxt."""
+    """A caffemodel for the convolutions and PReLUs of a prototxt."""
     rng = np.random.default_rng(0)
     channels = {"image": 3}
     weights = {}
@@ -43,6 +43,9 @@ def random_weights(prototxt: Path) -> bytes:
             shape = outputs, channels[bottoms[0]] // group, kernel, kernel
             weights[layer["name"][0]] = [rng.normal(0, 0.01, shape), np.zeros(outputs)]
             channels[top] = outputs
+        elif layer["type"][0] == "PReLU":
+            weights[layer["name"][0]] = [np.full(channels[bottoms[0]], 0.25)]
+            channels[top] = channels[bottoms[0]]
         elif bottoms:
             channels[top] = sum(channels[bottom] for bottom in bottoms)
     return write_caffemodel(weights)
