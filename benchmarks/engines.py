@@ -104,12 +104,8 @@ class Worker:
         start = time.perf_counter()
         self.python = job.python
         self.process = subprocess.Popen(job.words(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        said = self._answer()
+        self.version: str = self._answer()["version"]
         self.seconds = time.perf_counter() - start
-        if "refused" in said:
-            self.close()
-            raise PoseError(said["refused"])
-        self.version: str = said["version"]
 
     def turn(self) -> None:
         """Measure once more."""
@@ -127,7 +123,11 @@ class Worker:
     def _answer(self) -> dict[str, Any]:
         assert self.process.stdout
         line = self.process.stdout.readline()
-        return json.loads(line) if line else {"refused": f"{self.python} ended without a word"}
+        said = json.loads(line) if line else {"refused": f"{self.python} ended without a word"}
+        if "refused" in said:
+            self.close()
+            raise PoseError(said["refused"])
+        return said
 
     def median(self, what: str) -> float:
         """Milliseconds; NaN for what was not measured."""
@@ -256,7 +256,8 @@ def save(folder: Path, rows: Sequence[results.Row], said: Mapping[str, object]) 
     results.write(folder / "engines.csv", COLUMNS, every)
     text = page(every, "\n".join(f"- {name}: {value}" for name, value in said.items()) + "\n")
     (folder / "engines.md").write_text(f"# Engines\n\n{text}", encoding="utf-8")
-    plots.bars(ratios(every), folder / "engines.png", ylabel=f"network, times as fast as {FIRST}")
+    if every:
+        plots.bars(ratios(every), folder / "engines.png", ylabel=f"network, times as fast as {FIRST}")
     return text
 
 
@@ -275,20 +276,19 @@ def main() -> int:
     if options.quick:
         options.sizes, options.rounds = options.sizes[:1], LEAST
     peak = gemm_peak()
-    rows: list[results.Row] = []
+    said = {
+        "measured": date.today().isoformat(),
+        "with": decode.surroundings(),
+        "peak": f"{peak:.0f} GFLOP/s (a float32 product of two matrices in NumPy)",
+    }
     with tempfile.TemporaryDirectory() as folder:
         os.environ["POSECV_CACHE"] = folder
         for model in options.models:
             one = subject(model, Path(folder))
             for size in options.sizes:
                 those = list(jobs(one, size, options.pythons, options.engines))
-                rows += measure(those, options.rounds, options.seconds, peak)
-    said = {
-        "measured": date.today().isoformat(),
-        "with": decode.surroundings(),
-        "peak": f"{peak:.0f} GFLOP/s (a float32 product of two matrices in NumPy)",
-    }
-    print(save(options.folder, rows, said), end="")
+                text = save(options.folder, measure(those, options.rounds, options.seconds, peak), said)
+    print(text, end="")
     return 0
 
 

@@ -43,10 +43,9 @@ def random_weights(prototxt: Path) -> bytes:
             shape = outputs, channels[bottoms[0]] // group, kernel, kernel
             weights[layer["name"][0]] = [rng.normal(0, 0.01, shape), np.zeros(outputs)]
             channels[top] = outputs
-        elif layer["type"][0] == "PReLU":
-            weights[layer["name"][0]] = [np.full(channels[bottoms[0]], 0.25)]
-            channels[top] = channels[bottoms[0]]
         elif bottoms:
+            if layer["type"][0] == "PReLU":
+                weights[layer["name"][0]] = [np.full(channels[bottoms[0]], 0.25)]
             channels[top] = sum(channels[bottom] for bottom in bottoms)
     return write_caffemodel(weights)
 
