@@ -36,6 +36,7 @@ from posecv.caffe import read_prototxt  # noqa: E402
 from posecv.conversion import kept_or_converted  # noqa: E402
 from posecv.engines import ENGINES, opencv  # noqa: E402
 from posecv.errors import ModelError, PoseError  # noqa: E402
+from posecv.files import write_whole  # noqa: E402
 from posecv.models import Model, find_model  # noqa: E402
 
 MODELS = ("light_body", "light_hand", "light-coco", "coco", "body_25")
@@ -53,12 +54,25 @@ KEY = ("model", "input", "engine", "version")
 
 @dataclass(frozen=True)
 class Subject:
-    """A network that is measured: its name in the tables, its files or name, and whether its weights are random."""
+    """A network that is measured.
+
+    Attributes
+    ----------
+    name : str
+        In the tables.
+    files : tuple of str
+        What `load_network` gets: a name or a pair.
+    random : bool
+        Whether its weights are, so that its maps are noise.
+    options : tuple of names and values
+        Further ones of `load_network`.
+    """
 
     name: str
     files: tuple[str, ...]
     model: Model
     random: bool = False
+    options: tuple[tuple[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,9 +87,11 @@ class Job:
 
     def words(self) -> list[str]:
         """The command line of the process."""
-        told = {"files": self.subject.files, "engine": self.engine, "maps": self.subject.random}
-        said = json.dumps(told | {"height": self.height, "width": self.width})
-        return [self.python, str(ROOT / "benchmarks" / "worker.py"), said]
+        said = {
+            "files": self.subject.files, "options": dict(self.subject.options), "maps": self.subject.random,
+            "engine": self.engine, "height": self.height, "width": self.width,
+        }  # fmt: skip
+        return [self.python, str(ROOT / "benchmarks" / "worker.py"), json.dumps(said)]
 
 
 class Worker:
@@ -249,13 +265,12 @@ def ratios(rows: Sequence[results.Row]) -> dict[str, dict[str, float]]:
 
 def save(folder: Path, rows: Sequence[results.Row], said: Mapping[str, object]) -> str:
     """Write all that there is, with the rows of earlier runs that were not measured again; the page."""
-    folder.mkdir(parents=True, exist_ok=True)
     every = results.merged(results.kept(folder / "engines.csv"), rows, KEY)
     models = [one["model"] for one in every]
     every.sort(key=lambda one: (one["input"], models.index(one["model"])))
     results.write(folder / "engines.csv", COLUMNS, every)
     text = page(every, "\n".join(f"- {name}: {value}" for name, value in said.items()) + "\n")
-    (folder / "engines.md").write_text(f"# Engines\n\n{text}", encoding="utf-8")
+    write_whole(folder / "engines.md", f"# Engines\n\n{text}".encode())
     if every:
         plots.bars(ratios(every), folder / "engines.png", ylabel=f"network, times as fast as {FIRST}")
     return text

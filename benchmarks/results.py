@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
+
+from posecv.files import write_whole
 
 Row = dict[str, str]
 
@@ -38,11 +41,12 @@ def merged(old: Sequence[Row], new: Sequence[Row], key: Sequence[str]) -> list[R
 
 
 def write(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    """Write the file."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    """Write the file, whole or not at all."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, file.getvalue().encode())
 
 
 def table(columns: Sequence[str], rows: Sequence[Row]) -> str:

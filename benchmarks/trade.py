@@ -1,11 +1,12 @@
-"""Accuracy by engine, precision and size of the input, beside the time from a frame to its people.
+"""Accuracy by engine, precision, size of the input and stages, beside the time from a frame to its people.
 
     python benchmarks/trade.py                     light_body and light-coco
     python benchmarks/trade.py --only times        on an idle machine; AP does not depend on the machine's load
     python benchmarks/trade.py --only accuracy
 
-AP as in accuracy.py; the time as the total of engines.py, for a frame of 4:3. Writes trade.md, trade.csv and trade.png;
-what is not measured again stays. Needs pycocotools, matplotlib and the shared data (`POSECV_SHARED`).
+A model is written as in accuracy.py, with @2 behind it for its first 2 stages alone. AP as there, the time as the total
+of engines.py for a frame of 4:3. Writes trade.md, trade.csv and trade.png; what is not measured again stays. Needs
+pycocotools, matplotlib and the shared data (`POSECV_SHARED`, default ../shared).
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -24,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import accuracy, curve, decode, engines, plots, results  # noqa: E402
 from posecv.engines import ENGINES, Engine  # noqa: E402
 from posecv.errors import PoseError  # noqa: E402
+from posecv.files import write_whole  # noqa: E402
 from posecv.geometry import NetSize  # noqa: E402
 
 MODELS = ("light_body", "light-coco")
@@ -32,6 +36,28 @@ KEY = ("model", "engine", "height")
 COLUMNS = (*KEY, "precision", "ms", *curve.FIGURES, "date")
 PRECISIONS = {"bf16": "bfloat16", "f16": "float16", "f32": "float32"}  # as OpenVINO calls them
 LINES = ("-", "--", ":", "-.")
+
+
+def staged(model: str) -> tuple[str, dict[str, Any]]:
+    """A model and the options of `load_network` that stand behind it.
+
+    >>> staged("coco@3")
+    ('coco', {'stages': 3})
+    """
+    name, mark, stages = model.partition("@")
+    return name, {"stages": int(stages)} if mark else {}
+
+
+def label(model: str) -> str:
+    """A model's name in the tables."""
+    name, mark, stages = model.partition("@")
+    return curve.label(name) + mark + stages
+
+
+def subject(model: str, folder: Path) -> engines.Subject:
+    """A network and how it is to be loaded."""
+    name, options = staged(model)
+    return replace(engines.subject(name, folder), name=label(model), options=tuple(options.items()))
 
 
 def precision(engine: Engine) -> str:
@@ -45,7 +71,7 @@ def times(
 ) -> Iterator[results.Row]:
     """The milliseconds of every network and engine, all of them in turn at one height after the other."""
     with tempfile.TemporaryDirectory() as folder:
-        subjects = [engines.subject(model, Path(folder)) for model in models]
+        subjects = [subject(model, Path(folder)) for model in models]
         for height in heights:
             width, _ = NetSize.parse(f"-1x{height}").of_frame(*curve.FRAME)
             those = [job for one in subjects for job in engines.jobs(one, f"{height}x{width}", [sys.executable], names)]
@@ -61,15 +87,16 @@ def precisions(
 ) -> Iterator[results.Row]:
     """The average precision of every network, engine and height."""
     for model in models:
+        pair, options = staged(model)
         for name in names:
             try:
-                network = accuracy.load(model, name)
+                network = accuracy.load(pair, name, **options)
             except PoseError as error:
                 print(f"{model}: {name} is left out: {error}", file=sys.stderr)
                 continue
             for height in heights:
                 figures = accuracy.run(network, accuracy.evaluation_set(limit), f"-1x{height}")
-                key = dict(zip(KEY, (curve.label(model), name, str(height)), strict=True))
+                key = dict(zip(KEY, (label(model), name, str(height)), strict=True))
                 told = {figure: results.text(figures[figure], 3) for figure in curve.FIGURES}
                 yield key | told | {"precision": precision(network.engine), "date": date.today().isoformat()}
 
@@ -80,18 +107,16 @@ def plot(rows: Sequence[results.Row], path: Path) -> None:
     styles = {}
     models, names = (list(dict.fromkeys(row[column] for row in rows)) for column in ("model", "engine"))
     for row in rows:
-        if row["ms"] and row["AP"]:
-            label = f"{row['model']}, {row['engine']} ({row['precision']})"
-            point = {"ms": float(row["ms"]), "AP": float(row["AP"]), "height": row["height"]}
-            lines.setdefault(label, []).append(point)
-            kind = LINES[models.index(row["model"]) % len(LINES)]
-            styles[label] = {"color": f"C{names.index(row['engine'])}", "linestyle": kind}
+        label = f"{row['model']}, {row['engine']} ({row['precision']})"
+        point = {"ms": float(row["ms"]), "AP": float(row["AP"]), "height": row["height"]}
+        lines.setdefault(label, []).append(point)
+        kind = LINES[models.index(row["model"]) % len(LINES)]
+        styles[label] = {"color": f"C{names.index(row['engine'])}", "linestyle": kind}
     plots.precision_over_time(lines, path, xlabel="from a frame (4:3) to its people, ms", styles=styles)
 
 
 def save(folder: Path, rows: Sequence[results.Row]) -> list[results.Row]:
     """Keep rows in the folder; all that are there now."""
-    folder.mkdir(parents=True, exist_ok=True)
     every = results.merged(results.kept(folder / "trade.csv"), rows, KEY)
     results.write(folder / "trade.csv", COLUMNS, every)
     return results.kept(folder / "trade.csv")
@@ -117,8 +142,9 @@ def main() -> int:
             save(options.folder, [row])
     every = save(options.folder, [])
     said = f"{decode.surroundings()}\n\n{results.table(COLUMNS, every)}\n"
-    (options.folder / "trade.md").write_text(f"# Accuracy and time\n\n{said}", encoding="utf-8")
-    plot(every, options.folder / "trade.png")
+    write_whole(options.folder / "trade.md", f"# Accuracy and time\n\n{said}".encode())
+    if whole := [row for row in every if row["ms"] and row["AP"]]:
+        plot(whole, options.folder / "trade.png")
     print(said, end="")
     return 0
 

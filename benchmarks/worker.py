@@ -1,6 +1,7 @@
 """A network at work in a process of its own, which imports what any program that uses posecv does and nothing else.
 
-    python benchmarks/worker.py '{"files": ["light_body"], "engine": "opencv", "height": 256, "width": 352, "maps": 0}'
+    python benchmarks/worker.py '{"files": ["light_body"], "options": {}, "maps": false,
+                                  "engine": "opencv", "height": 256, "width": 352}'
 
 The first line of its output comes after the first result and tells what runs the network, or why nothing does. Each
 line of its input is then answered by the milliseconds of one or some results. With `maps` the network runs alone, on
@@ -101,7 +102,7 @@ def main() -> int:
     job = json.loads(sys.argv[1])
     keep_buffers()
     try:
-        network = posecv.load_network(*job["files"], engine=job["engine"], device="cpu")
+        network = posecv.load_network(*job["files"], engine=job["engine"], device="cpu", **job["options"])
         run = program(network, job)
         run()
     except posecv.PoseError as error:

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks import accuracy, card, curve, films, hand_gate, hands
+from benchmarks import accuracy, card, curve, films, hand_gate, hands, results, trade
 from networks import paint_person, painted_network, standing_person
+from posecv.engines import Engine
 from posecv.network import load_network
 from posecv.people import People
 from posecv.skeletons import COCO, COCO_17, HAND
@@ -244,6 +245,34 @@ def test_the_curve_is_of_our_own_networks_and_those_that_are_there(
     networks = curve.default_networks()
     assert curve.YARDSTICK in networks
     assert "coco" not in networks
+
+
+def test_times_and_precision_of_an_engine_may_be_measured_one_after_the_other(
+    painted_shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pycocotools")
+    pytest.importorskip("matplotlib")
+    monkeypatch.setenv("POSECV_CACHE", str(painted_shared))
+    out = painted_shared / "out"
+    words = out, "--models", pair(painted_shared / "network"), "--engines", "opencv", "--heights", "368"
+    started(monkeypatch, trade, *words, "--only", "times", "--rounds", "1")
+    (row,) = results.kept(out / "trade.csv")
+    assert float(row["ms"]) > 0
+    assert row["AP"] == ""
+    started(monkeypatch, trade, *words, "--only", "accuracy")
+    (both,) = results.kept(out / "trade.csv")
+    assert (both["ms"], both["precision"], both["AP50"]) == (row["ms"], "float32", "1.000")
+    assert float(both["AP"]) == pytest.approx(1, abs=1e-3)
+    assert cv2.imread(str(out / "trade.png")) is not None
+
+
+def test_the_precision_is_what_an_engine_says() -> None:
+    for note, expected in {
+        "OpenVINO 2026.4.1 computes in bf16": "bfloat16",
+        "ONNX Runtime 1.31.1 computes in float32": "float32",
+        "": "float32",
+    }.items():
+        assert trade.precision(Engine("any", (), list, note)) == expected
 
 
 def test_the_card_of_painted_people_is_full_of_ones(
