@@ -39,19 +39,15 @@ LINES = ("-", "--", ":", "-.")
 
 
 def staged(model: str) -> tuple[str, dict[str, Any]]:
-    """A model and the options of `load_network` that stand behind it.
-
-    >>> staged("coco@3")
-    ('coco', {'stages': 3})
-    """
-    name, mark, stages = model.partition("@")
-    return name, {"stages": int(stages)} if mark else {}
+    """A model and the options of `load_network` that its name says."""
+    found = re.fullmatch(r"(.+)@(\d+)", model)
+    return (found[1], {"stages": int(found[2])}) if found else (model, {})
 
 
 def label(model: str) -> str:
     """A model's name in the tables."""
-    name, mark, stages = model.partition("@")
-    return curve.label(name) + mark + stages
+    name, options = staged(model)
+    return "@".join([curve.label(name), *map(str, options.values())])
 
 
 def subject(model: str, folder: Path) -> engines.Subject:

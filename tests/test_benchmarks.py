@@ -266,6 +266,12 @@ def test_times_and_precision_of_an_engine_may_be_measured_one_after_the_other(
     assert cv2.imread(str(out / "trade.png")) is not None
 
 
+def test_the_number_of_stages_stands_behind_a_network() -> None:
+    assert trade.staged("coco@3") == ("coco", {"stages": 3})
+    assert trade.staged("me@home/coco") == ("me@home/coco", {})
+    assert trade.label("pose.prototxt,models/coco/pose.caffemodel@3") == "coco/pose@3"
+
+
 def test_the_precision_is_what_an_engine_says() -> None:
     for note, expected in {
         "OpenVINO 2026.4.1 computes in bf16": "bfloat16",
