@@ -267,7 +267,7 @@ def save(folder: Path, rows: Sequence[results.Row], said: Mapping[str, object]) 
     """Write all that there is, with the rows of earlier runs that were not measured again; the page."""
     every = results.merged(results.kept(folder / "engines.csv"), rows, KEY)
     models = [one["model"] for one in every]
-    every.sort(key=lambda one: (one["input"], models.index(one["model"])))
+    every.sort(key=lambda one: (one["input"], models.index(one["model"]), one["engine"], one["version"]))
     results.write(folder / "engines.csv", COLUMNS, every)
     text = page(every, "\n".join(f"- {name}: {value}" for name, value in said.items()) + "\n")
     write_whole(folder / "engines.md", f"# Engines\n\n{text}".encode())

@@ -16,7 +16,7 @@ def precision_over_time(
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, ScalarFormatter
 
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(9, 5.5), layout="constrained")
     axes = figure.subplots()
     for name, rows in lines.items():
         axes.plot(
@@ -31,7 +31,7 @@ def precision_over_time(
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_formatter("")
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside lower center", ncols=min(4, len(lines)), fontsize=8)
     figure.savefig(path, dpi=150)
 
 
@@ -52,5 +52,5 @@ def bars(groups: Mapping[str, Mapping[str, float]], path: Path, *, ylabel: str) 
     axes.tick_params(axis="x", labelsize=7)
     axes.set_ylabel(ylabel)
     axes.grid(axis="y", alpha=0.3)
-    figure.legend(loc="outside upper center", ncols=4, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=min(4, len(series)), fontsize=8)
     figure.savefig(path, dpi=130)

@@ -103,17 +103,20 @@ def plot(rows: Sequence[results.Row], path: Path) -> None:
     styles = {}
     models, names = (list(dict.fromkeys(row[column] for row in rows)) for column in ("model", "engine"))
     for row in rows:
-        label = f"{row['model']}, {row['engine']} ({row['precision']})"
+        engine, computes = row["engine"], row["precision"]
+        name = f"{row['model']}, {engine}" + ("" if engine.endswith(computes) else f" {computes}")
         point = {"ms": float(row["ms"]), "AP": float(row["AP"]), "height": row["height"]}
-        lines.setdefault(label, []).append(point)
+        lines.setdefault(name, []).append(point)
         kind = LINES[models.index(row["model"]) % len(LINES)]
-        styles[label] = {"color": f"C{names.index(row['engine'])}", "linestyle": kind}
+        styles[name] = {"color": f"C{names.index(engine)}", "linestyle": kind}
     plots.precision_over_time(lines, path, xlabel="from a frame (4:3) to its people, ms", styles=styles)
 
 
 def save(folder: Path, rows: Sequence[results.Row]) -> list[results.Row]:
     """Keep rows in the folder; all that are there now."""
     every = results.merged(results.kept(folder / "trade.csv"), rows, KEY)
+    models = [row["model"] for row in every]
+    every.sort(key=lambda row: (models.index(row["model"]), row["engine"], int(row["height"])))
     results.write(folder / "trade.csv", COLUMNS, every)
     return results.kept(folder / "trade.csv")
 
