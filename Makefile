@@ -33,10 +33,9 @@ check: .venv/dev.stamp
 
 results: $(RESULTS)/results.stamp $(RESULTS5)/results.stamp
 	rm -f benchmarks/results/*.csv
-	$(ALONE) $(RESULTS)/bin/python benchmarks/engines.py --models light_body light_hand light-coco \
-		--pythons $(RESULTS)/bin/python $(RESULTS5)/bin/python
-	$(ALONE) $(RESULTS)/bin/python benchmarks/engines.py --models coco body_25 \
-		--pythons $(RESULTS)/bin/python $(RESULTS5)/bin/python
+	for model in light_body light_hand light-coco coco body_25; do for size in 256x352 368x496; do \
+		$(ALONE) $(RESULTS)/bin/python benchmarks/engines.py --models $$model --sizes $$size \
+		--pythons $(RESULTS)/bin/python $(RESULTS5)/bin/python || exit 1; done; done
 	$(ALONE) $(RESULTS)/bin/python benchmarks/trade.py --only times
 	$(BESIDE) $(RESULTS)/bin/python benchmarks/trade.py --only accuracy
 

@@ -42,7 +42,7 @@ from posecv.models import Model, find_model  # noqa: E402
 MODELS = ("light_body", "light_hand", "light-coco", "coco", "body_25")
 SIZES = ("256x352", "368x496")
 FIRST = "opencv"  # the engine that the others are compared with
-LEAST = 3  # rounds, however long they take
+LEAST = 2  # rounds, however long they take
 STARTS, LONG_START = 3, 4.0  # how often a process is started, and seconds after which it is not started again
 PAUSE = 0.02  # seconds between two processes' turns; threads of the last one wait for work in a loop at first
 COLUMNS = (
@@ -174,7 +174,7 @@ def jobs(one: Subject, size: str, pythons: Sequence[str], engines: Sequence[str]
         for engine in engines:
             if engine == "opencv-thin" and not opencv.is_wide(one.model):
                 continue  # it would be the same again
-            if python == pythons[0] or engine.startswith("opencv"):
+            if python == pythons[0] or engine == FIRST:
                 yield Job(python, one, engine, height, width)
 
 

@@ -33,8 +33,7 @@ from posecv.engines.engine import Array  # noqa: E402
 from posecv.memory import keep_buffers  # noqa: E402
 from posecv.network import Network  # noqa: E402
 
-SHORT = 250  # milliseconds; what takes less runs some times a turn, of which the first fills the caches again
-AGAIN = 2
+A_TURN = 2  # results that count; one before them fills the caches again
 
 Times = dict[str, float]
 
@@ -86,9 +85,9 @@ def peak_memory() -> float:
 
 
 def turn(run: Callable[[], Times]) -> list[Times]:
-    """One result, or some short ones without the first."""
-    first = run()
-    return [run() for _ in range(AGAIN)] if max(first.values()) < SHORT else [first]
+    """Some results, without the first."""
+    run()
+    return [run() for _ in range(A_TURN)]
 
 
 def engine_version(engine: str) -> str:
