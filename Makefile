@@ -1,17 +1,25 @@
 # make demo    people found in the photographs of samples/, drawn into demo_output/
 # make test    the tests
-# Both make .venv and put into it what they need. PYTHON names the Python they make it with.
+# make results the engines' times and accuracy in benchmarks/results/, measured again: half an hour, on an idle machine
+# They make .venv (.venv-results with OpenCV 4, .venv-results5 with OpenCV 5) and put into it what they need.
+# PYTHON names the Python they make it with.
 
 PYTHON ?= python3
 PYTEST ?= -m "not slow"
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+QUIETLY := -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python $(QUIETLY)
+# Environments of `make results`, and what stands before commands that need the machine for themselves and before others.
+RESULTS ?= .venv-results
+RESULTS5 ?= .venv-results5
+ALONE ?=
+BESIDE ?=
 
 # The wheel with windows needs these of the system; where one is missing, the headless wheel does the same work.
 WINDOWS := import ctypes, sys; \
 	sys.platform.startswith("linux") and [ctypes.CDLL(name) for name in ("libGL.so.1", "libgthread-2.0.so.0")]
 
-.PHONY: demo test check clean
+.PHONY: demo test check results clean
 
 demo: .venv/run.stamp
 	$(BIN)/python tools/demo.py
@@ -22,6 +30,14 @@ test: .venv/dev.stamp
 check: .venv/dev.stamp
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
+
+results: $(RESULTS)/results.stamp $(RESULTS5)/results.stamp
+	rm -f benchmarks/results/*.csv
+	for model in light_body light_hand light-coco coco body_25; do for size in 256x352 368x496; do \
+		$(ALONE) $(RESULTS)/bin/python benchmarks/engines.py --models $$model --sizes $$size \
+		--pythons $(RESULTS)/bin/python $(RESULTS5)/bin/python || exit 1; done; done
+	$(ALONE) $(RESULTS)/bin/python benchmarks/trade.py --only times
+	$(BESIDE) $(RESULTS)/bin/python benchmarks/trade.py --only accuracy
 
 clean:
 	rm -rf .venv .venv-* build dist demo_output .mypy_cache .pytest_cache .ruff_cache
@@ -42,4 +58,11 @@ clean:
 	@echo "installing into .venv: what the tests need"
 	@sed -n '/^dev = \[/,/^\]/s/^ *"\(.*\)",$$/\1/p' pyproject.toml > .venv/dev.txt
 	@$(PIP) -r .venv/dev.txt
+	@touch $@
+
+$(RESULTS)/results.stamp: OPENCV := opencv-python-headless>=4.14,<5
+$(RESULTS5)/results.stamp: OPENCV := opencv-python-headless>=5,<6
+$(RESULTS)/results.stamp $(RESULTS5)/results.stamp:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(QUIETLY) '$(OPENCV)' numpy imutils openvino onnxruntime matplotlib pycocotools
 	@touch $@

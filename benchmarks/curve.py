@@ -21,7 +21,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import accuracy, decode, forward  # noqa: E402
+from benchmarks import accuracy, decode, forward, plots  # noqa: E402
 from posecv.errors import ModelError  # noqa: E402
 from posecv.geometry import NetSize  # noqa: E402
 from posecv.models import manifest  # noqa: E402
@@ -81,29 +81,6 @@ def page(curve: Curve) -> str:
     return f"{decode.surroundings()}\n\n{accuracy.table(('network', 'height', 'ms', *FIGURES), rows)}\n"
 
 
-def plot(curve: Curve, path: Path) -> None:
-    """AP over milliseconds, a line a network, the yardstick's dashed."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator, ScalarFormatter
-
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.subplots()
-    for name, rows in curve.items():
-        style: dict[str, Any] = {"color": "grey", "linestyle": "--"} if name == YARDSTICK else {}
-        axes.plot([row["ms"] for row in rows], [row["AP"] for row in rows], marker="o", label=name, **style)
-        for row in rows:
-            axes.annotate(
-                row["height"], (row["ms"], row["AP"]), (-5, 4), textcoords="offset points", ha="right", fontsize=7
-            )
-    axes.set(xscale="log", xlabel="network, ms a frame (4:3)", ylabel="COCO AP for keypoints")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.xaxis.set_minor_formatter("")
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
-    figure.savefig(path, dpi=150)
-
-
 def main() -> int:
     """Write curve.md and curve.png."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -119,7 +96,10 @@ def main() -> int:
     curve = measure(networks, options.heights, options.rounds, options.limit)
     options.folder.mkdir(parents=True, exist_ok=True)
     (options.folder / "curve.md").write_text(page(curve), encoding="utf-8")
-    plot(curve, options.folder / "curve.png")
+    styles = {YARDSTICK: {"color": "grey", "linestyle": "--"}}
+    plots.precision_over_time(
+        curve, options.folder / "curve.png", xlabel="network, ms a frame (4:3)", styles=styles
+    )
     print(page(curve), end="")
     return 0
 

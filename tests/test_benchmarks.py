@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks import accuracy, card, curve, faces, films, gate, hands, overhead
+from benchmarks import accuracy, card, curve, faces, films, gate, hands, overhead, results, trade
 from networks import black, paint_person, painted_network, standing_person
+from posecv.engines import Engine
 from posecv.network import Network, load_network
 from posecv.people import People
 from posecv.skeletons import COCO, COCO_17, FACE, HAND
@@ -245,6 +246,40 @@ def test_the_curve_is_of_our_own_networks_and_those_that_are_there(
     networks = curve.default_networks()
     assert curve.YARDSTICK in networks
     assert "coco" not in networks
+
+
+def test_times_and_precision_of_an_engine_may_be_measured_one_after_the_other(
+    painted_shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pycocotools")
+    pytest.importorskip("matplotlib")
+    monkeypatch.setenv("POSECV_CACHE", str(painted_shared))
+    out = painted_shared / "out"
+    words = out, "--models", pair(painted_shared / "network"), "--engines", "opencv", "--heights", "368"
+    started(monkeypatch, trade, *words, "--only", "times", "--rounds", "1")
+    (row,) = results.kept(out / "trade.csv")
+    assert float(row["ms"]) > 0
+    assert row["AP"] == ""
+    started(monkeypatch, trade, *words, "--only", "accuracy")
+    (both,) = results.kept(out / "trade.csv")
+    assert (both["ms"], both["precision"], both["AP50"]) == (row["ms"], "float32", "1.000")
+    assert float(both["AP"]) == pytest.approx(1, abs=1e-3)
+    assert cv2.imread(str(out / "trade.png")) is not None
+
+
+def test_the_number_of_stages_stands_behind_a_network() -> None:
+    assert trade.staged("coco@3") == ("coco", {"stages": 3})
+    assert trade.staged("me@home/coco") == ("me@home/coco", {})
+    assert trade.label("pose.prototxt,models/coco/pose.caffemodel@3") == "coco/pose@3"
+
+
+def test_the_precision_is_what_an_engine_says() -> None:
+    for note, expected in {
+        "OpenVINO 2026.4.1 computes in bf16": "bfloat16",
+        "ONNX Runtime 1.31.1 computes in float32": "float32",
+        "": "float32",
+    }.items():
+        assert trade.precision(Engine("any", (), list, note)) == expected
 
 
 def test_the_card_of_painted_people_is_full_of_ones(

@@ -1,0 +1,55 @@
+"""Tables that are kept: rows in a CSV file, of which a later run replaces those that it measures again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from posecv.files import write_whole
+
+Row = dict[str, str]
+
+
+def text(value: float, digits: int) -> str:
+    """A number with as many digits behind the point; nothing for NaN."""
+    return "" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def number(value: str) -> float:
+    """What `text` wrote."""
+    return float(value) if value else math.nan
+
+
+def kept(path: Path) -> list[Row]:
+    """The rows of a file; none where there is no file."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def merged(old: Sequence[Row], new: Sequence[Row], key: Sequence[str]) -> list[Row]:
+    """The rows of both; of two with the same key the columns of the new one, and those that it lacks from the old."""
+    rows = {tuple(row[name] for name in key): row for row in old}
+    for row in new:
+        name = tuple(row[column] for column in key)
+        rows[name] = rows.get(name, {}) | row
+    return list(rows.values())
+
+
+def write(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    """Write the file, whole or not at all."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, file.getvalue().encode())
+
+
+def table(columns: Sequence[str], rows: Sequence[Row]) -> str:
+    """A table in Markdown; an empty field is a dash."""
+    lines = [list(columns), ["---"] * len(columns), *([row.get(name) or "–" for name in columns] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

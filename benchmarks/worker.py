@@ -1,0 +1,117 @@
+"""A network at work in a process of its own, which imports what any program that uses posecv does and nothing else.
+
+    python benchmarks/worker.py '{"files": ["light_body"], "options": {}, "maps": false,
+                                  "engine": "opencv", "height": 256, "width": 352}'
+
+The first line of its output comes after the first result and tells what runs the network, or why nothing does. Each
+line of its input is then answered by the milliseconds of one or some results. With `maps` the network runs alone, on
+noise: what random weights make of a picture tells nothing about decoding.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
+
+import posecv  # noqa: E402
+from posecv.engines.engine import Array  # noqa: E402
+from posecv.memory import keep_buffers  # noqa: E402
+from posecv.network import Network  # noqa: E402
+
+A_TURN = 2  # results that count; one before them fills the caches again
+
+Times = dict[str, float]
+
+
+def timed(network: Network, took: Times) -> Network:
+    """The same network, which notes the milliseconds of each forward pass."""
+
+    def forward(blob: Array) -> Sequence[Array]:
+        start = perf_counter()
+        maps = network.engine.forward(blob)
+        took["network"] = 1000 * (perf_counter() - start)
+        return maps
+
+    return replace(network, engine=replace(network.engine, forward=forward))
+
+
+def program(network: Network, job: dict[str, Any]) -> Callable[[], Times]:
+    """What is timed: the network alone with `maps`, otherwise all from a sample picture to people or a hand."""
+    took: Times = {}
+    network = timed(network, took)
+    blob = np.random.default_rng(1).uniform(-0.5, 0.5, (1, 3, job["height"], job["width"])).astype(np.float32)
+    name, estimate = (
+        ("team.jpg", posecv.estimate_people)
+        if network.has_fields
+        else ("hand.jpg", partial(posecv.estimate_hand, left=True))
+    )
+    frame = cv2.imread(str(ROOT / "samples" / name))
+
+    def run_network() -> Times:
+        network.maps(blob)
+        return dict(took)
+
+    def run_all() -> Times:
+        seconds: dict[str, float] = {}
+        start = perf_counter()
+        estimate(network, frame, net_size=(job["width"], job["height"]), seconds=seconds)
+        return took | {"decoding": 1000 * seconds["decoding"], "total": 1000 * (perf_counter() - start)}
+
+    return run_network if job["maps"] else run_all
+
+
+def peak_memory() -> float:
+    """Most memory that the process has held, in MB. (getrusage's figure holds what its parent had, too.)"""
+    status = Path("/proc/self/status")
+    if not status.is_file():  # not Linux
+        return math.nan
+    (kilobytes,) = re.findall(r"VmHWM:\s*(\d+)", status.read_text(encoding="ascii"))
+    return int(kilobytes) / 1024
+
+
+def turn(run: Callable[[], Times]) -> list[Times]:
+    """Some results, without the first."""
+    run()
+    return [run() for _ in range(A_TURN)]
+
+
+def engine_version(engine: str) -> str:
+    """Of what runs the network."""
+    package = engine.split("-")[0]
+    return str(cv2.__version__) if package == "opencv" else version(package)
+
+
+def main() -> int:
+    """Answer line by line."""
+    job = json.loads(sys.argv[1])
+    keep_buffers()
+    try:
+        network = posecv.load_network(*job["files"], engine=job["engine"], device="cpu", **job["options"])
+        run = program(network, job)
+        run()
+    except posecv.PoseError as error:
+        print(json.dumps({"refused": str(error)}), flush=True)
+        return error.exit_code
+    print(json.dumps({"version": engine_version(job["engine"])}), flush=True)
+    for _ in sys.stdin:
+        print(json.dumps({"times": turn(run), "memory": peak_memory()}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
