@@ -1,6 +1,6 @@
 """Accuracy by engine, precision, size of the input and stages, beside the time from a frame to its people.
 
-    python benchmarks/trade.py                     light_body and light-coco
+    python benchmarks/trade.py                     light_body, light-coco, and the first stage of that
     python benchmarks/trade.py --only times        on an idle machine; AP does not depend on the machine's load
     python benchmarks/trade.py --only accuracy
 
@@ -30,7 +30,7 @@ from posecv.errors import PoseError  # noqa: E402
 from posecv.files import write_whole  # noqa: E402
 from posecv.geometry import NetSize  # noqa: E402
 
-MODELS = ("light_body", "light-coco")
+MODELS = ("light_body", "light-coco", "light-coco@1")
 HEIGHTS = (192, 256, 368)
 KEY = ("model", "engine", "height")
 COLUMNS = (*KEY, "precision", "ms", *curve.FIGURES, "date")

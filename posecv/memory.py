@@ -1,16 +1,20 @@
-"""Memory that the process keeps: buffers that are freed after each frame and asked for again with the next one."""
+"""Memory: what the process keeps of the buffers that each frame frees and the next one asks for, and what is left."""
 
 from __future__ import annotations
 
 import ctypes
+import re
 import sys
+from pathlib import Path
 
-__all__ = ["keep_buffers"]
+__all__ = ["free_memory", "keep_buffers"]
 
 # Of glibc's <malloc.h>.
 M_TRIM_THRESHOLD = -1
 M_MMAP_MAX = -4
 NEVER = (1 << 31) - 1
+
+MEMINFO = Path("/proc/meminfo")
 
 
 def keep_buffers() -> bool:
@@ -24,3 +28,12 @@ def keep_buffers() -> bool:
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
     return bool(mallopt and mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, NEVER))
+
+
+def free_memory() -> int | None:
+    """Bytes that a program may take without the system swapping, as Linux tells; None where nobody does."""
+    try:
+        found = re.search(r"^MemAvailable:\s*(\d+) kB", MEMINFO.read_text(encoding="ascii"), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None

@@ -20,7 +20,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("POSECV_SHARED") or REPOSITORY.parent / "shared")
 
 # Our own networks, whose weights are committed; all other caffemodels are somebody else's.
-OWN_WEIGHTS = tuple(f"models/{name}/pose.caffemodel" for name in ("light_body", "light_body_large", "light_hand", "light_face"))
+OWN_NAMES = "light_body", "light_body_large", "light_hand", "light_face"
+OWN_WEIGHTS = tuple(f"models/{name}/pose.caffemodel" for name in OWN_NAMES)
 
 # A test neither opens a window nor finds weights that happen to lie on this computer.
 HIDDEN = (

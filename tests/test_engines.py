@@ -136,11 +136,30 @@ def test_v_tells_the_engine(tmp_path: Path, run_script: RunScript) -> None:
 
 
 @pytest.mark.parametrize(("prototxt", "wide"), [("coco", True), ("body_25", False), ("light_body", False)])
-def test_networks_of_7_by_7_kernels_alone_have_a_thin_way(prototxt: str, wide: bool) -> None:
-    path = REPOSITORY / "models" / prototxt / "pose.prototxt"
-    found = fastest.candidates(Model(prototxt, path, path.with_suffix(".caffemodel")))
+def test_networks_of_7_by_7_kernels_alone_have_a_thin_way(
+    prototxt: str, wide: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fastest, "free_memory", lambda: 1 << 40)
+    weights = tmp_path / "pose.caffemodel"
+    weights.write_bytes(bytes(1000))
+    found = fastest.candidates(Model(prototxt, REPOSITORY / "models" / prototxt / "pose.prototxt", weights))
     assert next(iter(found)) == "opencv"
     assert ("opencv-thin" in found) == wide
+
+
+@pytest.mark.parametrize(
+    ("free", "size", "tried"),
+    [(20_001, 1000, True), (20_000, 1000, False), (None, 1000, False), (1 << 40, None, False)],
+)
+def test_the_thin_way_is_tried_only_where_its_memory_is_there(
+    free: int | None, size: int | None, tried: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fastest, "free_memory", lambda: free)
+    weights = tmp_path / "pose.caffemodel"
+    if size is not None:
+        weights.write_bytes(bytes(size))
+    found = fastest.candidates(Model("coco", REPOSITORY / "models" / "coco" / "pose.prototxt", weights))
+    assert ("opencv-thin" in found) == tried
 
 
 # ------------------------------------------------------------------------------------------------- the fastest

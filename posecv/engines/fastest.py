@@ -22,6 +22,7 @@ from posecv.engines import ENGINES, opencv
 from posecv.engines.engine import Array, Engine
 from posecv.errors import OutputError, PoseError
 from posecv.files import write_whole
+from posecv.memory import free_memory
 from posecv.models import Model, sha256_of
 
 __all__ = ["candidates", "load_fastest"]
@@ -29,15 +30,26 @@ __all__ = ["candidates", "load_fastest"]
 COMPARED = {"openvino": "openvino", "onnxruntime": "onnxruntime"}  # engine -> package, those besides OpenCV
 SHORT = 0.5  # seconds; a forward pass that takes longer is timed once
 RUNS = 5
+THIN_MEMORY = 20  # times the caffemodel's bytes; 12 times were measured more than without (COCO, OpenCV 4.14)
 
 
 def candidates(model: Model) -> dict[str, str]:
     """Engines that `auto` chooses among for a model -> their versions; OpenCV first."""
-    versions = dict.fromkeys(["opencv", "opencv-thin"] if opencv.is_wide(model) else ["opencv"], cv2.__version__)
+    thin = opencv.is_wide(model) and _has_memory_for_thin(model)
+    versions = dict.fromkeys(["opencv", "opencv-thin"] if thin else ["opencv"], cv2.__version__)
     for engine, package in COMPARED.items():
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[engine] = importlib.metadata.version(package)
     return versions
+
+
+def _has_memory_for_thin(model: Model) -> bool:
+    """Whether OpenCV's tables for 3 x 3 convolutions, many times the weights, are sure to fit beside all else."""
+    left = free_memory()
+    try:
+        return left is not None and left > THIN_MEMORY * model.caffemodel.stat().st_size
+    except OSError:
+        return False  # `load` says what is wrong
 
 
 def load_fastest(model: Model, height: int, width: int) -> Engine:
