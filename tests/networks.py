@@ -337,12 +337,14 @@ def write_manifest(folder: Path, *rows: Mapping[str, str]) -> Path:
 
 
 def own_models(folder: Path) -> Path:
-    """A folder of models with painted networks under the names of our own, of which light_hand is for research."""
+    """A folder of models with painted networks under the names of our own; those of hands and faces are for research."""
     skeletons = {"light_body": COCO, "light_body_large": COCO, "light_hand": HAND, "light_face": FACE}
     for name, skeleton in skeletons.items():
         painted_network(folder / name, skeleton)
-    rows = [{"name": name, "weights": name, "skeleton": skeletons[name].name} for name in skeletons]
-    rows[-1]["use"] = "research"
+    rows = [
+        {"name": name, "weights": name, "skeleton": skeleton.name, "use": "any" if skeleton is COCO else "research"}
+        for name, skeleton in skeletons.items()
+    ]
     write_manifest(folder, *rows)
     return folder
 

@@ -24,7 +24,7 @@ from conftest import OWN_WEIGHTS, REPOSITORY, RunScript
 from networks import paint_person, painted_network, standing_person, write_manifest
 from posecv.errors import ModelError
 from posecv.models import Preprocessing, Row, manifest, read_manifest
-from posecv.skeletons import COCO, HAND
+from posecv.skeletons import COCO, FACE, HAND
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 SCRIPTS = ("run_pose.py", "run_multi_pose.py", "run_hand.py", "webcam_pose.py")
@@ -174,12 +174,17 @@ def test_our_own_networks_have_their_skeletons_channels_and_openposes_preprocess
 
 @own_row
 def test_our_own_networks_find_somebody_in_the_samples(row: Row, run_script: RunScript, tmp_path: Path) -> None:
-    script, sample = ("run_hand.py", "hand.jpg") if row.skeleton is HAND else ("run_multi_pose.py", "team.jpg")
+    script, option, sample = {
+        HAND.name: ("run_hand.py", ("--model", row.name), "hand.jpg"),
+        FACE.name: ("run_multi_pose.py", ("--face", "--face-model", row.name), "astronaut.jpg"),
+    }.get(row.skeleton.name, ("run_multi_pose.py", ("--model", row.name), "team.jpg"))
     picture = REPOSITORY / "samples" / sample
-    result = run_script(script, "--model", row.name, "-i", picture, "--json", "found.json")
+    result = run_script(script, *option, "-i", picture, "--json", "found.json")
     assert result.returncode == 0, result.stderr
     assert len(result.stderr.splitlines()) == 1 + (row.use != "any")
-    assert json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))["people"]
+    people = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))["people"]
+    kind = {HAND.name: "hand_right", FACE.name: "face"}.get(row.skeleton.name, "pose")
+    assert any(person[f"{kind}_keypoints_2d"] for person in people)
 
 
 def test_size_and_hashes_are_written_into_the_rows_without_mirrors(tmp_path: Path) -> None:
