@@ -337,7 +337,7 @@ def write_manifest(folder: Path, *rows: Mapping[str, str]) -> Path:
 
 
 def own_models(folder: Path) -> Path:
-    """A folder of models with painted networks under the names of our own; those of hands and faces are for research."""
+    """A folder of painted networks under the names of our own; those of hands and faces are for research."""
     skeletons = {"light_body": COCO, "light_body_large": COCO, "light_hand": HAND, "light_face": FACE}
     for name, skeleton in skeletons.items():
         painted_network(folder / name, skeleton)
