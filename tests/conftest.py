@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,9 @@ OWN_WEIGHTS = tuple(f"models/{name}/pose.caffemodel" for name in OWN_NAMES)
 HIDDEN = (
     "DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM", "POSECV_CACHE", "POSECV_MODELS", "XDG_CACHE_HOME", "PYTHONPATH",
 )  # fmt: skip
+
+# A shell that starts the tests in the background lets them ignore Ctrl-C, and with them all programs that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class RunScript(Protocol):
