@@ -35,8 +35,7 @@ Floats = NDArray[np.float64]
 
 def labels_of(crop: Crop) -> Floats:
     """(68, 2) labels, NaN where there is none."""
-    points = np.array(crop[0]["keypoints"], np.float64)
-    return np.where(points[:, 2:] > 0, points[:, :2], np.nan)
+    return _places(np.array(crop[0]["keypoints"], np.float64))
 
 
 def strayed(size: tuple[int, int], stray: float, rng: np.random.Generator) -> tuple[float, float, float, float]:
@@ -56,7 +55,11 @@ def found_in(
     face = posecv.estimate_hand(network, frame, box, False, net_size=net_size)
     if not len(face):
         return np.full((LABELLED, 2), np.nan)
-    points = face.keypoints[0, :LABELLED].astype(np.float64)
+    return _places(face.keypoints[0, :LABELLED].astype(np.float64))
+
+
+def _places(points: Floats) -> Floats:
+    """(68, 2) x, y of (68, 3) keypoints, NaN where the third value says that there is none."""
     return np.where(points[:, 2:] > 0, points[:, :2], np.nan)
 
 

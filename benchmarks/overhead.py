@@ -20,28 +20,27 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "tests"))
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+sys.path.insert(1, str(ROOT / "tests"))
 
-import posecv
-from benchmarks import accuracy, decode
-from posecv.engines import ENGINES
-from posecv.geometry import Fit, NetSize
-from posecv.memory import keep_buffers
-from posecv.network import Network
-from posecv.outputs.style import Style
-from scenes import paint_maps, random_people
+import posecv  # noqa: E402
+from benchmarks import accuracy, decode  # noqa: E402
+from posecv.engines import ENGINES  # noqa: E402
+from posecv.geometry import STRIDE, Fit, NetSize  # noqa: E402
+from posecv.memory import keep_buffers  # noqa: E402
+from posecv.network import Network  # noqa: E402
+from posecv.outputs.style import Style  # noqa: E402
+from scenes import paint_maps, random_people  # noqa: E402
 
 Frame = NDArray[np.uint8]
 Maps = NDArray[np.float32]
 
-ROOT = Path(__file__).resolve().parents[1]
 WIDTH, HEIGHT = 640, 480
 NET_SIZE = "-1x368"
 PAINTED = 5
 STEPS = "blob", "forward", "decoding", "drawing"
 WARM_UP = 3  # rounds that do not count
-STRIDE = 8
 
 
 def photograph() -> Frame:
