@@ -187,7 +187,9 @@ def _check_network(options: argparse.Namespace) -> None:
     """Find out what can be known to be wrong before anything is read, and which network runs where none is named."""
     from posecv.geometry import NetSize
 
-    NetSize.parse(options.net_size or "-1x368")
+    for name in ("net_size", "hand_net_size", "face_net_size"):
+        if size := getattr(options, name, None):
+            NetSize.parse(size, f"--{name.replace('_', '-')}")
     if options.prototxt and not options.model:
         raise UsageError(f"-p {options.prototxt} needs its weights too: -m FILE.caffemodel")
     if options.model is None:

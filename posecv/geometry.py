@@ -63,14 +63,14 @@ class NetSize:
     shorter: int = FREE
 
     @classmethod
-    def parse(cls, size: str | int | tuple[int, int] | NetSize) -> NetSize:
-        """Read `-1x368`, `368x-1`, `656x368` or `368`; UsageError for anything else."""
+    def parse(cls, size: str | int | tuple[int, int] | NetSize, option: str = "--net-size") -> NetSize:
+        """Read `-1x368`, `368x-1`, `656x368` or `368`; UsageError for anything else, which names the option."""
         if isinstance(size, NetSize):
             return size
         text = "x".join(map(str, size)) if isinstance(size, tuple) else str(size).strip().lower()
         match = re.fullmatch(r"(-1|\d+)(?:x(-1|\d+))?", text)
         sides = [int(side) for side in match.groups() if side] if match else []
-        said = f"--net-size {text}"
+        said = f"{option} {text}"
         if not any(side != FREE for side in sides):
             raise UsageError(f"{said} is no size; write -1x368, 368x-1, 656x368, or 368 for the shorter side")
         for side in sides:

@@ -248,6 +248,7 @@ def test_a_box_that_is_none_is_a_mistake(box: str, capsys: pytest.CaptureFixture
         (["-i", "a.png", "-p", "pose.prototxt"], "-m FILE.caffemodel"),
         ([*PAIR, "-i", "a.png", "--net-size", "-1x370"], "368"),
         ([*PAIR, "-i", "a.png", "--net-size", "large"], "-1x368"),
+        ([*PAIR, "-i", "a.png", "--face", "--face-net-size", "100"], "--face-net-size 100: 100 is"),
         ([*PAIR, "-i", "a.png", "-o", "a.json"], "--output"),
         ([*PAIR, "-i", "a.png", "--json", "a.png"], "--json"),
         ([*PAIR, "-i", "a.png", "b.png", "-o", "c.png"], "2 inputs"),

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ from posecv.skeletons import COCO, FACE, HAND  # noqa: E402
 from training import export, pack  # noqa: E402
 from training.batches import Batches, Recipe, disturbed  # noqa: E402
 from training.data import Cropper, Picture, load_shards, records  # noqa: E402
-from training.designs import DESIGNS  # noqa: E402
+from training.designs import DESIGNS, Design  # noqa: E402
 from training.network import CaffeNet, bilinear  # noqa: E402
 from training.recipes import mirrored  # noqa: E402
 from training.replay import Replay  # noqa: E402
-from training.slim import choose  # noqa: E402
+from training.slim import choose, slimmed  # noqa: E402
 from training.targets import flipped, heard, paint  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
@@ -215,6 +216,43 @@ class TestNetwork:
         wanted = 3 * inputs[:, [2]] + inputs[:, [7]] + 0.1 * inputs[:, [4]]
         assert choose(inputs, wanted, 2) == [2, 7]
         assert choose(inputs, wanted, 3) == [2, 4, 7]
+
+
+class TestSlim:
+    SMALL = Design(COCO, early=(16, 24, 24, 32), width=32, head=1, wide=32, context=16)
+
+    def made(self, design: Design) -> CaffeNet:
+        """A network with random weights, a side branch that says something, and some biases."""
+        torch.manual_seed(5)
+        network = CaffeNet(design.prototxt("wide")).eval().requires_grad_(False)
+        for layer in network.convolutions.values():
+            if layer.bias is not None:
+                layer.bias.uniform_(-0.2, 0.2)
+        return network
+
+    def crops(self) -> list[Any]:
+        generator = torch.Generator().manual_seed(6)
+        return [torch.randn(16, 3, 64, 64, generator=generator) for _ in range(3)]
+
+    def test_a_wider_side_branch_changes_nothing_at_first(self) -> None:
+        wide, crops = self.made(self.SMALL), self.crops()
+        with torch.no_grad():
+            slim = slimmed(wide, replace(self.SMALL, context=48), crops)
+            assert slim.channels["context"] == 48
+            torch.testing.assert_close(slim(crops[0]), wide(crops[0]), atol=1e-4, rtol=1e-4)
+
+    def test_channels_that_are_always_0_are_dropped_without_loss(self) -> None:
+        wide, crops = self.made(self.SMALL), self.crops()
+        for block, dead in (("2_1", [3, 9]), ("3_1", [0, 1, 20])):
+            layer = wide.convolutions[f"conv{block}/sep"]
+            layer.weight[dead] = 0
+            layer.bias[dead] = -1
+        with torch.no_grad():
+            slim = slimmed(wide, replace(self.SMALL, early=(14, 24, 21, 32)), crops)
+            wanted, given = wide(crops[1]), slim(crops[1])
+        unexplained = (given - wanted).square().sum() / (wanted - wanted.mean((0, 2, 3), True)).square().sum()
+        assert slim.channels["conv2_1/sep"] == 14
+        assert unexplained < 0.01
 
 
 class TestPack:

@@ -20,13 +20,13 @@ from posecv.caffe import Message, Word, format_prototxt
 from posecv.skeletons import COCO, FACE, HAND, Skeleton
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
+EARLY = ("2_1", "2_2", "3_1", "3_2")
 DEEP = ("4_1", "4_2", "5_1", "5_2", "5_3", "5_4", "5_5")
 FEATURES = "features"
 TEACHERS_FEATURES = "conv4_3_CPM/res"  # Lightweight OpenPose's layer that it takes after
 HEAD = ("conv4_4_CPM", "conv5_1_CPM_L1", "conv5_2_CPM_L1", "conv5_3_CPM_L1")
 CONTEXT = "context/out"  # the last layer of the side branch; at 0 the branch changes nothing
 CONTEXT_BLOCKS = 3
-STAGE = "maps"  # what a network with refinement answers before it
 OUTPUT = "net_output"
 SIDE = 368  # of the input as written; OpenCV reshapes the network to each blob
 
@@ -39,6 +39,9 @@ class Design:
     ----------
     skeleton : Skeleton
         Its keypoints and limbs.
+    early : (int, int, int, int)
+        Channels of the first four blocks, at halves, quarters, quarters and eighths; as given, those of Lightweight
+        OpenPose.
     width : int
         Channels of the deep layers, of which Lightweight OpenPose has 512.
     head : int
@@ -47,22 +50,20 @@ class Design:
         Channels of the layer before the maps.
     context : int
         Channels of a side branch at sixteenths, which sees most of the picture and is added to the features.
-    refinement : int
-        Blocks that look at the maps once more.
     """
 
     skeleton: Skeleton
+    early: tuple[int, int, int, int] = (64, 128, 128, 256)
     width: int = 192
     head: int = 4
     wide: int = 192
     context: int = 64
-    refinement: int = 0
 
     def prototxt(self, name: str) -> Message:
         """The layers of the network."""
         layers = _Layers()
         x = layers.convolution("conv1", "image", 32, 3, stride=2)
-        for block, outputs, stride in (("2_1", 64, 1), ("2_2", 128, 2), ("3_1", 128, 1), ("3_2", 256, 2)):
+        for block, outputs, stride in zip(EARLY, self.early, (1, 2, 1, 2), strict=True):
             x = layers.separable(block, x, outputs, stride)
         for block in DEEP:
             x = layers.separable(block, x, self.width)
@@ -70,14 +71,8 @@ class Design:
         x = layers.context(x, self.context) if self.context else x
         for layer in HEAD[: self.head]:
             x = layers.convolution(layer, x, 128, 3)
-        first = layers.convolution("wide", x, self.wide)
-        maps = layers.convolution(STAGE if self.refinement else OUTPUT, first, self.skeleton.channels, act=False)
-        if self.refinement:
-            x = layers.concat("concat_stage2", x, maps)
-            for number in range(1, self.refinement + 1):
-                x = layers.residual(f"Mconv{number}_stage2_L1", x)
-            x = layers.convolution("Mconv6_stage2", x, self.wide)
-            layers.convolution(OUTPUT, x, self.skeleton.channels, act=False)
+        x = layers.convolution("wide", x, self.wide)
+        layers.convolution(OUTPUT, x, self.skeleton.channels, act=False)
         return {"name": [name], "layer": [_input(), *layers.made]}
 
 
@@ -90,11 +85,10 @@ class _Layers:
 
     def convolution(
         self, name: str, bottom: str, outputs: int, kernel: int = 1, *, stride: int = 1, group: int = 1,
-        dilation: int = 1, act: bool = True,
+        act: bool = True,
     ) -> str:  # fmt: skip
-        options = {"num_output": outputs, "kernel_size": kernel, "pad": kernel // 2 * dilation, "stride": stride}
-        options |= {"group": group, "dilation": dilation}
-        defaults = {"pad": 0, "stride": 1, "group": 1, "dilation": 1}
+        options = {"num_output": outputs, "kernel_size": kernel, "pad": kernel // 2, "stride": stride, "group": group}
+        defaults = {"pad": 0, "stride": 1, "group": 1}
         kept = {key: [value] for key, value in options.items() if value != defaults.get(key)}
         self._add(name, "Convolution", [bottom], outputs, convolution_param=[kept])
         if act:
@@ -117,24 +111,23 @@ class _Layers:
             inside = self.convolution(f"context{number}/2", inside, inner, 3, act=False)
             x = self.sum(f"context{number}/res", x, inside)
             self.relu(x)
-        enlarged = {"num_output": [inner], "kernel_size": [4], "pad": [1], "stride": [2], "group": [inner]}
-        enlarged |= {"bias_term": [False]}
-        x = self._add("context/up", "Deconvolution", [x], inner, convolution_param=[enlarged])
-        return self.sum("around", bottom, self.convolution(CONTEXT, x, self.channels[bottom], act=False))
+        # Both layers that lead back are linear, so that the one with fewer channels can be the enlargement.
+        outputs = self.channels[bottom]
+        if inner < outputs:
+            x = self.convolution(CONTEXT, self._enlarged(x), outputs, act=False)
+        else:
+            x = self._enlarged(self.convolution(CONTEXT, x, outputs, act=False))
+        return self.sum("around", bottom, x)
 
-    def residual(self, name: str, bottom: str) -> str:
-        """A block of Lightweight OpenPose's refinement stage."""
-        first = self.convolution(f"{name}/sq", bottom, 128)
-        x = self.convolution(f"{name}/3x3", first, 128, 3)
-        x = self.convolution(f"{name}/3x3/2", x, 128, 3, dilation=2)
-        return self.sum(f"{name}/5x5/res", first, x)
+    def _enlarged(self, bottom: str) -> str:
+        channels = self.channels[bottom]
+        param = {"num_output": [channels], "kernel_size": [4], "pad": [1], "stride": [2], "group": [channels]}
+        param |= {"bias_term": [False]}
+        return self._add("context/up", "Deconvolution", [bottom], channels, convolution_param=[param])
 
     def sum(self, name: str, *bottoms: str) -> str:
         total = [{"operation": [Word("SUM")]}]
         return self._add(name, "Eltwise", bottoms, self.channels[bottoms[0]], eltwise_param=total)
-
-    def concat(self, name: str, *bottoms: str) -> str:
-        return self._add(name, "Concat", bottoms, sum(self.channels[bottom] for bottom in bottoms))
 
     def _add(self, name: str, kind: str, bottoms: Sequence[str], channels: int, **options: list[Any]) -> str:
         self.made.append({"name": [name], "type": [kind], "bottom": list(bottoms), "top": [name], **options})
@@ -148,8 +141,8 @@ def _input() -> Message:
 
 
 DESIGNS = {
-    "light_body": Design(COCO),
-    "light_body_large": Design(COCO, width=320, wide=256, refinement=3),
+    "light_body": Design(COCO, early=(32, 64, 96, 192), context=128),
+    "light_body_large": Design(COCO, width=384, wide=256, context=128),
     "light_hand": Design(HAND, width=128, head=2, wide=128),
     "light_face": Design(FACE, width=128, head=2, wide=128),
 }

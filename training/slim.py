@@ -6,6 +6,9 @@ Layer by layer from the end, the channels are chosen that predict the next layer
 convolution is fitted by least squares to give what the wide network has at the chosen channels, from what the slim one
 has so far, so that errors do not add up (He, Zhang and Sun: Channel Pruning, arXiv:1707.06168, with a greedy choice).
 Depthwise convolutions keep the filters of their channels. Nothing is trained here; it takes two minutes.
+
+The wide network is Lightweight OpenPose, or one of ours of an earlier shape, whose side branch may be narrower too: its
+new channels say nothing at first.
 """
 
 from __future__ import annotations
@@ -20,20 +23,32 @@ from torch import Tensor
 from posecv.caffe import read_pair, write_caffemodel
 from training.batches import Batches
 from training.data import load_shards
-from training.designs import DEEP, DESIGNS, FEATURES, HEAD, OUTPUT, STAGE, TEACHERS_FEATURES, Design
+from training.designs import (
+    CONTEXT,
+    CONTEXT_BLOCKS,
+    DEEP,
+    DESIGNS,
+    EARLY,
+    FEATURES,
+    HEAD,
+    OUTPUT,
+    TEACHERS_FEATURES,
+    Design,
+)
 from training.network import CaffeNet
 from training.recipes import RECIPES, mirrored
 
 CELLS = 160  # of a crop, drawn at random, whose channels are looked at
 RIDGE = 1e-4  # of the mean square, added to each channel's
 ROUNDS = 4  # of fitting what lies behind a ReLU
+CALM = 0.3  # what new channels of the side branch's blocks add at first, as a share of what random weights would
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Make the first weights of a network out of a wide one's.")
     parser.add_argument("network", choices=DESIGNS)
-    parser.add_argument("--wide", type=Path, required=True, help="folder of Lightweight OpenPose's pair")
+    parser.add_argument("--wide", type=Path, required=True, help="folder of Lightweight OpenPose's pair, or of ours")
     parser.add_argument("--shards", type=Path, required=True, help="what training.pack wrote; some of it is looked at")
     parser.add_argument("--crops", type=int, default=320)
     parser.add_argument("--to", type=Path, required=True, help="caffemodel to write")
@@ -54,18 +69,17 @@ class Looks:
 
     def __init__(self, crops: Sequence[Tensor], cells: int = CELLS) -> None:
         self.crops = [batch.contiguous(memory_format=torch.channels_last) for batch in crops]
-        generator = torch.Generator().manual_seed(0)
-        self.cells = []
-        for batch in crops:
-            count = batch.shape[2] * batch.shape[3] // 64
-            self.cells.append(torch.stack([torch.randperm(count, generator=generator)[:cells] for _ in batch]))
+        self.count = cells
 
     def at(self, network: CaffeNet, top: str, kernel: int = 1) -> Tensor:
         """(n, C) values of a top; with a kernel of 3, (n, 9 C) of the cells round each, as a convolution takes them."""
         found = []
-        for batch, cells in zip(self.crops, self.cells, strict=True):
+        for number, batch in enumerate(self.crops):
             with torch.autocast("cpu", torch.bfloat16, enabled=False):
                 values = network.tops(batch, [top])[top]
+            generator = torch.Generator().manual_seed(number)
+            places = values[0, 0].numel()
+            cells = torch.stack([torch.randperm(places, generator=generator)[: self.count] for _ in batch])
             if kernel == 3:
                 values = torch.nn.functional.unfold(values, 3, padding=1)
             values = values.flatten(2)
@@ -74,23 +88,34 @@ class Looks:
 
 
 def slimmed(wide: CaffeNet, design: Design, crops: Sequence[Tensor]) -> CaffeNet:
-    """The network of a design with weights after those of Lightweight OpenPose."""
+    """The network of a design with weights after those of a wide one."""
     slim = CaffeNet(design.prototxt("slim"))
     slim.load_weights(wide.weights(), strict=False)
     looks = Looks(crops)
-    chosen = _channels(wide, design, looks)
-    before = list(range(256))
-    for block in DEEP:
-        own, other = slim.convolutions[f"conv{block}/dw"], wide.convolutions[f"conv{block}/dw"]
-        own.weight.copy_(other.weight[before])
-        own.bias.copy_(other.bias[before])
-        wanted = _before_relu(wide, looks, f"conv{block}")[:, chosen[block]]
-        _fit(slim, f"conv{block}/sep", looks.at(slim, f"conv{block}/dw"), wanted, relu=True)
-        before = chosen[block]
-        _tell(f"conv{block}/sep", looks.at(slim, f"conv{block}/sep"), wanted.clamp(min=0))
-    wanted = looks.at(wide, TEACHERS_FEATURES)
-    _fit(slim, FEATURES, looks.at(slim, f"conv{DEEP[-1]}/sep"), wanted)
-    _tell(FEATURES, looks.at(slim, FEATURES), wanted)
+    ours = FEATURES in wide.channels
+    features = FEATURES if ours else TEACHERS_FEATURES
+    chosen = _channels(wide, slim, looks, features)
+    before, whole = list(range(slim.channels["conv1"])), True
+    for block in (*EARLY, *DEEP):
+        kept, layer = chosen[block], f"conv{block}/sep"
+        whole = whole and len(kept) == wide.channels[layer]
+        if not whole:
+            own, other = slim.convolutions[f"conv{block}/dw"], wide.convolutions[f"conv{block}/dw"]
+            own.weight.copy_(other.weight[before])
+            own.bias.copy_(other.bias[before])
+            wanted = _before_relu(wide, looks, f"conv{block}")[:, kept]
+            _fit(slim, layer, looks.at(slim, f"conv{block}/dw"), wanted, relu=True)
+            _tell(layer, looks.at(slim, layer), wanted.clamp(min=0))
+        before = kept
+    wanted = looks.at(wide, features)
+    if not (whole and ours):
+        _fit(slim, FEATURES, looks.at(slim, f"conv{DEEP[-1]}/sep"), wanted)
+        _tell(FEATURES, looks.at(slim, FEATURES), wanted)
+    if ours:
+        _widen(slim, wide)
+        return slim
+    if CONTEXT in slim.convolutions:
+        slim.convolutions[CONTEXT].weight.zero_()
     bottom = FEATURES
     for layer in HEAD[: design.head]:
         inputs = looks.at(wide, TEACHERS_FEATURES if bottom == FEATURES else bottom, 3)
@@ -99,11 +124,24 @@ def slimmed(wide: CaffeNet, design: Design, crops: Sequence[Tensor]) -> CaffeNet
         _tell(layer, looks.at(slim, layer), wanted.clamp(min=0))
         bottom = layer
     if design.skeleton.channels == wide.channels["net_output"]:
-        _fit_maps(slim, wide, looks, bottom, STAGE if design.refinement else OUTPUT)
+        _fit_maps(slim, wide, looks, bottom)
     return slim
 
 
-def _fit_maps(slim: CaffeNet, wide: CaffeNet, looks: Looks, bottom: str, output: str) -> None:
+def _widen(slim: CaffeNet, wide: CaffeNet) -> None:
+    """Give the side branch what a narrower one knows; its new channels change neither the old ones nor the features."""
+    blocks = [f"context{number}{part}" for number in range(1, CONTEXT_BLOCKS + 1) for part in ("", "/2")]
+    for name in ("context", *blocks, CONTEXT):
+        own, other = slim.convolutions[name], wide.convolutions[name]
+        outputs, inputs = other.weight.shape[:2]
+        if name.endswith("/2"):
+            own.weight[outputs:] *= CALM
+        own.weight[:outputs] = 0
+        own.weight[:outputs, :inputs] = other.weight
+        own.bias[:outputs] = other.bias
+
+
+def _fit_maps(slim: CaffeNet, wide: CaffeNet, looks: Looks, bottom: str) -> None:
     """The two branches' last hidden layers, reduced to one, and the maps from it."""
     hidden = ("conv5_4_CPM_L1", "conv5_4_CPM_L2")
     both = torch.cat([looks.at(wide, layer) for layer in hidden], dim=1)
@@ -115,19 +153,25 @@ def _fit_maps(slim: CaffeNet, wide: CaffeNet, looks: Looks, bottom: str, output:
     _fit(slim, "wide", looks.at(slim, bottom), wanted, relu=True)
     # The teacher's last word, not its first.
     final = looks.at(wide, "net_output")
-    _fit(slim, output, looks.at(slim, "wide"), final)
-    _tell(output, looks.at(slim, output), final)
+    _fit(slim, OUTPUT, looks.at(slim, "wide"), final)
+    _tell(OUTPUT, looks.at(slim, OUTPUT), final)
 
 
-def _channels(wide: CaffeNet, design: Design, looks: Looks) -> dict[str, list[int]]:
-    """For each deep block the channels to keep, chosen from the last block to the first."""
+def _channels(wide: CaffeNet, slim: CaffeNet, looks: Looks, features: str) -> dict[str, list[int]]:
+    """For each block the channels to keep, chosen from the last block to the first."""
+    blocks = [*EARLY, *DEEP]
     chosen: dict[str, list[int]] = {}
-    wanted = looks.at(wide, TEACHERS_FEATURES)
-    for block, following in zip(reversed(DEEP), [None, *reversed(DEEP[1:])], strict=True):
+    for block, following in zip(reversed(blocks), [None, *reversed(blocks[1:])], strict=True):
+        count, full = (network.channels[f"conv{block}/sep"] for network in (slim, wide))
+        if count == full:
+            chosen[block] = list(range(full))
+            continue
         # A channel serves the next block through its own depthwise filter.
         inputs = looks.at(wide, f"conv{block}/sep" if following is None else f"conv{following}/dw")
-        chosen[block] = choose(inputs, wanted, min(design.width, inputs.shape[1]))
-        wanted = _before_relu(wide, looks, f"conv{block}")[:, chosen[block]]
+        wanted = looks.at(wide, features)
+        if following is not None:
+            wanted = _before_relu(wide, looks, f"conv{following}")[:, chosen[following]]
+        chosen[block] = choose(inputs, wanted, count)
     return chosen
 
 

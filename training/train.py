@@ -27,7 +27,7 @@ from posecv.caffe import read_caffemodel, read_pair, write_caffemodel
 from posecv.degrade import EFFECTS
 from training.batches import Batch, Batches
 from training.data import load_shards
-from training.designs import CONTEXT, DESIGNS, OUTPUT, STAGE
+from training.designs import CONTEXT, DESIGNS, OUTPUT
 from training.muon import Muon
 from training.network import CaffeNet, computed_in
 from training.recipes import RECIPES, mirrored
@@ -59,7 +59,7 @@ def main() -> None:
     if args.start:
         untouched = network.load_weights(_weights(args.start), strict=False)
         print(f"new layers: {', '.join(untouched)}", flush=True)
-    _quiet(network, design.refinement > 0, design.skeleton.heatmaps - 1)
+    _quiet(network, design.skeleton.heatmaps - 1)
     network.to(device, memory_format=torch.channels_last)
 
     recipe = RECIPES[args.network]
@@ -105,13 +105,12 @@ def _weights(path: Path) -> dict[str, list[np.ndarray]]:
     return read_caffemodel((path / "pose.caffemodel" if path.is_dir() else path).read_bytes())
 
 
-def _quiet(network: CaffeNet, refined: bool, background: int) -> None:
+def _quiet(network: CaffeNet, background: int) -> None:
     """Let maps begin near nobody: small last weights, 1 for the background; from there training does not collapse."""
-    for name in (OUTPUT, STAGE) if refined else (OUTPUT,):
-        layer = network.convolutions[name]
-        if not layer.bias.any():
-            nn.init.normal_(layer.weight, std=0.002)
-            nn.init.ones_(layer.bias[background : background + 1])
+    maps = network.convolutions[OUTPUT]
+    if not maps.bias.any():
+        nn.init.normal_(maps.weight, std=0.002)
+        nn.init.ones_(maps.bias[background : background + 1])
     if CONTEXT in network.convolutions and not network.convolutions[CONTEXT].bias.any():
         nn.init.zeros_(network.convolutions[CONTEXT].weight)
 
@@ -217,12 +216,9 @@ class Run:
             for group in optimiser.param_groups:
                 group["lr"] = max(rate, args.rate / 100)
         crops = batch.crops.contiguous(memory_format=torch.channels_last)
-        inner = [STAGE] if STAGE in self.network.channels else []
         with computed_in(self.precision, self.device):
-            tops = self.network.tops(crops, ["", *inner])
-        loss, plain, nobody = squared_error(tops[""].float(), batch, self.background)
-        for name in inner:
-            loss = loss + squared_error(tops[name].float(), batch, self.background)[0]
+            maps = self.network(crops)
+        loss, plain, nobody = squared_error(maps.float(), batch, self.background)
         (loss / nobody).backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         for optimiser in self.optimisers:
@@ -267,7 +263,7 @@ class Run:
 
 def _is_matrix(name: str, parameter: Tensor) -> bool:
     """Whether Muon takes it: weights over several channels, but not those of the maps, each of another kind."""
-    return parameter.dim() == 4 and parameter.shape[1] > 1 and name.split(".")[1] not in (OUTPUT, STAGE)
+    return parameter.dim() == 4 and parameter.shape[1] > 1 and name.split(".")[1] != OUTPUT
 
 
 def squared_error(maps: Tensor, batch: Batch, background: int) -> tuple[Tensor, Tensor, Tensor]:
