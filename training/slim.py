@@ -107,8 +107,8 @@ def slimmed(wide: CaffeNet, design: Design, crops: Sequence[Tensor]) -> CaffeNet
             _fit(slim, layer, looks.at(slim, f"conv{block}/dw"), wanted, relu=True)
             _tell(layer, looks.at(slim, layer), wanted.clamp(min=0))
         before = kept
-    wanted = looks.at(wide, features)
     if not (whole and ours):
+        wanted = looks.at(wide, features)
         _fit(slim, FEATURES, looks.at(slim, f"conv{DEEP[-1]}/sep"), wanted)
         _tell(FEATURES, looks.at(slim, FEATURES), wanted)
     if ours:
@@ -167,9 +167,10 @@ def _channels(wide: CaffeNet, slim: CaffeNet, looks: Looks, features: str) -> di
             chosen[block] = list(range(full))
             continue
         # A channel serves the next block through its own depthwise filter.
-        inputs = looks.at(wide, f"conv{block}/sep" if following is None else f"conv{following}/dw")
-        wanted = looks.at(wide, features)
-        if following is not None:
+        if following is None:
+            inputs, wanted = looks.at(wide, f"conv{block}/sep"), looks.at(wide, features)
+        else:
+            inputs = looks.at(wide, f"conv{following}/dw")
             wanted = _before_relu(wide, looks, f"conv{following}")[:, chosen[following]]
         chosen[block] = choose(inputs, wanted, count)
     return chosen
