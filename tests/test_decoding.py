@@ -516,6 +516,19 @@ def test_a_refined_peak_lies_within_half_a_fine_pixel_of_the_maximum(refinement:
         assert np.abs(peaks.xy - [column, row]).max() <= 0.5
 
 
+@pytest.mark.parametrize("refinement", ["centroid", "parabola"])
+def test_peaks_of_a_map_that_is_flat_but_for_rounding_lie_where_the_map_is_highest(refinement: str) -> None:
+    rng = np.random.default_rng(4)
+    step = np.spacing(np.float32(0.9))
+    rough = np.float32(0.9) + step * rng.integers(0, 3, (200, 12, 12)).astype(np.float32)
+    peaks = find_peaks(rough, 0.1, refinement)
+    assert len(peaks.keypoint) > 1000
+    cells = to_cells(peaks.xy).round().astype(int)
+    height = rough[peaks.keypoint, cells[:, 1], cells[:, 0]]
+    assert np.isfinite(peaks.xy).all()
+    assert (height > np.float32(0.9)).mean() > 0.9
+
+
 def test_a_parabola_follows_a_bump_more_closely_than_the_centroid() -> None:
     rows, columns = np.mgrid[:24, :40]
     errors: dict[str, list[float]] = {"centroid": [], "parabola": []}

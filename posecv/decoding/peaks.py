@@ -204,7 +204,8 @@ def _vertices(fine: Array, i: Index, j: Index, x: Index, y: Index) -> Array:
     peak = np.arange(len(i))
     middle = fine[i, j, peak]
     left, right, above, below = fine[i, j - 1, peak], fine[i, j + 1, peak], fine[i - 1, j, peak], fine[i + 1, j, peak]
-    # The first of equals is a maximum, so left and above are lower than the middle and no denominator is 0.
-    dx = (right - left) / (2 * ((middle - left) + (middle - right)))
-    dy = (below - above) / (2 * ((middle - above) + (middle - below)))
-    return np.stack([x + dx, y + dy], axis=1).astype(np.float32)
+    # No neighbour is higher, so a vertex is at most half a pixel away; after rounding all may be equally high.
+    least = np.finfo(np.float32).tiny
+    dx = (right - left) / np.maximum(2 * ((middle - left) + (middle - right)), least)
+    dy = (below - above) / np.maximum(2 * ((middle - above) + (middle - below)), least)
+    return np.stack([x + dx.clip(-0.5, 0.5), y + dy.clip(-0.5, 0.5)], axis=1).astype(np.float32)
