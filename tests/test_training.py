@@ -22,7 +22,7 @@ from posecv.skeletons import COCO, FACE, HAND  # noqa: E402
 from training import export, pack  # noqa: E402
 from training.batches import Batches, Recipe, disturbed  # noqa: E402
 from training.data import Cropper, Picture, load_shards, records  # noqa: E402
-from training.designs import DESIGNS, Design  # noqa: E402
+from training.designs import CONTEXT, DESIGNS, Design  # noqa: E402
 from training.network import CaffeNet, bilinear  # noqa: E402
 from training.recipes import mirrored  # noqa: E402
 from training.replay import Replay  # noqa: E402
@@ -210,6 +210,20 @@ class TestNetwork:
         with pytest.raises(ValueError, match="layer a wants"):
             network.load_weights(wrong)
 
+    def test_poolings_that_are_not_the_largest_of_four_are_refused(self) -> None:
+        message = DESIGNS["light_body"].prototxt("light_body")
+        (pooling,) = (layer for layer in message["layer"] if layer["type"] == ["Pooling"])
+        pooling["pooling_param"][0]["kernel_size"] = [3]
+        with pytest.raises(ValueError, match="layer context/pool: type Pooling is not among those"):
+            CaffeNet(message)
+
+    def test_the_mean_of_several_runs_is_taken_blob_by_blob(self) -> None:
+        runs = [{"a": [np.full((2, 3), value, np.float32), np.full(2, 2 * value, np.float32)]} for value in (1, 4)]
+        mean = export.mean(runs)
+        np.testing.assert_array_equal(mean["a"][0], np.full((2, 3), 2.5))
+        np.testing.assert_array_equal(mean["a"][1], [5, 5])
+        assert mean["a"][0].dtype == np.float32
+
     def test_the_channels_kept_are_those_that_explain_the_rest(self) -> None:
         rng = np.random.default_rng(0)
         inputs = torch.from_numpy(rng.normal(size=(500, 10)))
@@ -234,12 +248,30 @@ class TestSlim:
         generator = torch.Generator().manual_seed(6)
         return [torch.randn(16, 3, 64, 64, generator=generator) for _ in range(3)]
 
+    def unexplained(self, given: Any, wanted: Any) -> float:
+        return float((given - wanted).square().sum() / (wanted - wanted.mean((0, 2, 3), True)).square().sum())
+
     def test_a_wider_side_branch_changes_nothing_at_first(self) -> None:
         wide, crops = self.made(self.SMALL), self.crops()
         with torch.no_grad():
             slim = slimmed(wide, replace(self.SMALL, context=48), crops)
             assert slim.channels["context"] == 48
             torch.testing.assert_close(slim(crops[0]), wide(crops[0]), atol=1e-4, rtol=1e-4)
+
+    def test_wider_blocks_change_next_to_nothing_at_first(self) -> None:
+        wide, crops = self.made(self.SMALL), self.crops()
+        with torch.no_grad():
+            slim = slimmed(wide, replace(self.SMALL, early=(20, 24, 28, 32)), crops)
+            assert slim.channels["conv2_1/sep"] == 20
+            assert self.unexplained(slim(crops[1]), wide(crops[1])) < 1e-3
+
+    def test_a_side_branch_that_pools_says_most_of_what_one_said_that_strides(self) -> None:
+        wide, crops = self.made(self.SMALL), self.crops()
+        with torch.no_grad():
+            slim = slimmed(wide, replace(self.SMALL, pooled=True), crops)
+            pooled = self.unexplained(slim(crops[1]), wide(crops[1]))
+            slim.convolutions[CONTEXT].weight.zero_()
+            assert pooled < 0.3 * self.unexplained(slim(crops[1]), wide(crops[1]))
 
     def test_channels_that_are_always_0_are_dropped_without_loss(self) -> None:
         wide, crops = self.made(self.SMALL), self.crops()
@@ -250,9 +282,8 @@ class TestSlim:
         with torch.no_grad():
             slim = slimmed(wide, replace(self.SMALL, early=(14, 24, 21, 32)), crops)
             wanted, given = wide(crops[1]), slim(crops[1])
-        unexplained = (given - wanted).square().sum() / (wanted - wanted.mean((0, 2, 3), True)).square().sum()
         assert slim.channels["conv2_1/sep"] == 14
-        assert unexplained < 0.01
+        assert self.unexplained(given, wanted) < 0.01
 
 
 class TestPack:

@@ -50,6 +50,8 @@ class Design:
         Channels of the layer before the maps.
     context : int
         Channels of a side branch at sixteenths, which sees most of the picture and is added to the features.
+    pooled : bool
+        Whether the side branch begins with a pooling and not with a convolution of stride 2, which takes longer.
     """
 
     skeleton: Skeleton
@@ -58,6 +60,7 @@ class Design:
     head: int = 4
     wide: int = 192
     context: int = 64
+    pooled: bool = False
 
     def prototxt(self, name: str) -> Message:
         """The layers of the network."""
@@ -68,7 +71,7 @@ class Design:
         for block in DEEP:
             x = layers.separable(block, x, self.width)
         x = layers.convolution(FEATURES, x, 128, act=False)
-        x = layers.context(x, self.context) if self.context else x
+        x = layers.context(x, self.context, pooled=self.pooled) if self.context else x
         for layer in HEAD[: self.head]:
             x = layers.convolution(layer, x, 128, 3)
         x = layers.convolution("wide", x, self.wide)
@@ -103,9 +106,10 @@ class _Layers:
         x = self.convolution(f"conv{block}/dw", bottom, group, 3, stride=stride, group=group)
         return self.convolution(f"conv{block}/sep", x, outputs)
 
-    def context(self, bottom: str, inner: int) -> str:
+    def context(self, bottom: str, inner: int, *, pooled: bool) -> str:
         """What lies around, at half the resolution."""
-        x = self.convolution("context", bottom, inner, 3, stride=2)
+        x = self._pooled("context/pool", bottom) if pooled else bottom
+        x = self.convolution("context", x, inner, 3, stride=1 if pooled else 2)
         for number in range(1, CONTEXT_BLOCKS + 1):
             inside = self.convolution(f"context{number}", x, inner, 3)
             inside = self.convolution(f"context{number}/2", inside, inner, 3, act=False)
@@ -118,6 +122,10 @@ class _Layers:
         else:
             x = self._enlarged(self.convolution(CONTEXT, x, outputs, act=False))
         return self.sum("around", bottom, x)
+
+    def _pooled(self, name: str, bottom: str) -> str:
+        largest = {"pool": [Word("MAX")], "kernel_size": [2], "stride": [2]}
+        return self._add(name, "Pooling", [bottom], self.channels[bottom], pooling_param=[largest])
 
     def _enlarged(self, bottom: str) -> str:
         channels = self.channels[bottom]
@@ -141,8 +149,8 @@ def _input() -> Message:
 
 
 DESIGNS = {
-    "light_body": Design(COCO, early=(32, 64, 96, 192), context=128),
-    "light_body_large": Design(COCO, width=384, wide=256, context=128),
+    "light_body": Design(COCO, early=(48, 96, 96, 192), context=128, pooled=True),
+    "light_body_large": Design(COCO, width=384, wide=256, context=128, pooled=True),
     "light_hand": Design(HAND, width=128, head=2, wide=128),
     "light_face": Design(FACE, width=128, head=2, wide=128),
 }

@@ -33,14 +33,15 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Make a model of a training run.")
     parser.add_argument("network", choices=DESIGNS)
-    parser.add_argument("--weights", type=Path, required=True, help="what training.train wrote")
+    parser.add_argument("--weights", type=Path, nargs="+", required=True, metavar="CAFFEMODEL",
+                        help="what training.train wrote; of several, like a run's start and end, the mean")  # fmt: skip
     parser.add_argument("--shards", type=Path, help="what it was trained on, to list COCO's pictures among them")
     parser.add_argument("--to", type=Path, help="folder; models/NAME by default")
     args = parser.parse_args()
     folder = args.to or MODELS / args.network
     folder.mkdir(parents=True, exist_ok=True)
     message = DESIGNS[args.network].prototxt(args.network)
-    weights = read_caffemodel(args.weights.read_bytes())
+    weights = mean([read_caffemodel(path.read_bytes()) for path in args.weights])
     (folder / "pose.prototxt").write_text(format_prototxt(message), encoding="utf-8")
     (folder / "pose.caffemodel").write_bytes(write_caffemodel(weights, half=True))
     print(f"largest difference of OpenCV's maps from PyTorch's: {difference(message, folder):.1e}")
@@ -48,6 +49,15 @@ def main() -> None:
         names = sorted(filter(None, {coco_id(each) for each in records(args.shards) if each["split"] == "train"}))
         (folder / "trained_on.txt").write_text("".join(f"{name}\n" for name in names))
         print(f"{len(names)} pictures of COCO in {folder / 'trained_on.txt'}")
+
+
+def mean(runs: Sequence[Weights]) -> Weights:
+    """The mean of weights that came from the same ones: it lies lower in the valley than where each run stopped.
+
+    Wortsman and others: Model soups, arXiv:2203.05482.
+    """
+    return {layer: [np.mean(blobs, axis=0) for blobs in zip(*(run[layer] for run in runs), strict=True)]
+            for layer in runs[0]}  # fmt: skip
 
 
 def coco_id(record: Mapping[str, str]) -> str | None:

@@ -21,6 +21,8 @@ from posecv.caffe import Message, layers_of, parse_prototxt
 
 __all__ = ["CaffeNet", "computed_in", "parse_prototxt"]
 
+LARGEST_OF_4 = {"pool": ["MAX"], "kernel_size": [2], "stride": [2]}  # the one pooling there is
+
 Weights = Mapping[str, Sequence[NDArray[np.float32]]]
 
 
@@ -36,7 +38,8 @@ def bilinear(factor: int) -> Tensor:
 
 
 class CaffeNet(nn.Module):
-    """The network of a prototxt: Convolution, Deconvolution, ReLU, ELU, Eltwise (sum) and Concat.
+    """The network of a prototxt: Convolution, Deconvolution, Pooling (the largest of 2 x 2), ReLU, ELU, Eltwise
+    (sum) and Concat.
 
     Parameters
     ----------
@@ -66,12 +69,13 @@ class CaffeNet(nn.Module):
                 channels[top] = made.out_channels
             elif kind == "Concat":
                 channels[top] = sum(channels[bottom] for bottom in bottoms)
-            elif kind in ("ReLU", "ELU", "Eltwise"):
+            elif kind in ("ReLU", "ELU", "Eltwise") or (kind == "Pooling" and layer["pooling_param"] == [LARGEST_OF_4]):
                 channels[top] = channels[bottoms[0]]
             else:
                 raise ValueError(f"layer {name}: type {kind} is not among those that can be trained here")
             self.steps.append((name, kind, bottoms, top))
         self.channels = channels
+        self.bottoms = {name: bottoms[0] for name, _, bottoms, _ in self.steps}
         if weights is not None:
             self.load_weights(weights)
 
@@ -111,6 +115,8 @@ class CaffeNet(nn.Module):
                 x = torch.relu(x)
             elif kind == "ELU":
                 x = nn.functional.elu(x)
+            elif kind == "Pooling":
+                x = nn.functional.max_pool2d(x, 2)
             elif kind == "Eltwise":
                 x = x + sum(values[bottom] for bottom in bottoms[1:])
             else:

@@ -7,8 +7,8 @@ convolution is fitted by least squares to give what the wide network has at the 
 has so far, so that errors do not add up (He, Zhang and Sun: Channel Pruning, arXiv:1707.06168, with a greedy choice).
 Depthwise convolutions keep the filters of their channels. Nothing is trained here; it takes two minutes.
 
-The wide network is Lightweight OpenPose, or one of ours of an earlier shape, whose side branch may be narrower too: its
-new channels say nothing at first.
+The wide network is Lightweight OpenPose, or one of ours of another shape. Where that is narrower, the new channels are
+drawn at random; those of the side branch say nothing at first.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from training.designs import (
 from training.network import CaffeNet
 from training.recipes import RECIPES, mirrored
 
+BLOCKS = (*EARLY, *DEEP)
 CELLS = 160  # of a crop, drawn at random, whose channels are looked at
 RIDGE = 1e-4  # of the mean square, added to each channel's
 ROUNDS = 4  # of fitting what lies behind a ReLU
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument("network", choices=DESIGNS)
     parser.add_argument("--wide", type=Path, required=True, help="folder of Lightweight OpenPose's pair, or of ours")
     parser.add_argument("--shards", type=Path, required=True, help="what training.pack wrote; some of it is looked at")
-    parser.add_argument("--crops", type=int, default=320)
+    parser.add_argument("--crops", type=int, default=384)
     parser.add_argument("--to", type=Path, required=True, help="caffemodel to write")
     args = parser.parse_args()
     torch.manual_seed(0)
@@ -71,20 +72,29 @@ class Looks:
         self.crops = [batch.contiguous(memory_format=torch.channels_last) for batch in crops]
         self.count = cells
 
-    def at(self, network: CaffeNet, top: str, kernel: int = 1) -> Tensor:
+    def at(self, network: CaffeNet, top: str, kernel: int = 1, stride: int = 1) -> Tensor:
         """(n, C) values of a top; with a kernel of 3, (n, 9 C) of the cells round each, as a convolution takes them."""
         found = []
         for number, batch in enumerate(self.crops):
             with torch.autocast("cpu", torch.bfloat16, enabled=False):
                 values = network.tops(batch, [top])[top]
-            generator = torch.Generator().manual_seed(number)
-            places = values[0, 0].numel()
-            cells = torch.stack([torch.randperm(places, generator=generator)[: self.count] for _ in batch])
             if kernel == 3:
-                values = torch.nn.functional.unfold(values, 3, padding=1)
+                values = torch.nn.functional.unfold(values, 3, padding=1, stride=stride)
             values = values.flatten(2)
+            generator = torch.Generator().manual_seed(number)
+            cells = torch.stack([torch.randperm(values.shape[2], generator=generator)[: self.count] for _ in batch])
             found.append(values.gather(2, cells[:, None].expand(-1, values.shape[1], -1)).transpose(1, 2).flatten(0, 1))
         return torch.cat(found)
+
+    def before(self, network: CaffeNet, layer: str) -> Tensor:
+        """(n, C) or (n, 9 C) values that a convolution computes with."""
+        convolution = network.convolutions[layer]
+        return self.at(network, network.bottoms[layer], convolution.kernel_size[0], convolution.stride[0])
+
+    def behind(self, network: CaffeNet, layer: str) -> Tensor:
+        """(n, C) values that a convolution over all channels gives, before its ReLU."""
+        convolution = network.convolutions[layer]
+        return self.before(network, layer) @ convolution.weight.flatten(1).T + convolution.bias
 
 
 def slimmed(wide: CaffeNet, design: Design, crops: Sequence[Tensor]) -> CaffeNet:
@@ -94,41 +104,27 @@ def slimmed(wide: CaffeNet, design: Design, crops: Sequence[Tensor]) -> CaffeNet
     looks = Looks(crops)
     ours = FEATURES in wide.channels
     features = FEATURES if ours else TEACHERS_FEATURES
-    chosen = _channels(wide, slim, looks, features)
+    chosen = _channels(slim, wide, looks, features)
     before, whole = list(range(slim.channels["conv1"])), True
-    for block in (*EARLY, *DEEP):
-        kept, layer = chosen[block], f"conv{block}/sep"
-        whole = whole and len(kept) == wide.channels[layer]
+    for block in BLOCKS:
+        layer, kept = f"conv{block}/sep", chosen[block]
+        whole = whole and slim.channels[layer] == wide.channels[layer]
         if not whole:
             own, other = slim.convolutions[f"conv{block}/dw"], wide.convolutions[f"conv{block}/dw"]
-            own.weight.copy_(other.weight[before])
-            own.bias.copy_(other.bias[before])
-            wanted = _before_relu(wide, looks, f"conv{block}")[:, kept]
-            _fit(slim, layer, looks.at(slim, f"conv{block}/dw"), wanted, relu=True)
-            _tell(layer, looks.at(slim, layer), wanted.clamp(min=0))
+            own.weight[: len(before)] = other.weight[before]
+            own.bias[: len(before)] = other.bias[before]
+            _fit(slim, layer, looks, looks.behind(wide, layer)[:, kept], relu=True)
         before = kept
     if not (whole and ours):
-        wanted = looks.at(wide, features)
-        _fit(slim, FEATURES, looks.at(slim, f"conv{DEEP[-1]}/sep"), wanted)
-        _tell(FEATURES, looks.at(slim, FEATURES), wanted)
+        _fit(slim, FEATURES, looks, looks.at(wide, features))
     if ours:
-        _widen(slim, wide)
-        return slim
-    if CONTEXT in slim.convolutions:
-        slim.convolutions[CONTEXT].weight.zero_()
-    bottom = FEATURES
-    for layer in HEAD[: design.head]:
-        inputs = looks.at(wide, TEACHERS_FEATURES if bottom == FEATURES else bottom, 3)
-        wanted = inputs @ wide.convolutions[layer].weight.flatten(1).T + wide.convolutions[layer].bias
-        _fit(slim, layer, looks.at(slim, bottom, 3), wanted, relu=True)
-        _tell(layer, looks.at(slim, layer), wanted.clamp(min=0))
-        bottom = layer
-    if design.skeleton.channels == wide.channels["net_output"]:
-        _fit_maps(slim, wide, looks, bottom)
+        _keep_context(slim, wide, looks)
+    else:
+        _fit_head(slim, wide, looks, HEAD[: design.head])
     return slim
 
 
-def _widen(slim: CaffeNet, wide: CaffeNet) -> None:
+def _keep_context(slim: CaffeNet, wide: CaffeNet, looks: Looks) -> None:
     """Give the side branch what a narrower one knows; its new channels change neither the old ones nor the features."""
     blocks = [f"context{number}{part}" for number in range(1, CONTEXT_BLOCKS + 1) for part in ("", "/2")]
     for name in ("context", *blocks, CONTEXT):
@@ -139,46 +135,36 @@ def _widen(slim: CaffeNet, wide: CaffeNet) -> None:
         own.weight[:outputs] = 0
         own.weight[:outputs, :inputs] = other.weight
         own.bias[:outputs] = other.bias
+    if slim.bottoms["context"] != wide.bottoms["context"]:
+        _fit(slim, "context", looks, looks.behind(wide, "context"), relu=True)
 
 
-def _fit_maps(slim: CaffeNet, wide: CaffeNet, looks: Looks, bottom: str) -> None:
-    """The two branches' last hidden layers, reduced to one, and the maps from it."""
-    hidden = ("conv5_4_CPM_L1", "conv5_4_CPM_L2")
-    both = torch.cat([looks.at(wide, layer) for layer in hidden], dim=1)
+def _fit_head(slim: CaffeNet, wide: CaffeNet, looks: Looks, head: Sequence[str]) -> None:
+    """The layers behind the features, where the side branch says nothing, and the maps if they are the same."""
+    if CONTEXT in slim.convolutions:
+        slim.convolutions[CONTEXT].weight.zero_()
+    for layer in head:
+        _fit(slim, layer, looks, looks.behind(wide, layer), relu=True)
+    if slim.channels[OUTPUT] != wide.channels[OUTPUT]:
+        return
+    # The two branches' last hidden layers, reduced to one; of the maps the teacher's last word, not its first.
+    hidden = torch.cat([looks.behind(wide, f"conv5_4_CPM_L{branch}") for branch in (1, 2)], dim=1)
     maps = torch.cat([looks.at(wide, f"conv5_5_CPM_L{branch}") for branch in (2, 1)], dim=1)
-    kept = choose(both, maps, slim.convolutions["wide"].out_channels)
-    weight = torch.cat([wide.convolutions[layer].weight.flatten(1) for layer in hidden])[kept]
-    bias = torch.cat([wide.convolutions[layer].bias for layer in hidden])[kept]
-    wanted = looks.at(wide, "conv5_3_CPM_L1") @ weight.T + bias
-    _fit(slim, "wide", looks.at(slim, bottom), wanted, relu=True)
-    # The teacher's last word, not its first.
-    final = looks.at(wide, "net_output")
-    _fit(slim, OUTPUT, looks.at(slim, "wide"), final)
-    _tell(OUTPUT, looks.at(slim, OUTPUT), final)
+    _fit(slim, "wide", looks, hidden[:, choose(hidden.clamp(min=0), maps, slim.channels["wide"])], relu=True)
+    _fit(slim, OUTPUT, looks, looks.at(wide, OUTPUT))
 
 
-def _channels(wide: CaffeNet, slim: CaffeNet, looks: Looks, features: str) -> dict[str, list[int]]:
-    """For each block the channels to keep, chosen from the last block to the first."""
-    blocks = [*EARLY, *DEEP]
+def _channels(slim: CaffeNet, wide: CaffeNet, looks: Looks, features: str) -> dict[str, list[int]]:
+    """For each block the wide network's channels to keep, chosen from the last block to the first."""
     chosen: dict[str, list[int]] = {}
-    for block, following in zip(reversed(blocks), [None, *reversed(blocks[1:])], strict=True):
-        count, full = (network.channels[f"conv{block}/sep"] for network in (slim, wide))
-        if count == full:
-            chosen[block] = list(range(full))
-            continue
+    wanted, inputs = looks.at(wide, features), f"conv{BLOCKS[-1]}/sep"
+    for block in reversed(BLOCKS):
+        layer = f"conv{block}/sep"
+        count, full = slim.channels[layer], wide.channels[layer]
+        chosen[block] = choose(looks.at(wide, inputs), wanted, count) if count < full else list(range(full))
         # A channel serves the next block through its own depthwise filter.
-        if following is None:
-            inputs, wanted = looks.at(wide, f"conv{block}/sep"), looks.at(wide, features)
-        else:
-            inputs = looks.at(wide, f"conv{following}/dw")
-            wanted = _before_relu(wide, looks, f"conv{following}")[:, chosen[following]]
-        chosen[block] = choose(inputs, wanted, count)
+        wanted, inputs = looks.behind(wide, layer)[:, chosen[block]], f"conv{block}/dw"
     return chosen
-
-
-def _before_relu(wide: CaffeNet, looks: Looks, block: str) -> Tensor:
-    layer = wide.convolutions[f"{block}/sep"]
-    return looks.at(wide, f"{block}/dw") @ layer.weight.flatten(1).T + layer.bias
 
 
 def choose(inputs: Tensor, wanted: Tensor, count: int) -> list[int]:
@@ -200,8 +186,9 @@ def choose(inputs: Tensor, wanted: Tensor, count: int) -> list[int]:
     return sorted(kept)
 
 
-def _fit(slim: CaffeNet, layer: str, inputs: Tensor, wanted: Tensor, *, relu: bool = False) -> None:
-    """Weights and bias of a convolution by least squares; behind a ReLU, all that is below zero is equally right."""
+def _fit(slim: CaffeNet, layer: str, looks: Looks, wanted: Tensor, *, relu: bool = False) -> None:
+    """Weights and bias of a layer's first channels by least squares; where a ReLU gives 0, all below is as right."""
+    inputs = looks.before(slim, layer)
     target = wanted.double()
     x = torch.cat([inputs, inputs.new_ones(len(inputs), 1)], dim=1).double()
     gram = x.T @ x
@@ -211,13 +198,13 @@ def _fit(slim: CaffeNet, layer: str, inputs: Tensor, wanted: Tensor, *, relu: bo
         solution = torch.cholesky_solve(x.T @ target, factor)
         if relu:
             target = torch.where(wanted > 0, wanted.double(), (x @ solution).clamp(max=0))
-    convolution = slim.convolutions[layer]
-    convolution.weight.copy_(solution[:-1].T.reshape(convolution.weight.shape))
-    convolution.bias.copy_(solution[-1])
-
-
-def _tell(layer: str, values: Tensor, wanted: Tensor) -> None:
-    share = (values - wanted).square().sum() / (wanted - wanted.mean(dim=0)).square().sum()
+    convolution, count = slim.convolutions[layer], wanted.shape[1]
+    convolution.weight[:count] = solution[:-1].T.reshape(count, *convolution.weight.shape[1:])
+    convolution.bias[:count] = solution[-1]
+    given = x @ solution
+    if relu:
+        given, wanted = given.clamp(min=0), wanted.clamp(min=0)
+    share = (given - wanted).square().sum() / (wanted - wanted.mean(dim=0)).square().sum()
     print(f"{layer}: {float(share):.3f} of the variance unexplained", flush=True)
 
 
