@@ -28,6 +28,7 @@ HEAD = ("conv4_4_CPM", "conv5_1_CPM_L1", "conv5_2_CPM_L1", "conv5_3_CPM_L1")
 CONTEXT = "context/out"  # the last layer of the side branch; at 0 the branch changes nothing
 CONTEXT_BLOCKS = 3
 OUTPUT = "net_output"
+LARGEST_OF_4 = {"pool": [Word("MAX")], "kernel_size": [2], "stride": [2]}  # the one pooling there is
 SIDE = 368  # of the input as written; OpenCV reshapes the network to each blob
 
 
@@ -124,8 +125,7 @@ class _Layers:
         return self.sum("around", bottom, x)
 
     def _pooled(self, name: str, bottom: str) -> str:
-        largest = {"pool": [Word("MAX")], "kernel_size": [2], "stride": [2]}
-        return self._add(name, "Pooling", [bottom], self.channels[bottom], pooling_param=[largest])
+        return self._add(name, "Pooling", [bottom], self.channels[bottom], pooling_param=[dict(LARGEST_OF_4)])
 
     def _enlarged(self, bottom: str) -> str:
         channels = self.channels[bottom]

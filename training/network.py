@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from posecv.caffe import Message, layers_of, parse_prototxt
+from training.designs import LARGEST_OF_4
 
 __all__ = ["CaffeNet", "computed_in", "parse_prototxt"]
-
-LARGEST_OF_4 = {"pool": ["MAX"], "kernel_size": [2], "stride": [2]}  # the one pooling there is
 
 Weights = Mapping[str, Sequence[NDArray[np.float32]]]
 

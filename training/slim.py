@@ -157,13 +157,17 @@ def _fit_head(slim: CaffeNet, wide: CaffeNet, looks: Looks, head: Sequence[str])
 def _channels(slim: CaffeNet, wide: CaffeNet, looks: Looks, features: str) -> dict[str, list[int]]:
     """For each block the wide network's channels to keep, chosen from the last block to the first."""
     chosen: dict[str, list[int]] = {}
-    wanted, inputs = looks.at(wide, features), f"conv{BLOCKS[-1]}/sep"
-    for block in reversed(BLOCKS):
+    for block, following in zip(reversed(BLOCKS), [None, *reversed(BLOCKS[1:])], strict=True):
         layer = f"conv{block}/sep"
         count, full = slim.channels[layer], wide.channels[layer]
-        chosen[block] = choose(looks.at(wide, inputs), wanted, count) if count < full else list(range(full))
-        # A channel serves the next block through its own depthwise filter.
-        wanted, inputs = looks.behind(wide, layer)[:, chosen[block]], f"conv{block}/dw"
+        if count >= full:
+            chosen[block] = list(range(full))
+        elif following is None:
+            chosen[block] = choose(looks.at(wide, layer), looks.at(wide, features), count)
+        else:
+            # A channel serves the next block through its own depthwise filter.
+            wanted = looks.behind(wide, f"conv{following}/sep")[:, chosen[following]]
+            chosen[block] = choose(looks.at(wide, f"conv{following}/dw"), wanted, count)
     return chosen
 
 
