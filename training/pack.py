@@ -273,7 +273,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the data")
     parser.add_argument("--to", type=Path, required=True, help="folder for the shards")
     parser.add_argument("--seen", type=Path, help="what training.see wrote about the further pictures (form body)")
-    parser.add_argument("--short-side", type=int, default=288, help="pixels; 240 makes shards of 100 MB in all")
+    parser.add_argument("--short-side", type=int, default=480, help="pixels; 240 makes shards of 100 MB in all")
     parser.add_argument("--quality", type=int, default=75, help="of WebP, for pictures that are shrunk")
     args = parser.parse_args()
     labelled = FORMS[args.form](args.data, args.seen)

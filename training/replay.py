@@ -20,7 +20,7 @@ from training.network import computed_in
 from training.targets import flipped
 
 CAPACITY = 12_000
-FIRST = 1024  # crops that are there before the first step
+FIRST = 512  # crops that are there before the first step
 
 
 class Replay:

@@ -34,7 +34,7 @@ from training.recipes import RECIPES, mirrored
 from training.replay import Replay
 
 BUMPS_COUNT = 2.0  # how much more a cell counts where something is painted
-EMA = 0.998
+AVERAGED = 0.4  # of a run's steps are in the running mean of the weights, the last ones most
 LOG_EVERY = 100
 JUDGE_EVERY = 500
 SAVE_SECONDS = 120
@@ -229,7 +229,8 @@ class Run:
 
     @torch.no_grad()
     def _average(self) -> None:
-        keep = min(EMA, (self.step + 1) / (self.step + 10))
+        steps = 1 + AVERAGED * self.args.steps
+        keep = min(1 - 1 / steps, (self.step + 1) / (self.step + 10))
         state = self.network.state_dict()
         torch._foreach_lerp_(list(self.mean.values()), [state[name] for name in self.mean], 1 - keep)
 
