@@ -25,7 +25,7 @@ from training.data import Cropper, Picture, load_shards, records  # noqa: E402
 from training.designs import CONTEXT, DESIGNS, Design  # noqa: E402
 from training.network import CaffeNet, bilinear  # noqa: E402
 from training.recipes import mirrored  # noqa: E402
-from training.replay import Replay  # noqa: E402
+from training.replay import LOOKS, Replay, looked  # noqa: E402
 from training.slim import choose, slimmed  # noqa: E402
 from training.targets import flipped, heard, paint  # noqa: E402
 
@@ -125,6 +125,19 @@ class TestBatches:
         assert [face[at] for at in face] == list(range(70))
         assert (face[0], face[8], face[36], face[48], face[68]) == (16, 8, 45, 54, 69)
 
+    def test_single_crops_are_mosaics_as_often_as_the_recipe_says(self) -> None:
+        def plain(blue: int) -> Picture:
+            frame = np.full((256, 256, 3), (blue, 0, 0), np.uint8)
+            nobody, nothing = np.zeros((0, 18, 3), np.float32), np.zeros((0, 4), np.float32)
+            return Picture("a.webp", "painted", "train", frame, nobody, nothing)
+
+        pictures = [plain(blue) for blue in range(10, 250, 10)]
+        batches = Batches(pictures, COCO, mirrored(COCO), Recipe(size=64, mosaics=0.5), CPU)
+        crops = [batches.plain(np.random.default_rng(seed), 1).crops for seed in range(60)]
+        mixed = sum(len(crop[0, 0, ::8, ::8].round().unique()) > 2 for crop in crops)  # one picture and its border: 2
+        assert all(crop.shape == (1, 3, 64, 64) for crop in crops)
+        assert 18 <= mixed <= 42  # 30, and three standard deviations
+
     def test_the_same_step_gives_the_same_batch(self) -> None:
         batches = [Batches([self.picture()], COCO, mirrored(COCO), Recipe(), CPU, seed=4) for _ in range(2)]
         one, again, other = batches[0].batch(7, 8), batches[1].batch(7, 8), batches[1].batch(8, 8)
@@ -153,9 +166,32 @@ class TestBatches:
             mirror.append(points)
         np.testing.assert_allclose(flipped(maps, COCO, mirrored(COCO))[0].numpy(), painted(mirror, size), atol=1e-5)
 
+    def test_looks_of_several_sizes_and_in_the_mirror_agree(self) -> None:
+        nose, shoulder = COCO.keypoints.index("nose"), COCO.keypoints.index("right_shoulder")
+        field = COCO.paf_channels[COCO.limbs.index((COCO.keypoints.index("neck"), nose))]
+
+        def teacher(crops: Any) -> Any:
+            """The light, a right shoulder everywhere, and a field along x towards more light."""
+            light = torch.nn.functional.avg_pool2d(crops[:, :1], 8)
+            maps = torch.zeros(len(crops), 57, *light.shape[2:])
+            maps[:, nose], maps[:, shoulder] = light[:, 0], 1
+            maps[:, field] = (light[:, 0, :, -1:] - light[:, 0, :, :1]).sign()
+            return maps
+
+        ramp = torch.linspace(0, 1, 128).expand(1, 3, 128, 128)
+        maps = looked(teacher, ramp, COCO, mirrored(COCO))[0]
+        inside = slice(2, -2)  # where no look's border is near
+        np.testing.assert_allclose(maps[nose, :, inside], teacher(ramp)[0, nose, :, inside], atol=1e-5)
+        np.testing.assert_allclose(maps[field], 1)
+        in_the_mirror = sum(mirror for _, mirror in LOOKS) / len(LOOKS)
+        np.testing.assert_allclose(maps[shoulder], 1 - in_the_mirror)
+        np.testing.assert_allclose(maps[mirrored(COCO)[shoulder]], in_the_mirror)
+
     def test_what_comes_back_is_the_mean_of_teacher_and_labels(self) -> None:
         def teacher(crops: Any) -> Any:
-            return torch.full((len(crops), 57, *(side // 8 for side in crops.shape[2:])), 0.25)
+            maps = torch.zeros(len(crops), 57, *(side // 8 for side in crops.shape[2:]))
+            maps[:, :19] = 0.25
+            return maps
 
         picture = self.picture()
         picture.ignore = np.array([[0, 0, 320, 256]], np.float32)
@@ -164,7 +200,8 @@ class TestBatches:
         lessons = batches.plain(np.random.default_rng(0), 8)
         replay.add(lessons)
         heard = lessons.weight.bool().expand_as(lessons.maps)
-        wanted = torch.where(heard, 0.6 * lessons.maps + 0.4 * 0.25, 0.25)
+        seen = teacher(lessons.crops)
+        wanted = torch.where(heard, 0.6 * lessons.maps + 0.4 * seen, seen)
         assert heard.any()
         assert not heard.all()
         np.testing.assert_allclose(replay.maps[:8].float().numpy(), wanted.numpy(), atol=1e-3)

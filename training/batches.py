@@ -93,12 +93,14 @@ class Batches:
 
     def plain(self, rng: np.random.Generator, count: int) -> Batch:
         """`count` crops, 0 to 255, that nothing disturbs yet."""
-        mosaics = int(count * self.recipe.mosaics)
-        whole = self._simple(rng, count - mosaics, self.recipe.size)
+        mosaics = int(rng.binomial(count, self.recipe.mosaics))
+        parts = []
+        if mosaics < count:
+            parts.append(self._simple(rng, count - mosaics, self.recipe.size))
         if mosaics:
             quarters = self._simple(rng, 4 * mosaics, self.recipe.size // 2)
-            whole = Batch(*(torch.cat([a, _joined(b)]) for a, b in zip(whole, quarters, strict=True)))
-        return whole
+            parts.append(Batch(*map(_joined, quarters)))
+        return Batch(*map(torch.cat, zip(*parts, strict=True)))
 
     def finished(self, plain: Batch, rng: np.random.Generator) -> Batch:
         """Plain crops, disturbed, as the network takes them."""

@@ -117,7 +117,7 @@ class CaffeNet(nn.Module):
             elif kind == "Pooling":
                 x = nn.functional.max_pool2d(x, 2)
             elif kind == "Eltwise":
-                x = x + sum(values[bottom] for bottom in bottoms[1:])
+                x = sum((values[bottom] for bottom in bottoms[1:]), start=x)
             else:
                 x = torch.cat([values[bottom] for bottom in bottoms], dim=1)
             values[top] = x
