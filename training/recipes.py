@@ -16,7 +16,7 @@ _BODY = Recipe(
     most=1.2,
     turn=10,
     most_turn=30,
-    mosaics=0.15,
+    mosaics=0,
     disturbance=0.5,
     weights=(("coco", 6.0), ("lspet", 0.5), ("yoga5", 0.5), ("yoga8", 0.5), ("har15", 0.7)),
 )
