@@ -91,7 +91,6 @@ class Replay:
 
 def seen(teacher: Callable[[Tensor], Tensor], crops: Tensor, skeleton: Skeleton, mirrored: Sequence[int]) -> Tensor:
     """(B, C, s/8, s/8) maps: the mean of what a teacher sees in (B, 3, s, s) crops and in their mirror images."""
-    there, here = (
-        teacher(view.contiguous(memory_format=torch.channels_last)).float() for view in (crops.flip(3), crops)
-    )
+    both = torch.cat([crops, crops.flip(3)]).contiguous(memory_format=torch.channels_last)
+    here, there = teacher(both).float().chunk(2)
     return (here + flipped(there, skeleton, mirrored)) / 2
