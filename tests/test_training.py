@@ -20,12 +20,13 @@ import posecv  # noqa: E402
 from posecv.caffe import format_prototxt, parse_prototxt, read_pair, write_caffemodel  # noqa: E402
 from posecv.skeletons import COCO, FACE, HAND  # noqa: E402
 from training import export, pack  # noqa: E402
-from training.batches import Batches, Recipe, disturbed  # noqa: E402
+from training.batches import Batch, Batches, Recipe, disturbed  # noqa: E402
 from training.data import Cropper, Picture, load_shards, records  # noqa: E402
 from training.designs import CONTEXT, DESIGNS, Design  # noqa: E402
+from training.loss import misplaced, squared_error  # noqa: E402
 from training.network import CaffeNet, bilinear  # noqa: E402
 from training.recipes import mirrored  # noqa: E402
-from training.replay import Replay, seen  # noqa: E402
+from training.replay import STAYS, Replay, seen  # noqa: E402
 from training.slim import choose, slimmed  # noqa: E402
 from training.targets import flipped, heard, paint  # noqa: E402
 
@@ -210,12 +211,73 @@ class TestBatches:
         replay.ask()
         assert replay.made == 12
 
+    def test_no_crop_stays_for_long(self) -> None:
+        def teacher(crops: Any) -> Any:
+            return torch.zeros(len(crops), 57, *(side // 8 for side in crops.shape[2:]))
+
+        batches = Batches([self.picture()], COCO, mirrored(COCO), Recipe(size=64, mosaics=0), CPU)
+        replay = Replay(batches, teacher, 0.5, 2, torch.float32)
+        replay.fill(0)
+        assert replay.made == 2 * STAYS
+        first = replay.crops.clone()
+        for step in range(STAYS):
+            assert (replay.crops == first).flatten(1).all(dim=1).sum() == 2 * (STAYS - step)
+            replay.batch(step, 4)
+            replay.ask()
+        assert not (replay.crops == first).flatten(1).all(dim=1).any()
+
     def test_disturbing_keeps_the_range(self) -> None:
         crops = torch.from_numpy(np.random.default_rng(0).uniform(0, 255, (16, 3, 64, 64)).astype(np.float32))
         out = disturbed(crops.clone(), np.random.default_rng(1))
         assert out.min() >= 0
         assert out.max() <= 255
         assert not torch.equal(out, crops)
+
+
+class TestLoss:
+    def bump(self, x: float, y: float, height: float = 1.0) -> Any:
+        """(1, 18, 12, 14) heatmaps of one right wrist at a place in cells."""
+        points = np.zeros((1, 18, 3), np.float32)
+        points[0, 4] = 8 * x + 3.5, 8 * y + 3.5, height
+        return paint(torch.from_numpy(points), torch.zeros(1, dtype=torch.long), 1, (96, 112), COCO)[:, :18]
+
+    @pytest.mark.parametrize(("dx", "dy"), [(0, 0), (0.3, 0), (0, -0.4), (-0.3, 0.3)])
+    def test_a_bump_elsewhere_costs_the_square_of_its_distance(self, dx: float, dy: float) -> None:
+        cost = float(misplaced(self.bump(6 + dx, 5 + dy), self.bump(6, 5)))
+        assert cost == pytest.approx(dx**2 + dy**2, rel=0.1, abs=1e-6)
+
+    def test_how_high_a_bump_is_hardly_tells_where_it_is(self) -> None:
+        assert float(misplaced(self.bump(6.3, 5, 0.5), self.bump(6, 5))) == pytest.approx(0.09, rel=0.15)
+        assert float(misplaced(self.bump(6.3, 5), self.bump(6, 5, 0.5))) == pytest.approx(0.045, rel=0.15)
+
+    def test_steps_against_the_gradient_bring_a_bump_to_its_place(self) -> None:
+        maps, wanted = self.bump(6.4, 5).requires_grad_(), self.bump(6, 5)
+        cost = misplaced(maps, wanted)
+        cost.backward()
+        assert maps.grad is not None
+        assert maps.grad[0, 4, 5, 7] > 0 > maps.grad[0, 4, 5, 5]
+        assert not maps.grad[0, [*range(4), *range(5, 18)]].any()
+        assert misplaced(maps - 0.3 * maps.grad, wanted) < 0.5 * cost
+
+    def test_peaks_at_the_edge_and_maps_of_nobody(self) -> None:
+        wanted = self.bump(0, 0)
+        assert float(misplaced(wanted, wanted)) == 0
+        assert float(misplaced(wanted, torch.zeros_like(wanted))) == 0
+
+    def test_who_predicts_nobody_stands_at_nobodys_cost(self) -> None:
+        points = torch.from_numpy(standing(40, 12, 70)[None])
+        maps = paint(points, torch.zeros(1, dtype=torch.long), 1, (96, 112), COCO)
+        batch = Batch(torch.zeros(1, 3, 96, 112), maps, torch.ones(1, 1, 12, 14))
+        nobody = torch.zeros_like(maps)
+        nobody[:, 18] = 1
+        _, plain, cost = squared_error(nobody, batch, 18)
+        assert float(plain) == pytest.approx(float(cost), rel=1e-5)
+        assert [float(each) for each in squared_error(maps, batch, 18)[:2]] == [0, 0]
+        # A missing keypoint costs more than a missing field of as many squares.
+        without = [maps.clone(), maps.clone()]
+        without[0][:, 0], without[1][:, 19:21] = 0, 0
+        losses, squares = zip(*(squared_error(each, batch, 18)[:2] for each in without), strict=True)
+        assert losses[0] / squares[0] > 2 * losses[1] / squares[1]
 
 
 class TestNetwork:
@@ -286,11 +348,14 @@ class TestSlim:
     def unexplained(self, given: Any, wanted: Any) -> float:
         return float((given - wanted).square().sum() / (wanted - wanted.mean((0, 2, 3), True)).square().sum())
 
-    def test_a_wider_side_branch_changes_nothing_at_first(self) -> None:
-        wide, crops = self.made(self.SMALL), self.crops()
+    @pytest.mark.parametrize("quick", [False, True])
+    def test_a_wider_or_longer_side_branch_changes_nothing_at_first(self, *, quick: bool) -> None:
+        small = replace(self.SMALL, quick=quick)
+        wide, crops = self.made(small), self.crops()
         with torch.no_grad():
-            slim = slimmed(wide, replace(self.SMALL, context=48), crops)
+            slim = slimmed(wide, replace(small, context=48, blocks=5), crops)
             assert slim.channels["context"] == 48
+            assert "context5/2" in slim.convolutions
             torch.testing.assert_close(slim(crops[0]), wide(crops[0]), atol=1e-4, rtol=1e-4)
 
     def test_wider_blocks_change_next_to_nothing_at_first(self) -> None:
@@ -300,13 +365,32 @@ class TestSlim:
             assert slim.channels["conv2_1/sep"] == 20
             assert self.unexplained(slim(crops[1]), wide(crops[1])) < 1e-3
 
-    def test_a_side_branch_that_pools_says_most_of_what_one_said_that_strides(self) -> None:
+    def test_a_quick_side_branch_says_most_of_what_a_slow_one_said(self) -> None:
         wide, crops = self.made(self.SMALL), self.crops()
         with torch.no_grad():
-            slim = slimmed(wide, replace(self.SMALL, pooled=True), crops)
-            pooled = self.unexplained(slim(crops[1]), wide(crops[1]))
+            slim = slimmed(wide, replace(self.SMALL, quick=True), crops)
+            quick = self.unexplained(slim(crops[1]), wide(crops[1]))
             slim.convolutions[CONTEXT].weight.zero_()
-            assert pooled < 0.3 * self.unexplained(slim(crops[1]), wide(crops[1]))
+            assert quick < 0.3 * self.unexplained(slim(crops[1]), wide(crops[1]))
+
+    def test_a_quick_side_branch_gives_each_of_four_cells_what_the_slow_one_gives_where_all_are_alike(self) -> None:
+        wide = self.made(self.SMALL)
+        plain = torch.rand(1, 16, 1, 1).expand(1, 16, 6, 6)
+        with torch.no_grad():
+            slim = slimmed(wide, replace(self.SMALL, quick=True), self.crops())
+            wanted = wide.convolutions[CONTEXT](wide.convolutions["context/up"](plain))
+            given = slim.convolutions[CONTEXT](plain)
+        torch.testing.assert_close(given[..., 1:-1, 1:-1], wanted[..., 1:-1, 1:-1])
+
+    def test_a_block_that_is_left_out_leaves_most_of_what_was_said(self) -> None:
+        wide, crops = self.made(self.SMALL), self.crops()
+        with torch.no_grad():
+            slim = slimmed(wide, replace(self.SMALL, early=(0, 24, 24, 32)), crops)
+            assert "conv2_1/sep" not in slim.channels
+            fitted = self.unexplained(slim(crops[1]), wide(crops[1]))
+            again = slimmed(slim, replace(self.SMALL, early=(0, 24, 24, 32), context=24), crops)
+            torch.testing.assert_close(again(crops[1]), slim(crops[1]), atol=1e-4, rtol=1e-4)
+        assert fitted < 0.5
 
     def test_channels_that_are_always_0_are_dropped_without_loss(self) -> None:
         wide, crops = self.made(self.SMALL), self.crops()

@@ -26,7 +26,6 @@ FEATURES = "features"
 TEACHERS_FEATURES = "conv4_3_CPM/res"  # Lightweight OpenPose's layer that it takes after
 HEAD = ("conv4_4_CPM", "conv5_1_CPM_L1", "conv5_2_CPM_L1", "conv5_3_CPM_L1")
 CONTEXT = "context/out"  # the last layer of the side branch; at 0 the branch changes nothing
-CONTEXT_BLOCKS = 3
 OUTPUT = "net_output"
 LARGEST_OF_4 = {"pool": [Word("MAX")], "kernel_size": [2], "stride": [2]}  # the one pooling there is
 SIDE = 368  # of the input as written; OpenCV reshapes the network to each blob
@@ -42,7 +41,7 @@ class Design:
         Its keypoints and limbs.
     early : (int, int, int, int)
         Channels of the first four blocks, at halves, quarters, quarters and eighths; as given, those of Lightweight
-        OpenPose.
+        OpenPose. A block of 0 channels is left out.
     width : int
         Channels of the deep layers, of which Lightweight OpenPose has 512.
     head : int
@@ -51,8 +50,11 @@ class Design:
         Channels of the layer before the maps.
     context : int
         Channels of a side branch at sixteenths, which sees most of the picture and is added to the features.
-    pooled : bool
-        Whether the side branch begins with a pooling and not with a convolution of stride 2, which takes longer.
+    blocks : int
+        Residual blocks in it.
+    quick : bool
+        Whether the side branch begins with a pooling and ends in a deconvolution over all channels; a convolution of
+        stride 2 and linear interpolation at its ends take longer.
     """
 
     skeleton: Skeleton
@@ -61,18 +63,19 @@ class Design:
     head: int = 4
     wide: int = 192
     context: int = 64
-    pooled: bool = False
+    blocks: int = 3
+    quick: bool = False
 
     def prototxt(self, name: str) -> Message:
         """The layers of the network."""
         layers = _Layers()
         x = layers.convolution("conv1", "image", 32, 3, stride=2)
         for block, outputs, stride in zip(EARLY, self.early, (1, 2, 1, 2), strict=True):
-            x = layers.separable(block, x, outputs, stride)
+            x = layers.separable(block, x, outputs, stride) if outputs else x
         for block in DEEP:
             x = layers.separable(block, x, self.width)
         x = layers.convolution(FEATURES, x, 128, act=False)
-        x = layers.context(x, self.context, pooled=self.pooled) if self.context else x
+        x = layers.context(x, self.context, self.blocks, quick=self.quick) if self.context else x
         for layer in HEAD[: self.head]:
             x = layers.convolution(layer, x, 128, 3)
         x = layers.convolution("wide", x, self.wide)
@@ -107,18 +110,21 @@ class _Layers:
         x = self.convolution(f"conv{block}/dw", bottom, group, 3, stride=stride, group=group)
         return self.convolution(f"conv{block}/sep", x, outputs)
 
-    def context(self, bottom: str, inner: int, *, pooled: bool) -> str:
+    def context(self, bottom: str, inner: int, blocks: int, *, quick: bool) -> str:
         """What lies around, at half the resolution."""
-        x = self._pooled("context/pool", bottom) if pooled else bottom
-        x = self.convolution("context", x, inner, 3, stride=1 if pooled else 2)
-        for number in range(1, CONTEXT_BLOCKS + 1):
+        x = self._pooled("context/pool", bottom) if quick else bottom
+        x = self.convolution("context", x, inner, 3, stride=1 if quick else 2)
+        for number in range(1, blocks + 1):
             inside = self.convolution(f"context{number}", x, inner, 3)
             inside = self.convolution(f"context{number}/2", inside, inner, 3, act=False)
             x = self.sum(f"context{number}/res", x, inside)
             self.relu(x)
-        # Both layers that lead back are linear, so that the one with fewer channels can be the enlargement.
         outputs = self.channels[bottom]
-        if inner < outputs:
+        if quick:
+            spread = {"num_output": [outputs], "kernel_size": [2], "stride": [2]}
+            x = self._add(CONTEXT, "Deconvolution", [x], outputs, convolution_param=[spread])
+        # Both layers that lead back are linear, so that the one with fewer channels can be the enlargement.
+        elif inner < outputs:
             x = self.convolution(CONTEXT, self._enlarged(x), outputs, act=False)
         else:
             x = self._enlarged(self.convolution(CONTEXT, x, outputs, act=False))
@@ -149,8 +155,8 @@ def _input() -> Message:
 
 
 DESIGNS = {
-    "light_body": Design(COCO, early=(48, 96, 96, 192), context=128, pooled=True),
-    "light_body_large": Design(COCO, width=384, wide=256, context=128, pooled=True),
+    "light_body": Design(COCO, early=(32, 64, 96, 192), context=128, quick=True),
+    "light_body_large": Design(COCO, width=384, wide=256, context=128, quick=True),
     "light_hand": Design(HAND, width=128, head=2, wide=128),
     "light_face": Design(FACE, width=128, head=2, wide=128),
 }

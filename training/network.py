@@ -152,8 +152,9 @@ def _convolution(kind: str, param: Mapping[str, Sequence[Any]], inputs: int) -> 
         nn.init.kaiming_normal_(made.weight, nonlinearity="relu")
     else:
         made = nn.ConvTranspose2d(inputs, of("num_output", 0), kernel, bias=bias, **options)
-        made.weight.data[:] = bilinear(options["stride"])
-        made.weight.requires_grad_(False)
+        if groups == inputs > 1:
+            made.weight.data[:] = bilinear(options["stride"])
+            made.weight.requires_grad_(False)
     if made.bias is not None:
         nn.init.zeros_(made.bias)
     return made

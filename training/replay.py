@@ -1,9 +1,10 @@
-"""Crops that are learnt from several times, together with what the teacher sees in them.
+"""Crops that are learnt from once or twice, together with what the teacher sees in them.
 
 Painted maps are hard to learn from: where a shoulder is hidden, nobody can say from the picture where its bump must
 be, and most of a small network's squared error is of that kind. A teacher's maps say how sure one can be, the mean of
-what it sees in a crop and in its mirror image better than one look. They cost more than a step of the network that
-learns, so each crop's are made once, and the crop comes back a few times, mirrored and disturbed anew.
+what it sees in a crop and in its mirror image better than one look. They cost about as much as a step of the network
+that learns, so each crop's are made once, and the crop comes back after some steps, mirrored and disturbed anew: batch
+divided by `fresh` times on average. More than twice, and a small network learns the crops by heart.
 """
 
 from __future__ import annotations
@@ -20,8 +21,7 @@ from training.data import network_input
 from training.network import computed_in
 from training.targets import flipped
 
-CAPACITY = 12_000
-FIRST = 512  # crops that are there before the first step
+STAYS = 64  # steps that a crop is there
 
 
 class Replay:
@@ -37,7 +37,7 @@ class Replay:
         Share of the teacher's maps in what is learnt; the rest is painted from the keypoints. Where the labels say
         nothing, the teacher's maps count alone.
     fresh : int
-        New crops a step.
+        New crops a step; a batch holds at most `STAYS` times as many.
     precision : torch.dtype
         That the teacher computes in.
     """
@@ -49,15 +49,18 @@ class Replay:
         size = batches.recipe.size
         device = batches.device
         channels = batches.skeleton.channels
-        self.crops = torch.empty(CAPACITY, 3, size, size, dtype=torch.uint8, device=device)
-        self.maps = torch.empty(CAPACITY, channels, size // 8, size // 8, dtype=torch.float16, device=device)
+        self.room = STAYS * fresh
+        self.crops = torch.empty(self.room, 3, size, size, dtype=torch.uint8, device=device)
+        self.maps = torch.empty(self.room, channels, size // 8, size // 8, dtype=torch.float16, device=device)
         self.made = 0
         self.new: Batch | None = None
 
     def fill(self, step: int) -> None:
         """Make the first crops; a run that goes on at a step makes others than it began with."""
-        while self.made < FIRST:
-            self.add(self.batches.plain(np.random.default_rng((self.batches.seed, step, self.made)), 4))
+        while self.made < self.room:
+            # Seeds are as if zeros followed them: that of no crop made so far would be the step's own.
+            rng = np.random.default_rng((self.batches.seed, step, 1 + self.made))
+            self.add(self.batches.plain(rng, self.fresh))
 
     @torch.no_grad()
     def add(self, lessons: Batch) -> None:
@@ -66,7 +69,7 @@ class Replay:
         with computed_in(self.precision, crops.device):
             answer = seen(self.teacher, network_input(crops), self.batches.skeleton, self.batches.mirrored)
         painted = lessons.weight * (1 - self.trust)
-        places = torch.arange(self.made, self.made + len(crops), device=crops.device) % CAPACITY
+        places = torch.arange(self.made, self.made + len(crops), device=crops.device) % self.room
         self.crops[places] = crops.to(torch.uint8)
         self.maps[places] = torch.lerp(answer, lessons.maps, painted).half()
         self.made += len(crops)
@@ -80,7 +83,7 @@ class Replay:
         """`count` crops to learn from; makes a few new ones too, which wait for `ask`."""
         rng = np.random.default_rng((self.batches.seed, step))
         self.new = self.batches.plain(rng, self.fresh)
-        places = torch.from_numpy(rng.choice(min(self.made, CAPACITY), count, replace=False))
+        places = torch.from_numpy(rng.choice(min(self.made, self.room), count, replace=False))
         crops, maps = self.crops[places].float(), self.maps[places].float()
         half = count // 2
         maps[:half] = flipped(maps[:half], self.batches.skeleton, self.batches.mirrored)

@@ -18,14 +18,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from posecv.caffe import read_pair, write_caffemodel
 from training.batches import Batches
 from training.data import load_shards
 from training.designs import (
     CONTEXT,
-    CONTEXT_BLOCKS,
     DEEP,
     DESIGNS,
     EARLY,
@@ -105,36 +104,48 @@ def slimmed(wide: CaffeNet, design: Design, crops: Sequence[Tensor]) -> CaffeNet
     ours = FEATURES in wide.channels
     features = FEATURES if ours else TEACHERS_FEATURES
     chosen = _channels(slim, wide, looks, features)
-    before, whole = list(range(slim.channels["conv1"])), True
-    for block in BLOCKS:
-        layer, kept = f"conv{block}/sep", chosen[block]
+    before, whole, filters = list(range(slim.channels["conv1"])), True, None
+    for block in [block for block in BLOCKS if f"conv{block}/sep" in wide.convolutions]:
+        layer = f"conv{block}/sep"
+        filters = filters or wide.convolutions[f"conv{block}/dw"]
+        if layer not in slim.convolutions:  # the next block begins with the filters of the one that is left out
+            whole = False
+            continue
         whole = whole and slim.channels[layer] == wide.channels[layer]
         if not whole:
-            own, other = slim.convolutions[f"conv{block}/dw"], wide.convolutions[f"conv{block}/dw"]
-            own.weight[: len(before)] = other.weight[before]
-            own.bias[: len(before)] = other.bias[before]
-            _fit(slim, layer, looks, looks.behind(wide, layer)[:, kept], relu=True)
-        before = kept
+            own = slim.convolutions[f"conv{block}/dw"]
+            own.weight[: len(before)] = filters.weight[before]
+            own.bias[: len(before)] = filters.bias[before]
+            _fit(slim, layer, looks, looks.behind(wide, layer)[:, chosen[block]], relu=True)
+        before, filters = chosen[block], None
     if not (whole and ours):
         _fit(slim, FEATURES, looks, looks.at(wide, features))
-    if ours:
-        _keep_context(slim, wide, looks)
-    else:
+    if not ours:
         _fit_head(slim, wide, looks, HEAD[: design.head])
+    else:
+        _keep_context(slim, wide, looks)
+        if slim.channels["wide"] < wide.channels["wide"]:
+            _fit_wide(slim, wide, looks, looks.behind(wide, "wide"), looks.at(wide, OUTPUT))
     return slim
 
 
 def _keep_context(slim: CaffeNet, wide: CaffeNet, looks: Looks) -> None:
-    """Give the side branch what a narrower one knows; its new channels change neither the old ones nor the features."""
-    blocks = [f"context{number}{part}" for number in range(1, CONTEXT_BLOCKS + 1) for part in ("", "/2")]
-    for name in ("context", *blocks, CONTEXT):
-        own, other = slim.convolutions[name], wide.convolutions[name]
-        outputs, inputs = other.weight.shape[:2]
+    """Give the side branch what a narrower or shorter one knows; new channels and blocks change nothing at first."""
+    for name, own in slim.convolutions.items():
+        if not name.startswith("context") or own.bias is None:
+            continue
+        if name not in wide.convolutions:
+            own.weight *= not name.endswith("/2")
+            continue
+        weight, bias = wide.convolutions[name].weight, wide.convolutions[name].bias
+        if isinstance(own, nn.ConvTranspose2d) and weight.shape[2:] == (1, 1):
+            weight = weight.transpose(0, 1).expand(-1, -1, 2, 2)  # four cells alike, where it was interpolated
+        rows, columns = weight.shape[:2]
         if name.endswith("/2"):
-            own.weight[outputs:] *= CALM
-        own.weight[:outputs] = 0
-        own.weight[:outputs, :inputs] = other.weight
-        own.bias[:outputs] = other.bias
+            own.weight[rows:] *= CALM
+        own.weight[: None if name == CONTEXT else rows] = 0
+        own.weight[:rows, :columns] = weight
+        own.bias[: len(bias)] = bias
     if slim.bottoms["context"] != wide.bottoms["context"]:
         _fit(slim, "context", looks, looks.behind(wide, "context"), relu=True)
 
@@ -147,17 +158,24 @@ def _fit_head(slim: CaffeNet, wide: CaffeNet, looks: Looks, head: Sequence[str])
         _fit(slim, layer, looks, looks.behind(wide, layer), relu=True)
     if slim.channels[OUTPUT] != wide.channels[OUTPUT]:
         return
-    # The two branches' last hidden layers, reduced to one; of the maps the teacher's last word, not its first.
+    # The two branches' last hidden layers, reduced to one.
     hidden = torch.cat([looks.behind(wide, f"conv5_4_CPM_L{branch}") for branch in (1, 2)], dim=1)
     maps = torch.cat([looks.at(wide, f"conv5_5_CPM_L{branch}") for branch in (2, 1)], dim=1)
-    _fit(slim, "wide", looks, hidden[:, choose(hidden.clamp(min=0), maps, slim.channels["wide"])], relu=True)
+    _fit_wide(slim, wide, looks, hidden, maps)
+
+
+def _fit_wide(slim: CaffeNet, wide: CaffeNet, looks: Looks, hidden: Tensor, maps: Tensor) -> None:
+    """The last hidden layer, of the (n, C) channels that explain (n, D) maps best, and the wide network's last maps."""
+    kept = choose(hidden.clamp(min=0), maps, slim.channels["wide"])
+    _fit(slim, "wide", looks, hidden[:, kept], relu=True)
     _fit(slim, OUTPUT, looks, looks.at(wide, OUTPUT))
 
 
 def _channels(slim: CaffeNet, wide: CaffeNet, looks: Looks, features: str) -> dict[str, list[int]]:
     """For each block the wide network's channels to keep, chosen from the last block to the first."""
     chosen: dict[str, list[int]] = {}
-    for block, following in zip(reversed(BLOCKS), [None, *reversed(BLOCKS[1:])], strict=True):
+    blocks = [block for block in reversed(BLOCKS) if f"conv{block}/sep" in slim.convolutions]
+    for block, following in zip(blocks, [None, *blocks], strict=False):
         layer = f"conv{block}/sep"
         count, full = slim.channels[layer], wide.channels[layer]
         if count >= full:

@@ -28,17 +28,16 @@ from posecv.degrade import EFFECTS
 from training.batches import Batch, Batches
 from training.data import load_shards
 from training.designs import CONTEXT, DESIGNS, OUTPUT
+from training.loss import squared_error
 from training.muon import Muon
 from training.network import CaffeNet, computed_in
 from training.recipes import RECIPES, mirrored
 from training.replay import Replay
 
-BUMPS_COUNT = 2.0  # how much more a cell counts where something is painted
 AVERAGED = 0.4  # of a run's steps are in the running mean of the weights, the last ones most
 LOG_EVERY = 100
 JUDGE_EVERY = 500
 SAVE_SECONDS = 120
-SMALLEST_COST = 1e-6
 # glibc gives the memory of large arrays back to the system at once, and zeroing it anew takes a third of the time.
 KEEP_MEMORY = {
     "MALLOC_MMAP_MAX_": "0",
@@ -267,15 +266,6 @@ class Run:
 def _is_matrix(name: str, parameter: Tensor) -> bool:
     """Whether Muon takes it: weights over several channels, but not those of the maps, each of another kind."""
     return parameter.dim() == 4 and parameter.shape[1] > 1 and name.split(".")[1] != OUTPUT
-
-
-def squared_error(maps: Tensor, batch: Batch, background: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The loss, the plain squared error, and what it would cost to predict nobody: 1 in the background's channel."""
-    error = batch.weight * (maps - batch.maps).square()
-    loss = (error * (1 + BUMPS_COUNT * batch.maps.abs())).sum()
-    empty = batch.maps.clone()
-    empty[:, background] -= 1
-    return loss, error.detach().sum(), (batch.weight * empty.square()).sum() + SMALLEST_COST
 
 
 if __name__ == "__main__":

@@ -1,0 +1,48 @@
+"""What a network's maps cost: squared error, which counts more where it matters, and how far bumps lie elsewhere."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from training.batches import Batch
+
+BUMPS_COUNT = 2.0  # how much more a cell counts where something is painted
+HEAT_COUNTS = 4.0  # how much more a keypoint's map counts than a field: fields are more and cover more cells
+PLACES_COUNT = 3.0  # what a bump costs that lies one cell elsewhere; one that is missing costs 22
+REACH = 2  # cells round a wanted peak, in which its bump is looked for
+LOWEST_PEAK = 0.2  # of the wanted maps, whose place counts
+FAINT = 0.02  # mass that keeps a bump that is hardly there from having a place
+SMALLEST_COST = 1e-6
+
+
+def squared_error(maps: Tensor, batch: Batch, background: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The loss, the plain squared error, and what it would cost to predict nobody: 1 in the background's channel."""
+    error = batch.weight * (maps - batch.maps).square()
+    felt = error * (1 + BUMPS_COUNT * batch.maps.abs())
+    loss = felt.sum() + (HEAT_COUNTS - 1) * felt[:, :background].sum()
+    loss = loss + PLACES_COUNT * misplaced(maps[:, :background], batch.maps[:, :background])
+    empty = batch.maps.clone()
+    empty[:, background] -= 1
+    return loss, error.detach().sum(), (batch.weight * empty.square()).sum() + SMALLEST_COST
+
+
+def misplaced(heatmaps: Tensor, wanted: Tensor) -> Tensor:
+    """How far bumps lie from where they belong: squared distances in cells, summed over the wanted peaks.
+
+    Squared error hardly feels it: a bump that lies three pixels elsewhere costs a tenth of one that is missing. A
+    bump's place is the centre of mass of the squares of the cells round the wanted peak, which counts by its height.
+    """
+    highest = nn.functional.max_pool2d(wanted, 3, 1, 1)
+    peaks = ((wanted == highest) & (wanted > LOWEST_PEAK)).nonzero()
+    step = torch.arange(2 * REACH + 1, device=wanted.device)
+    crop, keypoint, row, column = (index[:, None, None] for index in peaks.T)
+    around = crop, keypoint, row + step[:, None], column + step
+    places = []
+    for maps in (heatmaps, wanted):
+        mass = nn.functional.pad(maps.clamp(min=0), (REACH,) * 4)[around].square()
+        offset = (step - REACH).to(mass.dtype)
+        x, y = (mass.sum(dim=axis) @ offset for axis in (1, 2))
+        places.append(torch.stack([x, y], dim=1) / (mass.sum(dim=(1, 2)) + FAINT)[:, None])
+    given, right = places
+    return (wanted[tuple(peaks.T)] * (given - right).square().sum(dim=1)).sum()
