@@ -155,7 +155,7 @@ def _input() -> Message:
 
 
 DESIGNS = {
-    "light_body": Design(COCO, early=(32, 64, 96, 192), context=128, quick=True),
+    "light_body": Design(COCO, early=(32, 64, 96, 192), wide=160, context=128, quick=True),
     "light_body_large": Design(COCO, width=384, wide=256, context=128, quick=True),
     "light_hand": Design(HAND, width=128, head=2, wide=128),
     "light_face": Design(FACE, width=128, head=2, wide=128),
