@@ -41,7 +41,7 @@ class Design:
         Its keypoints and limbs.
     early : (int, int, int, int)
         Channels of the first four blocks, at halves, quarters, quarters and eighths; as given, those of Lightweight
-        OpenPose. A block of 0 channels is left out.
+        OpenPose.
     width : int
         Channels of the deep layers, of which Lightweight OpenPose has 512.
     head : int
@@ -71,7 +71,7 @@ class Design:
         layers = _Layers()
         x = layers.convolution("conv1", "image", 32, 3, stride=2)
         for block, outputs, stride in zip(EARLY, self.early, (1, 2, 1, 2), strict=True):
-            x = layers.separable(block, x, outputs, stride) if outputs else x
+            x = layers.separable(block, x, outputs, stride)
         for block in DEEP:
             x = layers.separable(block, x, self.width)
         x = layers.convolution(FEATURES, x, 128, act=False)

@@ -104,20 +104,16 @@ def slimmed(wide: CaffeNet, design: Design, crops: Sequence[Tensor]) -> CaffeNet
     ours = FEATURES in wide.channels
     features = FEATURES if ours else TEACHERS_FEATURES
     chosen = _channels(slim, wide, looks, features)
-    before, whole, filters = list(range(slim.channels["conv1"])), True, None
-    for block in [block for block in BLOCKS if f"conv{block}/sep" in wide.convolutions]:
-        layer = f"conv{block}/sep"
-        filters = filters or wide.convolutions[f"conv{block}/dw"]
-        if layer not in slim.convolutions:  # the next block begins with the filters of the one that is left out
-            whole = False
-            continue
+    before, whole = list(range(slim.channels["conv1"])), True
+    for block in BLOCKS:
+        layer, kept = f"conv{block}/sep", chosen[block]
         whole = whole and slim.channels[layer] == wide.channels[layer]
         if not whole:
-            own = slim.convolutions[f"conv{block}/dw"]
-            own.weight[: len(before)] = filters.weight[before]
-            own.bias[: len(before)] = filters.bias[before]
-            _fit(slim, layer, looks, looks.behind(wide, layer)[:, chosen[block]], relu=True)
-        before, filters = chosen[block], None
+            own, other = slim.convolutions[f"conv{block}/dw"], wide.convolutions[f"conv{block}/dw"]
+            own.weight[: len(before)] = other.weight[before]
+            own.bias[: len(before)] = other.bias[before]
+            _fit(slim, layer, looks, looks.behind(wide, layer)[:, kept], relu=True)
+        before = kept
     if not (whole and ours):
         _fit(slim, FEATURES, looks, looks.at(wide, features))
     if not ours:
@@ -174,8 +170,7 @@ def _fit_wide(slim: CaffeNet, wide: CaffeNet, looks: Looks, hidden: Tensor, maps
 def _channels(slim: CaffeNet, wide: CaffeNet, looks: Looks, features: str) -> dict[str, list[int]]:
     """For each block the wide network's channels to keep, chosen from the last block to the first."""
     chosen: dict[str, list[int]] = {}
-    blocks = [block for block in reversed(BLOCKS) if f"conv{block}/sep" in slim.convolutions]
-    for block, following in zip(blocks, [None, *blocks], strict=False):
+    for block, following in zip(reversed(BLOCKS), [None, *reversed(BLOCKS[1:])], strict=True):
         layer = f"conv{block}/sep"
         count, full = slim.channels[layer], wide.channels[layer]
         if count >= full:
