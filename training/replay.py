@@ -58,7 +58,7 @@ class Replay:
     def fill(self, step: int) -> None:
         """Make the first crops; a run that goes on at a step makes others than it began with."""
         while self.made < self.room:
-            # Seeds are as if zeros followed them: that of no crop made so far would be the step's own.
+            # Seeds are padded with zeros: without the 1 the first crops would be made again in this step's batch.
             rng = np.random.default_rng((self.batches.seed, step, 1 + self.made))
             self.add(self.batches.plain(rng, self.fresh))
 

@@ -116,12 +116,12 @@ def slimmed(wide: CaffeNet, design: Design, crops: Sequence[Tensor]) -> CaffeNet
         before = kept
     if not (whole and ours):
         _fit(slim, FEATURES, looks, looks.at(wide, features))
-    if not ours:
-        _fit_head(slim, wide, looks, HEAD[: design.head])
-    else:
+    if ours:
         _keep_context(slim, wide, looks)
         if slim.channels["wide"] < wide.channels["wide"]:
             _fit_wide(slim, wide, looks, looks.behind(wide, "wide"), looks.at(wide, OUTPUT))
+    else:
+        _fit_head(slim, wide, looks, HEAD[: design.head])
     return slim
 
 
