@@ -135,7 +135,8 @@ class TestBatches:
         pictures = [plain(blue) for blue in range(10, 250, 10)]
         batches = Batches(pictures, COCO, mirrored(COCO), Recipe(size=64, mosaics=0.5), CPU)
         crops = [batches.plain(np.random.default_rng(seed), 1).crops for seed in range(60)]
-        mixed = sum(len(crop[0, 0, ::8, ::8].round().unique()) > 2 for crop in crops)  # one picture and its border: 2
+        colors = [crop[0, 0, ::4, ::4].round().unique(return_counts=True) for crop in crops]
+        mixed = sum((counts > 8).sum() > 2 for _, counts in colors)  # one picture and what lies beyond it: 2
         assert all(crop.shape == (1, 3, 64, 64) for crop in crops)
         assert 18 <= mixed <= 42  # 30, and three standard deviations
 
@@ -155,6 +156,23 @@ class TestBatches:
         together = cropper.crops(np.array([0, 0]), matrices, 192)
         assert (one_by_one - together).abs().median() < 1
         assert (one_by_one - together).abs().mean() < 1.5
+
+    @pytest.mark.parametrize("at_once", [False, True])
+    def test_a_shrunk_crop_is_the_mean_of_what_it_shows(self, at_once: bool) -> None:
+        rows, columns = np.indices((160, 160))
+        chess, ramp = (rows + columns) % 2 * 200, columns
+        frame = np.stack([chess, ramp, rows], axis=-1).astype(np.uint8)
+        picture = Picture("a.webp", "painted", "train", frame, np.zeros((0, 18, 3)), np.zeros((0, 4)))
+        cropper = Cropper([picture], CPU)
+        if at_once:
+            cropper.canvas = torch.from_numpy(frame)[None]
+        shrunk, same = [[0.5, 0, -4], [0, 0.5, -3]], [[1, 0, -20], [0, 1, -30]]
+        crops = cropper.crops(np.array([0, 0]), np.array([shrunk, same], np.float32), 64)
+        at = torch.arange(64.0)
+        np.testing.assert_allclose(crops[0, 0], 100, atol=1)
+        np.testing.assert_allclose(crops[0, 1], (2 * (at + 4)).expand(64, 64), atol=1)
+        np.testing.assert_allclose(crops[0, 2], (2 * (at[:, None] + 3)).expand(64, 64), atol=1)
+        np.testing.assert_allclose(crops[1].permute(1, 2, 0), frame[30:94, 20:84], atol=0.01)
 
     def test_a_mirrored_teacher_says_what_is_painted_for_mirrored_people(self) -> None:
         size = 256, 320

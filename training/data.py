@@ -19,6 +19,7 @@ Array = NDArray[np.float32]
 Frame = NDArray[np.uint8]
 
 GREY = 128  # beyond the picture, as the network's padding
+FINEST = 0.7  # pixels of a crop for one of the picture, below which linear interpolation passes over some of these
 
 
 @dataclass
@@ -109,6 +110,15 @@ class Cropper:
         matrices : (B, 2, 3) from pixels of the picture to pixels of the crop
         size : int
         """
+        shrunk = np.abs(np.linalg.det(matrices[:, :, :2])) < FINEST**2
+        if shrunk.all():
+            twice = 2 * matrices + np.array([0, 0, 0.5], np.float32)  # pixels' middles have whole coordinates
+            return torch.nn.functional.avg_pool2d(self.crops(indices, twice, 2 * size), 2)
+        if shrunk.any():
+            crops = torch.empty(len(indices), 3, size, size, device=self.device)
+            for some in (shrunk, ~shrunk):
+                crops[torch.from_numpy(some)] = self.crops(indices[some], matrices[some], size)
+            return crops
         if self.canvas is not None:
             return _sampled(self.canvas[torch.from_numpy(indices).to(self.device)], matrices, size)
         crops = np.empty((len(indices), size, size, 3), np.uint8)

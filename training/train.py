@@ -170,6 +170,7 @@ class Run:
         """Train until the last step or the last minute."""
         args = self.args
         begin = saved = logged = time.monotonic()
+        first = self.step
         total = nobody = 0.0
         for batch in self._ahead(batches):
             self._thaw()
@@ -178,14 +179,14 @@ class Run:
             now = time.monotonic()
             last = self.step == args.steps or now - begin > 60 * args.minutes
             if self.step % LOG_EVERY == 0 or last:
-                rate = args.batch * LOG_EVERY / (now - logged)
+                rate = args.batch * (self.step - first) / (now - logged)
                 line = f"{self.step}\t{total / nobody:.4f}\t{rate:.1f}"
                 if self.step % JUDGE_EVERY == 0 or last:
                     line += f"\t{self.judged(held_out):.4f}"
                 print(line, flush=True)
                 with (args.to / "log.tsv").open("a") as log:
                     log.write(line + "\n")
-                total, nobody, logged = 0.0, 0.0, time.monotonic()
+                total, nobody, first, logged = 0.0, 0.0, self.step, time.monotonic()
             if last or now - saved > SAVE_SECONDS:
                 self._save()
                 saved = now
