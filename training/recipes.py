@@ -9,8 +9,8 @@ from training.batches import Recipe
 
 # light_body has the same AP on the pictures that it learnt from as on others: it is too small to forget, and what it
 # learns is better spent on photographs as people take them than on turned and spoilt ones, at the height that they are
-# looked at. Mosaics make up for small people: with three in ten crops a sixth of the people is below 64 pixels and a
-# sixth from there to 96, as among COCO's at that height, without them a sixteenth and a tenth.
+# looked at. Mosaics make up for small people: with three crops in ten a fifth of the people is below 64 pixels and a
+# sixth from there to 96, as in COCO's photographs at that height; without them a fourteenth and a ninth.
 _BODY = Recipe(
     size=368,
     least=0.17,
