@@ -162,8 +162,8 @@ class TestBatches:
         rows, columns = np.indices((160, 160))
         chess, ramp = (rows + columns) % 2 * 200, columns
         frame = np.stack([chess, ramp, rows], axis=-1).astype(np.uint8)
-        picture = Picture("a.webp", "painted", "train", frame, np.zeros((0, 18, 3)), np.zeros((0, 4)))
-        cropper = Cropper([picture], CPU)
+        nobody, nothing = np.zeros((0, 18, 3), np.float32), np.zeros((0, 4), np.float32)
+        cropper = Cropper([Picture("a.webp", "painted", "train", frame, nobody, nothing)], CPU)
         if at_once:
             cropper.canvas = torch.from_numpy(frame)[None]
         shrunk, same = [[0.5, 0, -4], [0, 0.5, -3]], [[1, 0, -20], [0, 1, -30]]
