@@ -102,7 +102,7 @@ class Cropper:
                 canvas[:height, :width] = torch.from_numpy(picture.frame).to(device)
 
     def crops(self, indices: NDArray[np.intp], matrices: Array, size: int) -> Tensor:
-        """(B, 3, size, size) float32 crops, BGR 0 to 255.
+        """(B, 3, size, size) float32 crops, BGR 0 to 255; of pictures shrunk far, the means of finer crops.
 
         Parameters
         ----------
