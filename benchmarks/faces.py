@@ -51,7 +51,8 @@ def found_in(
 ) -> Floats:
     """(68, 2) keypoints that a face network finds in a crop, NaN where it finds none."""
     frame = crop[1]
-    box = strayed(frame.shape[1::-1], stray, rng)
+    height, width = frame.shape[:2]
+    box = strayed((width, height), stray, rng)
     face = posecv.estimate_hand(network, frame, box, False, net_size=net_size)
     if not len(face):
         return np.full((LABELLED, 2), np.nan)

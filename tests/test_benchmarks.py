@@ -199,10 +199,10 @@ def painted_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, standing: ND
     folder = tmp_path / "training" / "hand"
     folder.mkdir(parents=True)
     hand = standing_person(HAND, 40, 40)
-    frame = paint_person(np.zeros((192, 192, 3), np.uint8), hand, HAND)
+    right = paint_person(np.zeros((192, 192, 3), np.uint8), hand, HAND)
     rows = []
     with tarfile.open(folder / "hand_crops.tar", "w") as tar, gzip.open(folder / "labels.jsonl.gz", "wt") as file:
-        for side, picture in (("right", frame), ("left", frame[:, ::-1])):
+        for side, picture in (("right", right), ("left", right[:, ::-1])):
             path = tmp_path / f"{side}.png"
             cv2.imwrite(str(path), picture)
             tar.add(path, path.name)
@@ -350,8 +350,8 @@ def test_a_square_without_hands_lies_away_from_wrists_and_from_those_without(
 
 
 def test_the_best_gate_lies_where_hands_and_others_part() -> None:
-    true, anywhere, on_bodies = np.linspace(0.31, 0.9, 60), np.linspace(0, 0.28, 50), np.array([0.05, 0.35])
-    said = gate.report("hand", true, anywhere, on_bodies)
+    true, anywhere = (np.array(np.linspace(*ends), np.float64) for ends in ((0.31, 0.9, 60), (0, 0.28, 50)))
+    said = gate.report("hand", true, anywhere, np.array([0.05, 0.35]))
     assert "| 0.30 | 1.000 | 1.000 | 0.500 |" in said
     assert "right most often: 0.310 (1.000 of the hands kept, 0.981 of the others rejected)" in said
 

@@ -122,8 +122,8 @@ def test_on_photographs_the_only_persons_keypoints_are_the_oracles(photographs: 
         people, expected = decode_person(maps, COCO), oracle.strongest_peaks(maps, COCO)
         found = expected[:, 2] > 0
         keypoints = people.keypoints[0] if len(people) else np.zeros_like(expected)
-        same += np.count_nonzero(np.abs(keypoints - expected)[found].max(axis=1) < 0.5 / STRIDE)
-        total += np.count_nonzero(found)
+        same += int(np.count_nonzero(np.abs(keypoints - expected)[found].max(axis=1) < 0.5 / STRIDE))
+        total += int(np.count_nonzero(found))
     assert total > PHOTOGRAPHS
     assert same >= 0.99 * total
 

@@ -93,7 +93,7 @@ def test_a_networks_maps_are_what_opencv_gives(tmp_path: Path) -> None:
     maps = scene("5 people").maps
     frame = pack_maps(maps)
     network = load_network(*packed_network(tmp_path, COCO), device="cpu")
-    found = network.maps(frame.transpose(2, 0, 1)[None].astype(np.float32) / 256 - 0.5)
+    found = network.maps((frame.transpose(2, 0, 1)[None] / 256 - 0.5).astype(np.float32))
     np.testing.assert_allclose(found, maps, atol=1e-4)
     assert found.dtype == np.float32
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -50,7 +51,7 @@ SHOTS = (
 )
 
 
-def ease(time: NDArray[np.float64]) -> NDArray[np.float64]:
+def ease(time: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Start slowly and end slowly: 3t^2 - 2t^3 for t from 0 to 1."""
     return time * time * (3 - 2 * time)
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from posecv.caffe import read_caffemodel, read_pair, write_caffemodel
@@ -102,7 +103,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _weights(path: Path) -> dict[str, list[np.ndarray]]:
+def _weights(path: Path) -> dict[str, list[NDArray[np.float32]]]:
     return read_caffemodel((path / "pose.caffemodel" if path.is_dir() else path).read_bytes())
 
 

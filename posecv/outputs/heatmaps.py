@@ -118,9 +118,10 @@ class Heatmaps:
         channels = channels_of(self.item, people.skeleton)
         if channels[-1] >= len(maps):
             raise UsageError(f"--heatmaps-of {self.item}: this network has no such maps, its heatmaps alone")
-        chosen, number, size = maps[channels], self._number(still), still.frame.shape[1::-1]
+        chosen, number = maps[channels], self._number(still)
+        height, width = still.frame.shape[:2]
         for ending, one in self._pictures(chosen, channels[0] >= people.skeleton.heatmaps).items():
-            drawn = overlay(still.frame, fit.enlarged(_farthest(one), size))
+            drawn = overlay(still.frame, fit.enlarged(_farthest(one), (width, height)))
             write_whole(self._file(number, f"{ending}.png"), cv2.imencode(".png", drawn)[1].tobytes())
         values = io.BytesIO()
         np.save(values, chosen)
