@@ -16,7 +16,6 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
@@ -55,11 +54,7 @@ def program(network: Network, job: dict[str, Any]) -> Callable[[], Times]:
     took: Times = {}
     network = timed(network, took)
     blob = np.random.default_rng(1).uniform(-0.5, 0.5, (1, 3, job["height"], job["width"])).astype(np.float32)
-    name, estimate = (
-        ("team.jpg", posecv.estimate_people)
-        if network.has_fields
-        else ("hand.jpg", partial(posecv.estimate_hand, left=True))
-    )
+    name, estimate = ("team.jpg", posecv.estimate_people) if network.has_fields else ("hand.jpg", posecv.estimate_hand)
     frame = cv2.imread(str(ROOT / "samples" / name))
 
     def run_network() -> Times:
