@@ -11,10 +11,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +27,7 @@ from benchmarks import accuracy  # noqa: E402
 from benchmarks.accuracy import Crop, Frame  # noqa: E402
 from posecv.network import Network  # noqa: E402
 from posecv.skeletons import HAND  # noqa: E402
+from training.mediapipe_hands import MediaPipeHands  # noqa: E402
 
 BOX_SHARE = 0.2  # of the longer side of the box round the labels, within which a keypoint is right
 GROUPS = ("source", "hand")
@@ -78,14 +76,9 @@ def by_network(network: Network, crop: Crop, net_size: str | None) -> Floats:
 
 
 def by_mediapipe(python: str, frames: list[Frame], confidence: float) -> list[Floats]:
-    """Keypoints that MediaPipe finds: it brings another OpenCV, so it runs in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        for index, frame in enumerate(frames):
-            cv2.imwrite(str(Path(folder) / f"{index}.png"), frame)
-        command = [python, str(Path(__file__).with_name("mediapipe_hands.py")), folder, str(confidence)]
-        output = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
-    found = json.loads(output)
-    return [np.array(found.get(str(index), MISSED), np.float64) for index in range(len(frames))]
+    """Keypoints that MediaPipe finds."""
+    with MediaPipeHands(python, confidence=confidence) as look:
+        return [hands[0][1] if hands else MISSED for hands in map(look, frames)]
 
 
 def table(first: str, groups: dict[str, NDArray[np.bool_]], rights: dict[str, Floats]) -> str:

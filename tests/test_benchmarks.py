@@ -386,6 +386,9 @@ class Hands:
         pass
     def process(self, frame):
         self.multi_hand_landmarks = [self] if frame[40, 40].any() else None
+        self.multi_handedness = self.multi_hand_landmarks
+        self.classification = [self]
+        self.label = "Left"
         self.landmark = [Point(0.5, 0.25)] * 21
         return self
 """

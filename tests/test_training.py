@@ -1,5 +1,7 @@
 """The recipe of our own networks: what is learnt is what was painted, and what was learnt is what OpenCV runs."""
 
+import gzip
+import io
 import json
 import os
 import subprocess
@@ -19,10 +21,10 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch; pip install
 import posecv  # noqa: E402
 from posecv.caffe import format_prototxt, parse_prototxt, read_pair, write_caffemodel  # noqa: E402
 from posecv.skeletons import COCO, FACE, HAND  # noqa: E402
-from training import export, pack  # noqa: E402
+from training import export, pack, see_hands  # noqa: E402
 from training.batches import Batch, Batches, Recipe, disturbed  # noqa: E402
 from training.data import Cropper, Picture, load_shards, records  # noqa: E402
-from training.designs import CONTEXT, DESIGNS, Design  # noqa: E402
+from training.designs import CONTEXT, DESIGNS, HEAD, Design  # noqa: E402
 from training.loss import misplaced, squared_error  # noqa: E402
 from training.network import CaffeNet, bilinear  # noqa: E402
 from training.recipes import mirrored  # noqa: E402
@@ -367,13 +369,13 @@ class TestSlim:
         return float((given - wanted).square().sum() / (wanted - wanted.mean((0, 2, 3), True)).square().sum())
 
     @pytest.mark.parametrize("quick", [False, True])
-    def test_a_wider_or_longer_side_branch_changes_nothing_at_first(self, *, quick: bool) -> None:
+    def test_a_wider_or_longer_side_branch_and_a_longer_head_change_nothing_at_first(self, *, quick: bool) -> None:
         small = replace(self.SMALL, quick=quick)
         wide, crops = self.made(small), self.crops()
         with torch.no_grad():
-            slim = slimmed(wide, replace(small, context=48, blocks=5), crops)
+            slim = slimmed(wide, replace(small, context=48, blocks=5, head=3), crops)
             assert slim.channels["context"] == 48
-            assert "context5/2" in slim.convolutions
+            assert {"context5/2", HEAD[2]} <= set(slim.convolutions)
             torch.testing.assert_close(slim(crops[0]), wide(crops[0]), atol=1e-4, rtol=1e-4)
 
     def test_wider_blocks_change_next_to_nothing_at_first(self) -> None:
@@ -486,6 +488,85 @@ def test_a_few_steps_lower_the_loss_and_the_export_runs_in_opencv(tmp_path: Path
     np.testing.assert_allclose(network.maps(blob), expected, atol=1e-3)
     assert network.skeleton == COCO
     assert HAND.channels == DESIGNS["light_hand"].skeleton.channels
+
+
+class TestSeenHands:
+    @staticmethod
+    def look(frame: NDArray[np.uint8]) -> list[tuple[str, NDArray[np.float64]]]:
+        """A line down what is red, left hands on the left; what is white, always right; what is blue, off its place."""
+        hands = []
+        for color in ((0, 0, 255), (255, 255, 255), (255, 0, 0)):
+            there = np.argwhere((np.abs(frame.astype(int) - color) < 40).all(axis=-1))
+            if len(there):
+                (top, left), (bottom, right) = there.min(axis=0), there.max(axis=0)
+                x = np.full(21, (left + right) / 2) + 0.4 * (bottom - top) * (color == (255, 0, 0))
+                side = "left" if color == (0, 0, 255) and x[0] < frame.shape[1] / 2 else "right"
+                hands.append((side, np.stack([x, np.linspace(top, bottom, 21)], axis=1)))
+        return hands
+
+    def test_a_hand_counts_that_a_mirror_shows_in_the_same_place(self) -> None:
+        frame = np.full((120, 160, 3), 60, np.uint8)
+        for left, color in ((20, (0, 0, 255)), (60, (255, 255, 255)), (100, (255, 0, 0))):
+            cv2.rectangle(frame, (left, 30), (left + 10, 90), color, -1)
+        (side, points), (other, white) = see_hands.certain(self.look, frame)
+        assert (side, other) == ("left", None)
+        expected = np.stack([np.full(21, 25), np.linspace(30, 90, 21)], axis=1)
+        np.testing.assert_allclose(points, expected)
+        np.testing.assert_allclose(white, expected + np.array([40, 0]))
+
+    def test_the_squares_at_the_ends_of_arms_are_looked_at_too(self) -> None:
+        frame = np.full((200, 300, 3), 60, np.uint8)
+        cv2.rectangle(frame, (205, 60), (215, 100), (0, 0, 255), -1)
+        person = np.zeros((18, 3), np.float32)
+        person[2:5] = (120, 80, 1), (150, 80, 1), (195, 80, 1)
+        record: pack.Record = {"people": [person.tolist()]}
+
+        def look(view: NDArray[np.uint8]) -> list[tuple[str, NDArray[np.float64]]]:
+            return self.look(view) if view.shape != frame.shape else []
+
+        ((_, points),) = see_hands.hands_of(look, record, cv2.imencode(".png", frame)[1].tobytes())
+        np.testing.assert_allclose(points, np.stack([np.full(21, 210), np.linspace(60, 100, 21)], axis=1), atol=1)
+
+    def test_crops_show_them_at_their_places_but_no_picture_that_is_cropped_already(self, tmp_path: Path) -> None:
+        hand, red = tmp_path / "hand", np.full((120, 160, 3), 60, np.uint8)
+        cv2.rectangle(red, (50, 40), (60, 80), (0, 0, 255), -1)
+        ((_, points),) = self.look(red)
+        content = cv2.imencode(".webp", red, [cv2.IMWRITE_WEBP_QUALITY, 100])[1].tobytes()
+        for folder, names in (("hand", ["a.webp"]), ("coco", ["000000000007.webp", "000000000008.webp"]), ("body", [])):
+            (tmp_path / folder).mkdir()
+            with tarfile.open(tmp_path / folder / "0.tar", "w") as tar:
+                for name in names:
+                    info = tarfile.TarInfo(name)
+                    info.size = len(content)
+                    tar.addfile(info, io.BytesIO(content))
+        cropped = {"file": "a.webp", "split": "test", "source": "s", "hand": None, "keypoints": [[1, 2, 2]] * 21}
+        with gzip.open(hand / "labels.jsonl.gz", "wt") as out:
+            out.write(json.dumps(cropped | {"origin": "coco-val2017/000000000007"}) + "\n")
+        with gzip.open(tmp_path / "seen.jsonl.gz", "wt") as out:
+            for number in (7, 8):
+                found = [{"hand": "left", "keypoints": points.tolist()}]
+                out.write(json.dumps({"file": f"{number:012}.webp", "hands": found}) + "\n")
+        given = pack.shared_hands(tmp_path, tmp_path / "seen.jsonl.gz")
+        pack.write_shards((pack.shrunk(record, crop, 480, 75) for record, crop in given), tmp_path / "shards")
+        told = list(records(tmp_path / "shards"))
+        assert [export.coco_id(record) for record in told] == [None, "000000000008"]
+        picture = load_shards(tmp_path / "shards")[1]
+        assert (picture.hand, picture.split) == ("left", "train")
+        assert max(picture.frame.shape[:2]) <= 2.2 * 40 + 1
+        ((_, seen_again),) = self.look(picture.frame)
+        np.testing.assert_allclose(picture.people[0][:, :2], seen_again, atol=1)
+
+
+def test_a_network_for_right_hands_is_shown_them_and_some_others() -> None:
+    frame = np.zeros((64, 64, 3), np.uint8)
+    points = np.concatenate([np.random.default_rng(0).uniform(20, 40, (21, 2)), np.ones((21, 1))], axis=1)
+    recipe = Recipe(size=64, mosaics=0, other_side=0.2)
+    for hand, expected in (("right", 0.2), ("left", 0.8), (None, 0.5)):
+        picture = Picture("a", "s", "train", frame, points[None].astype(np.float32), np.zeros((0, 4), np.float32), hand)
+        batches = Batches([picture], HAND, HAND.mirrored, recipe, CPU)
+        rng = np.random.default_rng(1)
+        mirrored = [np.linalg.det(batches._matrix(rng, picture, 64)[:, :2]) < 0 for _ in range(2000)]
+        assert abs(np.mean(mirrored) - expected) < 0.04
 
 
 def test_shards_are_plain_tars(tmp_path: Path) -> None:

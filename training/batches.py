@@ -37,6 +37,9 @@ class Recipe:
         How far from the crop's middle the person may be, as a share of its side.
     turn : float
         Standard deviation of the rotation, degrees; at most `most_turn`.
+    other_side : float
+        How often a right hand is mirrored and a left one is not; a network that is always to be shown right hands does
+        not have to be told of left ones more often than callers err. Half of the others are mirrored.
     mosaics : float
         Share of the crops that are put together of four smaller ones.
     weights : mapping
@@ -57,6 +60,7 @@ class Recipe:
     shift: float = 0.22
     turn: float = 15
     most_turn: float = 40
+    other_side: float = 0.5
     mosaics: float = 0.25
     weights: tuple[tuple[str, float], ...] = ()
     sigma: float = 7 / 8
@@ -163,7 +167,8 @@ class Batches:
         stretch = np.exp(rng.normal(0, 0.06))
         cosine, sine = np.cos(angle), np.sin(angle)
         linear = scale * np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([stretch, 1 / stretch])
-        if rng.random() < 0.5:
+        mirrored = {"right": recipe.other_side, "left": 1 - recipe.other_side}
+        if rng.random() < mirrored.get(picture.hand or "", 0.5):
             linear = linear @ np.diag([-1, 1])
         target = size / 2 + rng.uniform(-recipe.shift, recipe.shift, 2) * size
         return np.concatenate([linear, (target - linear @ middle)[:, None]], axis=1).astype(np.float32)

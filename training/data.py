@@ -28,6 +28,7 @@ class Picture:
 
     people : (P, K, 3) x, y and height of the bump of each keypoint, 0 where it is not known
     ignore : (B, 4) boxes x, y, width, height that teach nothing
+    hand : "left" or "right" where one hand is shown and its side is known
     """
 
     file: str
@@ -36,6 +37,7 @@ class Picture:
     frame: Frame
     people: Array
     ignore: Array
+    hand: str | None = None
 
 
 def load_shards(folder: Path, *, share: float = 1.0) -> list[Picture]:
@@ -56,7 +58,8 @@ def load_shards(folder: Path, *, share: float = 1.0) -> list[Picture]:
                 frame = decoded(_content(tar, member))
                 people = np.array(record["people"], np.float32)
                 boxes = np.array(record["ignore"], np.float32).reshape(-1, 4)
-                pictures.append(Picture(record["file"], record["source"], record["split"], frame, people, boxes))
+                known = record["file"], record["source"], record["split"]
+                pictures.append(Picture(*known, frame, people, boxes, record.get("hand")))
     return pictures
 
 

@@ -10,6 +10,8 @@ and `labels.jsonl`, a line a picture:
     {"file", "split": "train"|"val"|"test", "source",
      "people": [[[x, y, height] * K], ...], "ignore": [[x, y, width, height], ...]}
 
+and "hand": "left"|"right" where that is known of a crop of a hand.
+
 x and y are pixels of the stored picture, the centre of the first pixel 0, 0. `height` is that of the bump that the
 heatmap gets: 1 where a human set the keypoint, less where a network did, 0 where it is not known. What happens inside a
 box to `ignore` teaches nothing.
@@ -20,6 +22,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import io
+import itertools
 import json
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -44,6 +47,7 @@ SHARD_BYTES = 30_000_000
 SAME_PERSON = 0.3  # two sets of keypoints with a higher OKS belong to one person
 SURE_PERSON, SURE_KEYPOINT = 0.25, 0.3  # of the top-down teacher
 CERTAIN = 0.7  # a teacher's keypoint of this score makes a bump of full height
+HAND_CROP = 2.2  # sides of the box round a hand that a crop of it shows
 HALF_PIXEL = 0.5  # COCO counts from the corner of the first pixel
 # COCO's 17 keypoints in OpenPose's order; -1 is the neck, the middle of the shoulders.
 FROM_COCO = tuple(COCO_17.index(name) if name in COCO_17 else -1 for name in COCO.keypoints)
@@ -206,14 +210,40 @@ def shared_crops(folder: Path, keypoints: int) -> Iterator[tuple[Record, bytes]]
             pupils = [points[first : first + 6].mean(axis=0) for first in (36, 42)]
             points = np.concatenate([points, pupils])
             points[68:, 2] = points[68:, 2] == 1
-        made: Record = {key: record[key] for key in ("file", "split", "source", "origin") if key in record}
+        made: Record = {key: record[key] for key in ("file", "split", "source", "origin", "hand") if key in record}
         yield {**made, "people": [points], "ignore": []}, content
+
+
+def shared_hands(data: Path, seen: Path | None) -> Iterator[tuple[Record, bytes]]:
+    """Crops of hands, and further ones from the photographs of people where a network has `seen` hands."""
+    yield from shared_crops(data / "hand", 21)
+    if seen is None:
+        return
+    hands = {record["file"]: record["hands"] for record in _lines(seen)}
+    cropped = {Path(record["origin"]).name for record in _lines(data / "hand" / "labels.jsonl.gz")}
+    for name, content in itertools.chain(members(data / "coco"), members(data / "body")):
+        if not hands.get(name) or Path(name).stem in cropped:
+            continue
+        source = name.split("/")[0] if "/" in name else "coco"
+        frame = decoded(content)
+        for number, hand in enumerate(hands[name]):
+            points = np.array(hand["keypoints"])
+            low, high = points.min(axis=0), points.max(axis=0)
+            reach = HAND_CROP / 2 * (high - low).max()
+            left, top = np.maximum((low + high) / 2 - reach, 0).astype(int)
+            right, bottom = ((low + high) / 2 + reach).astype(int)
+            crop = frame[top : bottom + 1, left : right + 1]
+            person = np.concatenate([points - (left, top), np.ones((len(points), 1))], axis=1)
+            file = f"{Path(name).with_suffix('')}-hand-{number}.webp"
+            made: Record = {"file": file, "split": "train", "source": f"{source}-seen", "origin": name}
+            made |= {"hand": hand["hand"], "people": [person], "ignore": []}
+            yield made, cv2.imencode(".webp", crop, [cv2.IMWRITE_WEBP_QUALITY, 90])[1].tobytes()
 
 
 FORMS: dict[str, Callable[[Path, Path | None], Iterator[tuple[Record, bytes]]]] = {
     "body": shared_body,
     "coco": own_coco,
-    "hand": lambda data, seen: shared_crops(data / "hand", 21),
+    "hand": shared_hands,
     "face": lambda data, seen: shared_crops(data / "face", 70),
 }
 
@@ -272,7 +302,7 @@ def main() -> None:
     parser.add_argument("form", choices=FORMS)
     parser.add_argument("--data", type=Path, required=True, help="folder of the data")
     parser.add_argument("--to", type=Path, required=True, help="folder for the shards")
-    parser.add_argument("--seen", type=Path, help="what training.see wrote about the further pictures (form body)")
+    parser.add_argument("--seen", type=Path, help="what training.see, for hands training.see_hands, wrote")
     parser.add_argument("--short-side", type=int, default=480, help="pixels; 240 makes shards of 100 MB in all")
     parser.add_argument("--quality", type=int, default=75, help="of WebP, for pictures that are shrunk")
     args = parser.parse_args()

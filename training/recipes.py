@@ -28,8 +28,11 @@ RECIPES = {
     "light_body_large": _BODY,
     "light_hand": replace(
         _CROP,
+        least=0.35,
+        most=1.1,
         gloves=0.12,
-        weights=(("iflytek-hand-keypoint", 0.4), ("coco-wholebody-manual", 2.5), ("coco-wholebody-auto", 1.5)),
+        other_side=0.2,
+        weights=(("iflytek-hand-keypoint", 0.4), ("coco-wholebody-manual", 3.0), ("coco-wholebody-auto", 2.0)),
     ),
     "light_face": _CROP,
 }

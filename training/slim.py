@@ -8,7 +8,7 @@ has so far, so that errors do not add up (He, Zhang and Sun: Channel Pruning, ar
 Depthwise convolutions keep the filters of their channels. Nothing is trained here; it takes two minutes.
 
 The wide network is Lightweight OpenPose, or one of ours of another shape. Where that is narrower, the new channels are
-drawn at random; those of the side branch say nothing at first.
+drawn at random; those of the side branch say nothing at first, and further layers of the head give what they get.
 """
 
 from __future__ import annotations
@@ -118,6 +118,9 @@ def slimmed(wide: CaffeNet, design: Design, crops: Sequence[Tensor]) -> CaffeNet
         _fit(slim, FEATURES, looks, looks.at(wide, features))
     if ours:
         _keep_context(slim, wide, looks)
+        for layer in HEAD[: design.head]:
+            if layer not in wide.convolutions:
+                nn.init.dirac_(slim.convolutions[layer].weight)
         if slim.channels["wide"] < wide.channels["wide"]:
             _fit_wide(slim, wide, looks, looks.behind(wide, "wide"), looks.at(wide, OUTPUT))
     else:
