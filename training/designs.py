@@ -157,7 +157,7 @@ def _input() -> Message:
 DESIGNS = {
     "light_body": Design(COCO, early=(32, 64, 96, 192), wide=160, context=128, quick=True),
     "light_body_large": Design(COCO, width=384, wide=256, context=128, quick=True),
-    "light_hand": Design(HAND, width=128, head=2, wide=128),
+    "light_hand": Design(HAND, width=128, wide=128, context=96, blocks=5),
     "light_face": Design(FACE, width=128, head=2, wide=128),
 }
 
