@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -527,10 +528,11 @@ class TestSeenHands:
         ((_, points),) = see_hands.hands_of(look, record, cv2.imencode(".png", frame)[1].tobytes())
         np.testing.assert_allclose(points, np.stack([np.full(21, 210), np.linspace(60, 100, 21)], axis=1), atol=1)
 
-    def test_crops_show_them_at_their_places_but_no_picture_that_is_cropped_already(self, tmp_path: Path) -> None:
+    def test_crops_show_them_at_their_places_but_no_picture_that_is_cropped_already(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         hand, red = tmp_path / "hand", np.full((120, 160, 3), 60, np.uint8)
         cv2.rectangle(red, (50, 40), (60, 80), (0, 0, 255), -1)
-        ((_, points),) = self.look(red)
         content = cv2.imencode(".webp", red, [cv2.IMWRITE_WEBP_QUALITY, 100])[1].tobytes()
         for folder, names in (("hand", ["a.webp"]), ("coco", ["000000000007.webp", "000000000008.webp"]), ("body", [])):
             (tmp_path / folder).mkdir()
@@ -542,11 +544,16 @@ class TestSeenHands:
         cropped = {"file": "a.webp", "split": "test", "source": "s", "hand": None, "keypoints": [[1, 2, 2]] * 21}
         with gzip.open(hand / "labels.jsonl.gz", "wt") as out:
             out.write(json.dumps(cropped | {"origin": "coco-val2017/000000000007"}) + "\n")
-        with gzip.open(tmp_path / "seen.jsonl.gz", "wt") as out:
-            for number in (7, 8):
-                found = [{"hand": "left", "keypoints": points.tolist()}]
-                out.write(json.dumps({"file": f"{number:012}.webp", "hands": found}) + "\n")
-        given = pack.shared_hands(tmp_path, tmp_path / "seen.jsonl.gz")
+        images = [{"id": number, "file_name": f"{number:012}.webp"} for number in (7, 8)]
+        with gzip.open(tmp_path / "coco" / "person_keypoints.json.gz", "wt") as out:
+            json.dump({"images": images, "annotations": []}, out)
+        for name in ("coco/teacher", "body/teacher", "body/labels"):
+            gzip.open(tmp_path / f"{name}.jsonl.gz", "wt").close()
+        seen = str(tmp_path / "seen.jsonl.gz")
+        monkeypatch.setattr(see_hands, "MediaPipeHands", lambda *args, **options: nullcontext(self.look))
+        monkeypatch.setattr(sys, "argv", ["", "--data", str(tmp_path), "--mediapipe", "python", "--to", seen])
+        see_hands.main()
+        given = pack.shared_hands(tmp_path, Path(seen))
         pack.write_shards((pack.shrunk(record, crop, 480, 75) for record, crop in given), tmp_path / "shards")
         told = list(records(tmp_path / "shards"))
         assert [export.coco_id(record) for record in told] == [None, "000000000008"]

@@ -10,6 +10,7 @@ mirrored pictures, and 21 pairs x, y in pixels, the centre of the first one 0, 0
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,8 +42,10 @@ class MediaPipeHands:
     def __init__(self, python: str, count: int = 1, confidence: float = 0.5) -> None:
         command = [python, "-m", "training.mediapipe_hands", str(count), str(confidence)]
         pipe = subprocess.PIPE
+        paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        found = os.environ | {"PYTHONPATH": paths}
         self.python = python
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, cwd=ROOT)
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=found)
 
     def __enter__(self) -> MediaPipeHands:
         return self

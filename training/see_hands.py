@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -56,24 +57,13 @@ def main() -> None:
         out = stack.enter_context(gzip.open(args.to, "wt"))
         pool = stack.enter_context(ThreadPoolExecutor(LOOKERS))
         pictures = (each for each in shared_body(args.data, None) if each[0]["split"] == "train")
-        for chunk in _chunks(pictures, LOOKERS):
+        while chunk := list(itertools.islice(pictures, LOOKERS)):
             found = pool.map(lambda look, each: hands_of(look, *each), lookers, chunk)
             for (record, _), hands in zip(chunk, found, strict=True):
                 total += len(hands)
                 told = [{"hand": side, "keypoints": points.round(2).tolist()} for side, points in hands]
                 out.write(json.dumps({"file": record["file"], "hands": told}) + "\n")
     print(f"{total} hands in {args.to}")
-
-
-def _chunks(pictures: Iterator[tuple[Record, bytes]], count: int) -> Iterator[list[tuple[Record, bytes]]]:
-    chunk = []
-    for each in pictures:
-        chunk.append(each)
-        if len(chunk) == count:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 def hands_of(look: Look, record: Record, content: bytes) -> Certain:
