@@ -1,4 +1,4 @@
-"""Accuracy on crops of hands: the share of keypoints that lie near their labels (PCK), by source and by keypoint.
+"""Accuracy on crops of hands: the share of keypoints near their labels (PCK), by source, side, size and keypoint.
 
     python benchmarks/hands.py --model light_hand
     python benchmarks/hands.py --model light_hand --mediapipe PYTHON    # beside MediaPipe, which that Python has
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from training.mediapipe_hands import MediaPipeHands  # noqa: E402
 
 BOX_SHARE = 0.2  # of the longer side of the box round the labels, within which a keypoint is right
 GROUPS = ("source", "hand")
+SIZES = (0, 32, 48, 64, 96, math.inf)  # pixels of the crop, longer side of the box round the labels
 GLOVES = (40, 40, 40), (235, 235, 235), (160, 90, 30), (40, 190, 230), (60, 60, 200)  # BGR, one hand after the other
 FINGER = 0.09  # of the hand's box: how far from its bones skin may lie
 LIKE_SKIN = 14  # distance of Cr and Cb from the hand's own, up to which a pixel is its skin
@@ -39,12 +41,15 @@ MISSED = np.full((len(HAND.keypoints), 2), np.nan)
 Floats = NDArray[np.float64]
 
 
+def size(labels: Floats) -> float:
+    """Longer side of the box round those of (21, 3) labels that are set, in pixels."""
+    return float(np.ptp(labels[labels[:, 2] > 0, :2], axis=0).max())
+
+
 def right(found: Floats, labels: Floats) -> Floats:
     """Whether each of (21, 2) keypoints lies near its label: 1 or 0, NaN where (21, 3) has no label."""
-    labelled = labels[:, 2] > 0
-    near = BOX_SHARE * np.ptp(labels[labelled, :2], axis=0).max()
     away = np.linalg.norm(found - labels[:, :2], axis=1)
-    return np.where(labelled, away <= near, np.nan)
+    return np.where(labels[:, 2] > 0, away <= BOX_SHARE * size(labels), np.nan)
 
 
 def gloved(frame: Frame, labels: Floats, color: tuple[int, int, int]) -> Frame:
@@ -53,7 +58,7 @@ def gloved(frame: Frame, labels: Floats, color: tuple[int, int, int]) -> Frame:
     there = labels[:, 2] > 0
     height, width = frame.shape[:2]
     near = np.zeros((height, width), np.uint8)
-    thickness = max(1, round(2 * FINGER * float(np.ptp(labels[there, :2], axis=0).max())))
+    thickness = max(1, round(2 * FINGER * size(labels)))
     for start, end in HAND.limbs:
         if there[start] and there[end]:
             cv2.line(near, points[start].tolist(), points[end].tolist(), 1, thickness)
@@ -93,13 +98,19 @@ def table(first: str, groups: dict[str, NDArray[np.bool_]], rights: dict[str, Fl
 
 
 def report(rows: list[dict[str, Any]], rights: dict[str, Floats]) -> str:
-    """The tables: by each of `GROUPS`, then by keypoint, with all of them last."""
+    """The tables: by each of `GROUPS`, by size, then by keypoint, with all of them last."""
     whole = np.ones((len(rows), len(HAND.keypoints)), bool)
     tables = []
     for key in GROUPS:
         values = np.array([row[key] or "unknown" for row in rows])
         groups = {str(value): whole & (values == value)[:, None] for value in sorted(set(values))}
         tables.append(table(key, groups, rights))
+    sizes = np.array([size(np.array(row["keypoints"], float)) for row in rows])
+    steps = {}
+    for low, high in itertools.pairwise(SIZES):
+        name = f"{low} and more" if high == math.inf else f"{low} to {high}"
+        steps[name] = whole & ((sizes >= low) & (sizes < high))[:, None]
+    tables.append(table("pixels", steps, rights))
     columns = np.eye(len(HAND.keypoints), dtype=bool)
     keypoints = {name: whole & column for name, column in zip(HAND.keypoints, columns, strict=True)}
     return "\n\n".join([*tables, table("keypoint", keypoints | {"all": whole}, rights)])

@@ -307,6 +307,8 @@ def test_painted_hands_of_both_sides_are_all_right(
     said = capsys.readouterr().out
     assert "0 of 2 hands missed" in said
     assert "\n| left | 21 | 1.000 |\n| right | 21 | 1.000 |\n" in said
+    assert np.ptp(standing_person(HAND, 40, 40)[:, :2], axis=0).max() == 96
+    assert "\n| --- | --- | --- |\n| 96 and more | 42 | 1.000 |\n\n" in said
     assert "\n| all | 42 | 1.000 |\n" in said
 
 
