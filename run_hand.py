@@ -8,7 +8,7 @@ if sys.version_info < (3, 10):  # noqa: UP036  # in words that every Python read
     sys.exit(2)
 
 try:
-    from posecv.cli import run_hand
+    from posecv.app.scripts import run_hand
 except ImportError as error:
     if error.name == "posecv":
         message = "run_hand.py needs the folder posecv/ beside it; tutorial/03_hand.py stands alone"

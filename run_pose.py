@@ -8,7 +8,7 @@ if sys.version_info < (3, 10):  # noqa: UP036  # in words that every Python read
     sys.exit(2)
 
 try:
-    from posecv.cli import run_pose
+    from posecv.app.scripts import run_pose
 except ImportError as error:
     if error.name == "posecv":
         message = "run_pose.py needs the folder posecv/ beside it; tutorial/01_one_person.py stands alone"

@@ -8,7 +8,7 @@ if sys.version_info < (3, 10):  # noqa: UP036  # in words that every Python read
     sys.exit(2)
 
 try:
-    from posecv.cli import webcam_pose
+    from posecv.app.scripts import webcam_pose
 except ImportError as error:
     if error.name == "posecv":
         message = "webcam_pose.py needs the folder posecv/ beside it; tutorial/04_webcam.py stands alone"

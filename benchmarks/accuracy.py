@@ -34,8 +34,8 @@ sys.path.insert(0, str(ROOT))
 
 import posecv  # noqa: E402
 from posecv import geometry  # noqa: E402
+from posecv.engines.network import Network  # noqa: E402
 from posecv.models import NET_SIDE  # noqa: E402
-from posecv.network import Network  # noqa: E402
 from posecv.skeletons import COCO_17  # noqa: E402
 from training import HELD_OUT  # noqa: E402
 

@@ -24,9 +24,9 @@ sys.path.insert(0, str(ROOT))
 
 import posecv  # noqa: E402
 from benchmarks import accuracy  # noqa: E402
+from posecv.engines.network import Network  # noqa: E402
 from posecv.geometry import Fit, NetSize  # noqa: E402
 from posecv.models import NET_SIDE  # noqa: E402
-from posecv.network import Network  # noqa: E402
 from posecv.skeletons import COCO_17  # noqa: E402
 
 TORSO_SHARE = 0.2  # of the torso, within which a keypoint of somebody alone and upright is right

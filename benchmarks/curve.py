@@ -22,10 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import accuracy, decode, forward, plots  # noqa: E402
+from posecv.engines.network import Network  # noqa: E402
 from posecv.errors import ModelError  # noqa: E402
 from posecv.geometry import NetSize  # noqa: E402
 from posecv.models import manifest  # noqa: E402
-from posecv.network import Network  # noqa: E402
 
 YARDSTICK = "light-coco"
 HEIGHTS = (160, 176, 192, 224, 256, 320, 368, 448)

@@ -32,11 +32,11 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks import accuracy, curve, decode, forward, plots, results  # noqa: E402
 from benchmarks.macs import multiply_adds  # noqa: E402
-from posecv.caffe import read_prototxt  # noqa: E402
-from posecv.conversion import kept_or_converted  # noqa: E402
 from posecv.engines import ENGINES, opencv  # noqa: E402
 from posecv.errors import ModelError, PoseError  # noqa: E402
 from posecv.files import write_whole  # noqa: E402
+from posecv.formats.caffe import read_prototxt  # noqa: E402
+from posecv.formats.conversion import kept_or_converted  # noqa: E402
 from posecv.models import Model, find_model  # noqa: E402
 
 MODELS = ("light_body", "light_hand", "light-coco", "coco", "body_25")

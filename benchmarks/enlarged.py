@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import posecv  # noqa: E402
-from posecv.network import Network  # noqa: E402
+from posecv.engines.network import Network  # noqa: E402
 from posecv.skeletons import REFINEMENTS  # noqa: E402
 
 SHARED = Path(os.environ.get("POSECV_SHARED", ROOT.parent / "shared"))

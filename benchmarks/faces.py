@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 import posecv  # noqa: E402
 from benchmarks import accuracy  # noqa: E402
 from benchmarks.accuracy import Crop  # noqa: E402
-from posecv.network import Network  # noqa: E402
+from posecv.engines.network import Network  # noqa: E402
 
 LABELLED = 68
 OUTER_CORNERS = 36, 45

@@ -25,9 +25,9 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks import accuracy, decode  # noqa: E402
 from posecv import pipeline  # noqa: E402
+from posecv.engines.network import Network  # noqa: E402
 from posecv.errors import UsageError  # noqa: E402
-from posecv.estimate import estimate_people  # noqa: E402
-from posecv.network import Network  # noqa: E402
+from posecv.estimators.single_pass import estimate_people  # noqa: E402
 from posecv.outputs import Output  # noqa: E402
 from posecv.outputs.films import DrawnFilm, check_codec  # noqa: E402
 from posecv.outputs.openpose_json import OpenPoseJson  # noqa: E402

@@ -24,12 +24,12 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import accuracy, decode  # noqa: E402
-from posecv.caffe import layers_of, read_prototxt, write_caffemodel  # noqa: E402
 from posecv.engines import ENGINES  # noqa: E402
+from posecv.engines.network import Network, load_network  # noqa: E402
 from posecv.errors import ModelError  # noqa: E402
+from posecv.formats.caffe import layers_of, read_prototxt, write_caffemodel  # noqa: E402
+from posecv.formats.stages import count_stages  # noqa: E402
 from posecv.models import manifest  # noqa: E402
-from posecv.network import Network, load_network  # noqa: E402
-from posecv.stages import count_stages  # noqa: E402
 
 OTHERS = ("light-coco", "coco")
 

@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 import posecv  # noqa: E402
 from benchmarks import accuracy  # noqa: E402
-from posecv.network import Network  # noqa: E402
+from posecv.engines.network import Network  # noqa: E402
 from posecv.skeletons import COCO_17  # noqa: E402
 
 GATES = np.arange(0.2, 0.61, 0.05)

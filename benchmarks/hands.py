@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 import posecv  # noqa: E402
 from benchmarks import accuracy  # noqa: E402
 from benchmarks.accuracy import Crop, Frame  # noqa: E402
-from posecv.network import Network  # noqa: E402
+from posecv.engines.network import Network  # noqa: E402
 from posecv.skeletons import HAND  # noqa: E402
 from training.mediapipe_hands import MediaPipeHands  # noqa: E402
 

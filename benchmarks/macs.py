@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from posecv.caffe import Message, layers_of, type_of, value_of, values_of
+from posecv.formats.caffe import Message, layers_of, type_of, value_of, values_of
 
 Shape = tuple[int, int, int]  # channels, height, width
 
@@ -17,7 +17,7 @@ def multiply_adds(message: Message, height: int, width: int) -> int:
     Parameters
     ----------
     message : dict of lists
-        The network, as `posecv.caffe.read_prototxt` gives it, with square kernels.
+        The network, as `posecv.formats.caffe.read_prototxt` gives it, with square kernels.
     """
     picture = 3, height, width
     shapes: dict[str, Shape] = {}

@@ -26,11 +26,11 @@ sys.path.insert(1, str(ROOT / "tests"))
 
 import posecv  # noqa: E402
 from benchmarks import accuracy, decode  # noqa: E402
+from posecv.drawing.style import Style  # noqa: E402
 from posecv.engines import ENGINES  # noqa: E402
+from posecv.engines.network import Network  # noqa: E402
 from posecv.geometry import STRIDE, Fit, NetSize  # noqa: E402
 from posecv.memory import keep_buffers  # noqa: E402
-from posecv.network import Network  # noqa: E402
-from posecv.outputs.style import Style  # noqa: E402
 from scenes import paint_maps, random_people  # noqa: E402
 
 Frame = NDArray[np.uint8]

@@ -29,8 +29,8 @@ import numpy as np  # noqa: E402
 
 import posecv  # noqa: E402
 from posecv.engines.engine import Array  # noqa: E402
+from posecv.engines.network import Network  # noqa: E402
 from posecv.memory import keep_buffers  # noqa: E402
-from posecv.network import Network  # noqa: E402
 
 A_TURN = 2  # results that count; one before them fills the caches again
 

@@ -1,9 +1,8 @@
 """posecv: people's keypoints with OpenCV alone.
 
->>> network = posecv.load_network("pose.prototxt", "pose.caffemodel")    # doctest: +SKIP
->>> frame = cv2.imread("samples/team.jpg")                               # doctest: +SKIP
->>> people = posecv.estimate_people(network, frame)                      # doctest: +SKIP
->>> posecv.draw_people(frame, people)                                    # doctest: +SKIP
+>>> import posecv
+>>> for result in posecv.stream("samples/team.jpg"):                     # doctest: +SKIP
+...     print(len(result.people), "people in", result.source.name)
 """
 
 from __future__ import annotations
@@ -17,34 +16,44 @@ from posecv.skeletons import Skeleton
 
 if TYPE_CHECKING:
     from posecv.decoding import decode_people, decode_person
-    from posecv.drawing import draw_people
-    from posecv.estimate import (
+    from posecv.drawing.skeletons import draw_people
+    from posecv.engines.network import load_network
+    from posecv.estimators.functions import (
         estimate_faces,
         estimate_hand,
         estimate_hands,
         estimate_people,
         estimate_person,
     )
-    from posecv.network import load_network
+    from posecv.outputs.films import DrawnFilm
+    from posecv.outputs.growing import CocoResults, Csv, JsonLines
+    from posecv.outputs.openpose_json import OpenPoseJson
+    from posecv.outputs.pictures import DrawnPicture
     from posecv.people import People
+    from posecv.result import Result
+    from posecv.run.stream import stream
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "People", "PoseError", "Skeleton", "decode_people", "decode_person", "draw_people",
-    "estimate_faces", "estimate_hand", "estimate_hands",
-    "estimate_people", "estimate_person", "load_network", "skeletons",
+    "CocoResults", "Csv", "DrawnFilm", "DrawnPicture", "JsonLines", "OpenPoseJson", "People", "PoseError", "Result",
+    "Skeleton", "decode_people", "decode_person", "draw_people", "estimate_faces", "estimate_hand", "estimate_hands",
+    "estimate_people", "estimate_person", "load_network", "skeletons", "stream",
 ]  # fmt: skip
 
 # Where the names live that stand on NumPy and OpenCV. They are imported when they are first used, so that the scripts
 # can say in one line what is wrong with an installation.
 _HOMES = {
-    "People": "people",
+    "CocoResults": "outputs.growing", "Csv": "outputs.growing", "JsonLines": "outputs.growing",
+    "DrawnFilm": "outputs.films", "DrawnPicture": "outputs.pictures", "OpenPoseJson": "outputs.openpose_json",
+    "People": "people", "Result": "result",
     "decode_people": "decoding", "decode_person": "decoding",
-    "draw_people": "drawing",
-    "estimate_faces": "estimate", "estimate_hand": "estimate", "estimate_hands": "estimate",
-    "estimate_people": "estimate", "estimate_person": "estimate",
-    "load_network": "network",
+    "draw_people": "drawing.skeletons",
+    "estimate_faces": "estimators.functions", "estimate_hand": "estimators.functions",
+    "estimate_hands": "estimators.functions", "estimate_people": "estimators.functions",
+    "estimate_person": "estimators.functions",
+    "load_network": "engines.network",
+    "stream": "run.stream",
 }  # fmt: skip
 
 

@@ -1,62 +1,8 @@
-"""The command that turns a Caffe pair into an ONNX file.
+"""`python -m posecv.convert PROTOTXT CAFFEMODEL [ONNX]`: the command lives in `posecv.app.convert`."""
 
-    python -m posecv.convert pose.prototxt pose.caffemodel pose.onnx
-
-What OpenCV 5 and other engines read; height, width and batch of its input are free.
-"""
-
-from __future__ import annotations
-
-import argparse
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from posecv.errors import OutputError, PoseError
-from posecv.opencv import require_opencv
-from posecv.outputs.files import prepare_files, write_whole
-
-__all__ = ["main"]
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Convert one pair. 0: written; 1: it could not be written; 2: it could not be converted; 130: Ctrl-C."""
-    parser = argparse.ArgumentParser(
-        prog="posecv.convert",
-        usage=argparse.SUPPRESS,  # without it a mistake is told in one line
-        description="python -m posecv.convert PROTOTXT CAFFEMODEL [ONNX]: turn a Caffe pair into an ONNX file.",
-        epilog="Exit codes: 0 written, 1 not written, 2 not convertible or wrong options, 130 Ctrl-C.",
-    )
-    parser.add_argument("prototxt", type=Path, help="the network")
-    parser.add_argument("caffemodel", type=Path, help="its weights")
-    parser.add_argument("onnx", type=Path, nargs="?", help="the file to write (default: beside the weights)")
-    options = parser.parse_args(argv)
-    target = options.onnx or options.caffemodel.with_suffix(".onnx")
-    try:
-        return _convert(options.prototxt, options.caffemodel, target)
-    except PoseError as error:
-        print(f"posecv.convert: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-
-
-def _convert(prototxt: Path, caffemodel: Path, target: Path) -> int:
-    """Convert and write, and say in a line what was written."""
-    require_opencv()
-    from posecv.conversion import convert_pair
-    from posecv.onnx import OPSET, node_names
-
-    prepare_files([target], [prototxt, caffemodel])
-    data = convert_pair(prototxt, caffemodel)
-    try:
-        write_whole(target, data)
-    except OutputError as error:
-        print(f"posecv.convert: {error}", file=sys.stderr)
-        return 1
-    print(f"{target}: {len(data) / 1e6:.1f} MB, {len(node_names(data))} operators of ONNX opset {OPSET}")
-    return 0
-
+from posecv.app.convert import main
 
 if __name__ == "__main__":
     sys.exit(main())

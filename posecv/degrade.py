@@ -14,13 +14,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from posecv.arrays import Frame
 from posecv.errors import InputError, UsageError
 
 __all__ = ["EFFECTS", "Effect", "degrade"]
 
-Frame = NDArray[np.uint8]
 Generator = np.random.Generator
 
 

@@ -2,7 +2,7 @@
 
 Every error that a user can cause or meet is a `PoseError`. Its message is one clear line: what was found, what
 would have been right, what to do. A script that it ends prints that line and exits with `exit_code`. (What fails on the
-way, while other inputs are done, is `posecv.pipeline`'s to count.)
+way, while other inputs are done, is `posecv.run.pipeline`'s to count.)
 """
 
 

@@ -10,28 +10,54 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from posecv.arrays import Array, Frame
 from posecv.errors import UsageError
-from posecv.models import Preprocessing
 
-__all__ = ["Fit", "NetSize", "square_box"]
+__all__ = [
+    "Box", "Fit", "NetSize", "Preprocessing", "common_fit", "hand_factors", "smaller_fits", "square_box", "zoomed",
+]  # fmt: skip
 
-Frame = NDArray[np.uint8]
-Array = NDArray[np.float32]
 Box = tuple[float, float, float, float]
 
-STRIDE = 8  # network pixels a cell
+STRIDE = 8  # network pixels a cell, of OpenPose's networks
 FREE = -1
 MULTIPLE = 16  # of which the sides of the input are multiples
 WIDEST = 16 / 9  # a free side is at most this times the given one, as OpenPose has it for pictures
 # A frame that shrinks to less than this share is averaged over blocks of pixels first. To average earlier loses small
 # people, never to average lets one pixel in a hundred decide; benchmarks/README.md has the measurement.
 SMALLEST_STEP = 0.35
+LARGEST_RANGE = 1.8  # of the factors of a hand's box: from 0.1 to 1.9
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes the network's input: (v - mean) * scale, as in `cv2.dnn.blobFromImage`.
+
+    The default is OpenPose's v / 256 - 0.5 on blue, green, red with a black border.
+
+    Attributes
+    ----------
+    scale : float
+        Factor after the mean is taken off.
+    mean : tuple of three floats
+        Taken off each channel, in the network's order, in picture units (0 to 255).
+    swap_rb : bool
+        Whether the network wants red, green, blue.
+    padding : int
+        Value of the border, in picture units.
+    """
+
+    scale: float = 1 / 256
+    mean: tuple[float, float, float] = (128.0, 128.0, 128.0)
+    swap_rb: bool = False
+    padding: int = 0
 
 
 def _multiple(pixels: float) -> int:
@@ -63,16 +89,16 @@ class NetSize:
     shorter: int = FREE
 
     @classmethod
-    def parse(cls, size: str | int | tuple[int, int] | NetSize, option: str = "--net-size") -> NetSize:
-        """Read `-1x368`, `368x-1`, `656x368` or `368`; UsageError for anything else, which names the option."""
+    def parse(cls, size: str | int | tuple[int, int] | NetSize) -> NetSize:
+        """Read `-1x368`, `368x-1`, `656x368` or `368`; UsageError for anything else."""
         if isinstance(size, NetSize):
             return size
         text = "x".join(map(str, size)) if isinstance(size, tuple) else str(size).strip().lower()
         match = re.fullmatch(r"(-1|\d+)(?:x(-1|\d+))?", text)
         sides = [int(side) for side in match.groups() if side] if match else []
-        said = f"{option} {text}"
+        said = f"net_size={text}"
         if not any(side != FREE for side in sides):
-            raise UsageError(f"{said} is no size; write -1x368, 368x-1, 656x368, or 368 for the shorter side")
+            raise UsageError(f"{said} is not a size; write -1x368, 368x-1, 656x368, or 368 for the shorter side")
         for side in sides:
             if side != FREE and (side % MULTIPLE or not side):
                 raise UsageError(f"{said}: {side} is not a multiple of {MULTIPLE}; the next one is {_multiple(side)}")
@@ -113,6 +139,8 @@ class Fit:
         Pixel of the frame that is network pixel 0, 0.
     mirrored : bool
         Whether the input runs from the frame's right to its left.
+    stride : int
+        Network pixels a cell of the maps.
     """
 
     width: int
@@ -121,21 +149,23 @@ class Fit:
     x: float = 0
     y: float = 0
     mirrored: bool = False
+    stride: int = STRIDE
 
     @classmethod
-    def of_frame(cls, frame: Frame, net_size: NetSize, *, mirrored: bool = False) -> Fit:
+    def of_frame(cls, frame: Frame, net_size: NetSize, *, mirrored: bool = False, stride: int = STRIDE) -> Fit:
         """Fit a whole frame: its corner pixels lie on corner pixels of the input, as far as the aspect ratio allows."""
         height, width = frame.shape[:2]
         net_width, net_height = net_size.of_frame(width, height)
         scales = [(net - 1) / (side - 1) for net, side in ((net_width, width), (net_height, height)) if side > 1]
-        return cls(net_width, net_height, min(scales, default=1.0), width - 1 if mirrored else 0, 0, mirrored)
+        x = width - 1 if mirrored else 0
+        return cls(net_width, net_height, min(scales, default=1.0), x, 0, mirrored, stride)
 
     @classmethod
-    def of_box(cls, box: Box, net_size: NetSize, *, mirrored: bool = False) -> Fit:
+    def of_box(cls, box: Box, net_size: NetSize, *, mirrored: bool = False, stride: int = STRIDE) -> Fit:
         """Fit a square box x, y, side, side of a frame."""
         x, y, side, _ = box
         width, height = net_size.of_frame(1, 1)
-        return cls(width, height, min(width, height) / side, x + side if mirrored else x, y, mirrored)
+        return cls(width, height, min(width, height) / side, x + side if mirrored else x, y, mirrored, stride)
 
     def zoomed(self, factor: float, centre: tuple[float, float]) -> Fit:
         """The Fit of a part of the frame that is `factor` times as wide and high, round a pixel of the frame."""
@@ -169,7 +199,7 @@ class Fit:
 
     def enlarged(self, values: Array, size: tuple[int, int]) -> Array:
         """A map's (h, w) values in the pixels of a frame of width x height `size`; 0 where the input does not reach."""
-        step, half = self.scale / STRIDE, (STRIDE - 1) / 2 / STRIDE
+        step, half = self.scale / self.stride, (self.stride - 1) / 2 / self.stride
         direction = -1 if self.mirrored else 1
         beside = np.pad(values, 1, mode="edge")  # the outer half of the outermost cells
         matrix = np.array(
@@ -179,7 +209,7 @@ class Fit:
 
     def to_frame(self, cells: Array) -> Array:
         """(..., 2) positions x, y in cells of the maps to pixels of the frame."""
-        network = cells * STRIDE + (STRIDE - 1) / 2
+        network = cells * self.stride + (self.stride - 1) / 2
         direction = np.array([-1 if self.mirrored else 1, 1])
         return (np.array([self.x, self.y]) + direction * network / self.scale).astype(np.float32)
 
@@ -193,3 +223,63 @@ def _reduced(frame: Frame, scale: float) -> tuple[Frame, NDArray[np.float64]]:
     if block > 1:
         frame = cv2.resize(frame, (small_width, small_height), interpolation=cv2.INTER_AREA)
     return frame, np.array([[wide, 0, (wide - 1) / 2], [0, tall, (tall - 1) / 2]])
+
+
+def smaller_fits(fit: Fit, size: tuple[int, int], number: int, gap: float) -> list[Fit]:
+    """A frame's Fit and those of `number` - 1 smaller inputs, each by `gap` of the first smaller than the one before.
+
+    Parameters
+    ----------
+    fit : Fit
+        Of the whole frame.
+    size : (int, int)
+        Width and height of the frame in pixels.
+    number, gap
+        OpenPose's scale_number and scale_gap.
+
+    Raises
+    ------
+    UsageError
+        Where a scale would be nothing, or larger than the first.
+    """
+    factors = [1 - index * gap for index in range(number)]
+    if number < 1 or not all(0 < factor <= 1 for factor in factors):
+        said = f"scale_number={number} scale_gap={gap:g}"
+        raise UsageError(f"{said}: the scales 1, 1 - gap, 1 - 2 gap, ... must all lie above 0 and not above 1")
+    fits = [fit]
+    for factor in factors[1:]:
+        sides = [max(MULTIPLE, int(side * factor + 0.5) // MULTIPLE * MULTIPLE) for side in (fit.width, fit.height)]
+        scales = [(net - 1) / (side - 1) for net, side in zip(sides, size, strict=True) if side > 1]
+        fits.append(replace(fit, width=sides[0], height=sides[1], scale=min(scales, default=1.0)))
+    return fits
+
+
+def hand_factors(number: int, spread: float) -> list[float]:
+    """By what the sides of a hand's boxes differ from the box that was given: `number` factors round 1, even steps.
+
+    >>> hand_factors(3, 1.0)
+    [0.5, 1.0, 1.5]
+    """
+    if number < 1 or not 0 <= spread <= LARGEST_RANGE:
+        said = f"scale_number={number} scale_range={spread:g}"
+        raise UsageError(f"{said}: the scales are 1 or more, and their range lies from 0 to {LARGEST_RANGE:g}")
+    if number == 1:
+        return [1.0]
+    return [1 - spread / 2 + spread * index / (number - 1) for index in range(number)]
+
+
+def zoomed(box: Box, factor: float) -> Box:
+    """A square box round the same centre with a side that is `factor` times as long, an even number of pixels."""
+    x, y, side, _ = box
+    longer = max(2, int(side * factor + 0.5) // 2 * 2)
+    return x + (side - longer) / 2, y + (side - longer) / 2, longer, longer
+
+
+def common_fit(fits: Sequence[Fit]) -> Fit:
+    """What the widest of several Fits round one centre shows, as finely as the finest of them shows it."""
+    widest, finest = min(fits, key=lambda fit: fit.scale), max(fits, key=lambda fit: fit.scale)
+    stride = widest.stride
+    width, height = (
+        int(np.ceil(side * finest.scale / widest.scale / stride)) * stride for side in (widest.width, widest.height)
+    )
+    return replace(widest, width=width, height=height, scale=finest.scale)

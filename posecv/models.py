@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from posecv.errors import ModelError, reason
+from posecv.geometry import Preprocessing
 from posecv.skeletons import BODY_25, COCO, FACE, HAND, MPI, MPI_4_STAGES, REFINEMENTS, SKELETONS, Skeleton, Thresholds
 
 __all__ = [
     "Model",
-    "Preprocessing",
     "Row",
     "cache_folder",
     "find_model",
@@ -42,30 +42,6 @@ NET_SIDE = 368  # OpenPose's
 GATE = 0.2  # OpenPose draws no weaker keypoints of hands; its networks' own gate has not been measured
 PERSON_SCORES = ("openpose", "sized")
 USES = ("any", "non-commercial", "research")
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How a picture becomes the network's input: (v - mean) * scale, as in `cv2.dnn.blobFromImage`.
-
-    The default is OpenPose's v / 256 - 0.5 on blue, green, red with a black border.
-
-    Attributes
-    ----------
-    scale : float
-        Factor after the mean is taken off.
-    mean : tuple of three floats
-        Taken off each channel, in the network's order, in picture units (0 to 255).
-    swap_rb : bool
-        Whether the network wants red, green, blue.
-    padding : int
-        Value of the border, in picture units.
-    """
-
-    scale: float = 1 / 256
-    mean: tuple[float, float, float] = (128.0, 128.0, 128.0)
-    swap_rb: bool = False
-    padding: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,14 +68,14 @@ class Model:
     prototxt, caffemodel : Path
         The pair; of an ONNX file both are that file.
     stages : int or None
-        How many of the network's stages run (`posecv.stages`); None for all.
+        How many of the network's stages run (`posecv.formats.stages`); None for all.
     """
 
     name: str
     prototxt: Path
     caffemodel: Path
     skeleton: Skeleton | None = None
-    preprocessing: Preprocessing = Preprocessing()
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
     thresholds: Thresholds = field(default_factory=Thresholds)
     person_score: str = "openpose"
     net_side: int = NET_SIDE

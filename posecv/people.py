@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.geometry import Fit
-from posecv.skeletons import HAND, Skeleton
+from posecv.arrays import Array
+from posecv.errors import InputError, ModelError
+from posecv.skeletons import COCO_17, FACE, HAND, Skeleton
 
-__all__ = ["People", "View"]
+__all__ = ["People"]
 
-Array = NDArray[np.float32]
-
-
-class View(NamedTuple):
-    """What a network made of the frame in which people were found.
-
-    maps : (C, h, w) float32 array, before it was decoded
-    fit : where the frame lies in it
-    """
-
-    maps: Array
-    fit: Fit
+OPENPOSE_VERSION = 1.3
+OPENPOSE_FIELDS = (
+    "pose_keypoints_2d", "face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d",
+    "pose_keypoints_3d", "face_keypoints_3d", "hand_left_keypoints_3d", "hand_right_keypoints_3d",
+)  # fmt: skip
+BODY, FACES, LEFT_HAND, RIGHT_HAND = OPENPOSE_FIELDS[:4]
 
 
 @dataclass(frozen=True, eq=False)
 class People:
     """The people of one frame, best first.
+
+    Indexing gives people too: `people[0]` is a People of one person, `people[:3]`, a mask or an array of indices one
+    of several. Iteration yields a People of one person at a time.
 
     Attributes
     ----------
@@ -38,7 +36,7 @@ class People:
         x, y, score of each keypoint of each person; 0, 0, 0 where it was not found. Pixels of the frame, or cells of
         the maps where `decode_person` or `decode_people` made them.
     scores : (N,) float32 array
-        A score a person, falling.
+        A score for each person, in descending order.
     skeleton : Skeleton
         What the K keypoints are.
     hands : (N, 2, 21, 3) float32 array or None
@@ -46,9 +44,7 @@ class People:
     faces : (N, 70, 3) float32 array or None
         Keypoints of the faces, likewise.
     left : (N,) bool array or None
-        Of people who are hands: which are left ones. None: all are right ones.
-    view : View or None
-        What they were found in, where that was kept.
+        For people who are hands: which ones are left hands. None: all are right hands.
 
     Examples
     --------
@@ -64,19 +60,65 @@ class People:
     hands: Array | None = None
     faces: Array | None = None
     left: NDArray[np.bool_] | None = None
-    view: View | None = None
 
     @classmethod
     def empty(cls, skeleton: Skeleton) -> People:
         """Nobody."""
         return cls(np.zeros((0, len(skeleton.keypoints), 3), np.float32), np.zeros(0, np.float32), skeleton)
 
+    @classmethod
+    def from_openpose(cls, record: Mapping[str, Any], skeleton: Skeleton) -> People:
+        """Read the people of one of OpenPose's JSON records.
+
+        Parameters
+        ----------
+        record : mapping
+            As `json.load` returns it.
+        skeleton : Skeleton
+            The layout of `pose_keypoints_2d`. For HAND and FACE the keypoints of hands and faces are read instead, one
+            person for each.
+
+        Returns
+        -------
+        People
+            The records hold no scores of people: a person's score is the mean of its keypoints' scores.
+
+        Raises
+        ------
+        InputError
+            If a field is missing or has another number of values.
+        """
+        persons = record.get("people") if isinstance(record, Mapping) else None
+        if not isinstance(persons, Sequence):
+            raise InputError("this is not an OpenPose record: it has no list of 'people'")
+        if skeleton.name == HAND.name:
+            return _hands_from(persons, skeleton)
+        if skeleton.name == FACE.name:
+            return _ranked([_read(person, FACES, skeleton) for person in persons if person.get(FACES)], skeleton)
+        keypoints = [_read(person, BODY, skeleton) for person in persons]
+        people = _ranked(keypoints, skeleton)
+        hands = faces = None
+        if any(person.get(LEFT_HAND) or person.get(RIGHT_HAND) for person in persons):
+            sides = [[_read(person, side, HAND) for side in (LEFT_HAND, RIGHT_HAND)] for person in persons]
+            hands = np.stack([np.stack(each) for each in sides])
+        if any(person.get(FACES) for person in persons):
+            faces = np.stack([_read(person, FACES, FACE) for person in persons])
+        return replace(people, hands=hands, faces=faces)
+
     def __len__(self) -> int:
         return len(self.keypoints)
 
-    def __iter__(self) -> Iterator[Array]:
-        """The (K, 3) keypoints of one person after the other."""
-        return iter(self.keypoints)
+    def __iter__(self) -> Iterator[People]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, which: int | slice | Sequence[int] | NDArray[Any]) -> People:
+        """Some of the people: an index, a slice, a mask or an array of indices; IndexError where there is none."""
+        if isinstance(which, (int, np.integer)):
+            if not -len(self) <= which < len(self):
+                raise IndexError(f"there are {len(self)} people, and no number {which}")
+            which = [int(which)]
+        parts = {name: getattr(self, name) for name in ("keypoints", "scores", "hands", "faces", "left")}
+        return replace(self, **{name: part[which] for name, part in parts.items() if part is not None})
 
     @property
     def found(self) -> NDArray[np.bool_]:
@@ -100,15 +142,85 @@ class People:
         return replace(self, keypoints=keypoints)[np.asarray(kept.any(axis=1))]
 
     def only_hands(self) -> People:
-        """The hands that were found with people, each on its own, best first; a hand's score is its keypoints' mean."""
+        """The hands found with these people, best first; the score of a hand is the mean of its keypoints' scores."""
         hands = np.zeros((0, 2, len(HAND.keypoints), 3), np.float32) if self.hands is None else self.hands
         person, side = np.nonzero(hands.any(axis=(2, 3)))
         scores = hands[person, side, :, 2].mean(axis=1)
         order = np.argsort(-scores, kind="stable")
         person, side = person[order], side[order]
-        return People(hands[person, side], scores[order], HAND, left=side == 0, view=self.view)
+        return People(hands[person, side], scores[order], HAND, left=side == 0)
 
-    def __getitem__(self, which: NDArray[Any] | slice) -> People:
-        """Some of the people: a slice, a mask or an array of places."""
-        parts = {name: getattr(self, name) for name in ("keypoints", "scores", "hands", "faces", "left")}
-        return replace(self, **{name: part[which] for name, part in parts.items() if part is not None})
+    def to_openpose(self) -> dict[str, Any]:
+        """One of OpenPose's JSON records, version 1.3, as a dict for `json.dump`.
+
+        >>> from posecv.skeletons import COCO
+        >>> People.empty(COCO).to_openpose()
+        {'version': 1.3, 'people': []}
+        """
+        return {"version": OPENPOSE_VERSION, "people": [self._openpose_person(index) for index in range(len(self))]}
+
+    def _openpose_person(self, index: int) -> dict[str, list[float]]:
+        side = LEFT_HAND if self.left is not None and self.left[index] else RIGHT_HAND
+        own = {HAND.name: side, FACE.name: FACES}.get(self.skeleton.name, BODY)
+        fields: dict[str, list[float]] = {"person_id": [-1], **{name: [] for name in OPENPOSE_FIELDS}}
+        fields[own] = _values(self.keypoints[index])
+        if self.hands is not None:
+            fields[LEFT_HAND], fields[RIGHT_HAND] = map(_values, self.hands[index])
+        if self.faces is not None:
+            fields[FACES] = _values(self.faces[index])
+        return fields
+
+    def to_coco(self) -> list[dict[str, Any]]:
+        """COCO's results of this frame, without `image_id`: a dict a person with 51 numbers and a score.
+
+        Keypoints are in the order of `posecv.skeletons.COCO_17`, missing ones at -1, -1, 0, found ones with 1 as their
+        third number, as OpenPose writes them.
+
+        Raises
+        ------
+        ModelError
+            If the skeleton lacks one of COCO's keypoints.
+        """
+        missing = [name for name in COCO_17 if name not in self.skeleton.keypoints]
+        if missing:
+            raise ModelError(f"COCO's results need 17 keypoints, and {self.skeleton.name} has no {missing[0]}")
+        keypoints = self.keypoints[:, [self.skeleton.keypoints.index(name) for name in COCO_17]]
+        found = keypoints[..., 2:] > 0
+        values = np.concatenate([np.where(found, keypoints[..., :2], -1), found], axis=-1)
+        return [
+            {"category_id": 1, "keypoints": each.ravel().tolist(), "score": float(score)}
+            for each, score in zip(values, self.scores, strict=True)
+        ]
+
+
+def _values(keypoints: Array) -> list[float]:
+    """x, y, score one after the other; JSON has no NaN, and a keypoint with one was not found."""
+    whole = np.isfinite(keypoints).all(axis=1, keepdims=True)
+    values: list[float] = (np.where(whole, keypoints, 0) + 0.0).ravel().tolist()  # + 0.0: no minus before 0
+    return values
+
+
+def _read(person: Mapping[str, Any], field: str, skeleton: Skeleton) -> Array:
+    """(K, 3) keypoints of a field; zeros where it is empty."""
+    count = len(skeleton.keypoints)
+    values = person.get(field, []) if isinstance(person, Mapping) else []
+    if not values:
+        return np.zeros((count, 3), np.float32)
+    if len(values) != 3 * count:
+        raise InputError(f"{field} holds {len(values)} numbers; {skeleton.name} has {count} keypoints, {3 * count}")
+    return np.array(values, np.float32).reshape(count, 3)
+
+
+def _ranked(keypoints: Sequence[Array], skeleton: Skeleton) -> People:
+    """People in the order given, each with the mean score of its keypoints."""
+    if not keypoints:
+        return People.empty(skeleton)
+    array = np.stack(keypoints)
+    return People(array, array[..., 2].mean(axis=1), skeleton)
+
+
+def _hands_from(persons: Sequence[Mapping[str, Any]], skeleton: Skeleton) -> People:
+    """Each hand of a record as a person of its own."""
+    sides = [(side, person) for person in persons for side in (LEFT_HAND, RIGHT_HAND) if person.get(side)]
+    people = _ranked([_read(person, side, skeleton) for side, person in sides], skeleton)
+    return replace(people, left=np.array([side == LEFT_HAND for side, _ in sides], bool))

@@ -14,7 +14,7 @@ import pytest
 
 import walking
 from networks import painted_network
-from posecv.network import Network, load_network
+from posecv.engines.network import Network, load_network
 from posecv.skeletons import COCO, HAND
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -24,8 +24,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.caffe import Message, format_prototxt, write_caffemodel
-from posecv.conversion import convert_pair
+from posecv.formats.caffe import Message, format_prototxt, write_caffemodel
+from posecv.formats.conversion import convert_pair
 from posecv.models import COLUMNS
 from posecv.skeletons import COCO, FACE, HAND, MPI_4_STAGES, Skeleton
 

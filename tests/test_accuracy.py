@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 import oracle
-import posecv.estimate
+import posecv.estimators.single_pass
 from benchmarks import accuracy
-from posecv.network import Network, load_network
+from posecv.engines.network import Network, load_network
 from posecv.people import People
 from posecv.skeletons import COCO, COCO_17, Skeleton, Thresholds
 
@@ -54,7 +54,7 @@ def remembering(network: Network) -> Network:
 def average_precision(network: Network, truth: dict[str, Any], pictures: list[Picture]) -> float:
     results = []
     for image, frame in pictures:
-        results += accuracy.coco_results(image, posecv.estimate.estimate_people(network, frame))
+        results += accuracy.coco_results(image, posecv.estimators.single_pass.estimate_people(network, frame))
     return accuracy.precision(truth, results)["AP"]
 
 
@@ -67,7 +67,7 @@ def test_people_in_photographs_are_found_as_precisely_as_by_the_oracle(
 
     network = remembering(load_network(*light_coco))
     found = average_precision(network, *photographs)
-    monkeypatch.setattr(posecv.estimate, "decode_people", slowly)
+    monkeypatch.setattr(posecv.estimators.single_pass, "decode_people", slowly)
     expected = average_precision(network, *photographs)
     assert expected > 0
     assert found >= expected - TOLERANCE

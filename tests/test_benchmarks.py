@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from benchmarks import accuracy, card, curve, faces, films, gate, hands, overhead, results, trade
 from networks import black, paint_person, painted_network, standing_person
 from posecv.engines import Engine
-from posecv.network import Network, load_network
+from posecv.engines.network import Network, load_network
 from posecv.people import People
 from posecv.skeletons import COCO, COCO_17, FACE, HAND
 from scenes import paint_maps, random_people

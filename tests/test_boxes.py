@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from posecv.boxes import face_boxes, hand_boxes
+from posecv.estimators.boxes import face_boxes, hand_boxes
 from posecv.people import People
 from posecv.skeletons import BODY_25, COCO, HAND, MPI, Skeleton
 

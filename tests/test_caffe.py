@@ -17,8 +17,9 @@ import pytest
 from numpy.typing import NDArray
 
 from networks import Layers, Pair, broken_pairs, painted_network, read_by_opencv
-from posecv import caffe
-from posecv.caffe import (
+from posecv.errors import ModelError
+from posecv.formats import caffe
+from posecv.formats.caffe import (
     Word,
     check_weights,
     format_prototxt,
@@ -30,7 +31,6 @@ from posecv.caffe import (
     read_prototxt,
     write_caffemodel,
 )
-from posecv.errors import ModelError
 from posecv.skeletons import COCO
 
 SHARED = Path(os.environ.get("POSECV_SHARED", Path(__file__).parents[2] / "shared"))

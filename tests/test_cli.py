@@ -14,14 +14,18 @@ import pytest
 from numpy.typing import NDArray
 
 from networks import own_models, paint_person, painted_network, standing_person, write_manifest
-from posecv import cli, drawing, estimate, models, opencv, pipeline
+from posecv import models, opencv
+from posecv.app import scripts as cli
+from posecv.app.options import hand_parser, multi_parser, parse, single_parser
+from posecv.drawing import skeletons as drawing
+from posecv.engines.network import Network
 from posecv.errors import InputError, OutputError, UsageError
+from posecv.estimators import single_pass as estimate
 from posecv.geometry import Fit, NetSize
-from posecv.network import Network
-from posecv.options import hand_parser, multi_parser, parse, single_parser
 from posecv.outputs import Output
 from posecv.outputs.window import Window, WindowClosed
 from posecv.people import People
+from posecv.run import pipeline
 from posecv.skeletons import COCO, HAND, MPI
 from posecv.sources import Still
 from posecv.sources.find import find_sources

@@ -15,11 +15,12 @@ import pytest
 
 from conftest import REPOSITORY, RunScript
 from networks import Layers, Pair, broken_pairs, packed_network, painted_network
-from posecv import conversion, convert, onnx
-from posecv.conversion import ORIGIN, convert_pair, kept_or_converted
+from posecv.app import convert
+from posecv.engines.network import load_network
 from posecv.errors import ModelError
+from posecv.formats import conversion, onnx
+from posecv.formats.conversion import ORIGIN, convert_pair, kept_or_converted
 from posecv.models import sha256_of
-from posecv.network import load_network
 from posecv.skeletons import COCO, MPI, MPI_4_STAGES, Skeleton
 
 OWN = REPOSITORY / "models" / "light_hand"

@@ -18,10 +18,10 @@ from posecv.decoding import decode_people, decode_person
 from posecv.decoding.grouping import group
 from posecv.decoding.limbs import Connections, connect
 from posecv.decoding.peaks import MAX_PEAKS, Peaks, cubic_weights, find_peaks, to_cells
+from posecv.engines.network import Network, load_network
 from posecv.errors import InputError
 from posecv.geometry import Fit, NetSize
 from posecv.models import NET_SIDE
-from posecv.network import Network, load_network
 from posecv.people import People
 from posecv.skeletons import COCO, HAND, Skeleton, Thresholds
 from scenes import SCENES, SIGMA, SKELETONS, paint_maps, random_people, scene

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from networks import Pair, packed_network, painted_network, read_by_opencv
+from posecv.arrays import Array
 from posecv.engines.devices import DEVICES, choose_device, fallen_back
-from posecv.engines.engine import Array
+from posecv.engines.network import Network, load_network
 from posecv.errors import DeviceError
-from posecv.network import Network, load_network
 from posecv.skeletons import COCO, HAND
 
 

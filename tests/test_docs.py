@@ -16,7 +16,8 @@ import cv2
 import pytest
 
 from conftest import REPOSITORY
-from posecv import cli, options
+from posecv.app import options
+from posecv.app import scripts as cli
 
 RECIPES = (REPOSITORY / "docs" / "recipes.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"(?:<!-- needs: (?P<needs>[^>]+) -->\n)?```(?P<language>\w+)\n(?P<code>.*?)```", re.DOTALL)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from posecv import drawing
-from posecv.drawing import ALPHA, draw_labels, draw_people, draw_rate
+from posecv.drawing import skeletons as drawing
+from posecv.drawing.skeletons import ALPHA, draw_labels, draw_people, draw_rate
 from posecv.errors import InputError, UsageError
 from posecv.people import People
 from posecv.skeletons import COCO, FACE, HAND, MPI, SKELETONS, Skeleton

@@ -15,7 +15,7 @@ from benchmarks import engines, results
 from benchmarks.macs import multiply_adds
 from conftest import REPOSITORY
 from networks import Layers, painted_network
-from posecv.caffe import parse_prototxt, read_prototxt
+from posecv.formats.caffe import parse_prototxt, read_prototxt
 from posecv.models import Model
 from posecv.skeletons import COCO
 

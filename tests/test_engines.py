@@ -14,12 +14,12 @@ import pytest
 
 from conftest import REPOSITORY, RunScript
 from networks import Pair, painted_network
+from posecv.arrays import Array
 from posecv.engines import ENGINES, Engine, fastest
-from posecv.engines.engine import Array
+from posecv.engines.network import load_network
 from posecv.errors import DeviceError, ModelError, PoseError, UsageError
-from posecv.estimate import estimate_people
+from posecv.estimators.single_pass import estimate_people
 from posecv.models import Model
-from posecv.network import load_network
 from posecv.skeletons import COCO
 
 EXTRAS = {

@@ -13,11 +13,17 @@ from numpy.typing import NDArray
 
 import posecv
 from networks import RADIUS, black, pack_maps, packed_network, paint_person, painted_network, standing_person
-from posecv.boxes import hand_boxes
 from posecv.decoding import decode_people, decode_person
+from posecv.engines.network import Network, load_network
 from posecv.errors import InputError, ModelError, UsageError
-from posecv.estimate import estimate_faces, estimate_hand, estimate_hands, estimate_people, estimate_person
-from posecv.network import Network, load_network
+from posecv.estimators.boxes import hand_boxes
+from posecv.estimators.single_pass import (
+    estimate_faces,
+    estimate_hand,
+    estimate_hands,
+    estimate_people,
+    estimate_person,
+)
 from posecv.people import People
 from posecv.skeletons import BODY_25, COCO, FACE, HAND, MPI, Skeleton
 from scenes import paint_maps, scene

@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 import walking
 from conftest import REPOSITORY, RunScript
 from networks import Pair, painted_network
-from posecv import pipeline
 from posecv.errors import InputError, ModelError, OutputError, UsageError
 from posecv.outputs import Output
 from posecv.outputs import films as drawn_films
 from posecv.outputs.films import DrawnFilm, check_codec
 from posecv.outputs.growing import CocoResults, Csv, JsonLines, part_of
 from posecv.people import People
+from posecv.run import pipeline
 from posecv.skeletons import COCO, HAND
 from posecv.sources import Still, films
 from posecv.sources.films import Film

@@ -11,11 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 from networks import RADIUS, black, paint_person, painted_network, standing_person
+from posecv.engines.network import load_network
 from posecv.errors import UsageError
-from posecv.estimate import estimate_people
+from posecv.estimators.single_pass import estimate_people
 from posecv.geometry import Fit, NetSize, square_box
 from posecv.models import Preprocessing
-from posecv.network import load_network
 from posecv.skeletons import COCO
 
 Array = NDArray[np.float32]

@@ -16,7 +16,10 @@ import pytest
 from numpy.typing import NDArray
 
 from networks import own_models, paint_person, painted_network, standing_person
-from posecv import cli, models, opencv
+from posecv import models, opencv
+from posecv.app import scripts as cli
+from posecv.drawing.rate import Rate
+from posecv.drawing.style import Style
 from posecv.errors import InputError, OutputError, UsageError
 from posecv.geometry import Fit, NetSize
 from posecv.live import view
@@ -26,8 +29,6 @@ from posecv.live.display import Display
 from posecv.live.latest import Latest
 from posecv.live.scribe import Recorder, Scribe, Steady
 from posecv.live.session import Found, Rates, Session, Shot
-from posecv.outputs.rate import Rate
-from posecv.outputs.style import Style
 from posecv.outputs.window import Window, WindowClosed
 from posecv.people import People, View
 from posecv.skeletons import COCO, HAND, MPI

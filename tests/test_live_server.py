@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 
 from conftest import REPOSITORY
 from networks import paint_person, painted_network, standing_person
+from posecv.engines.network import load_network
 from posecv.errors import UsageError
-from posecv.estimate import estimate_people
+from posecv.estimators.single_pass import estimate_people
 from posecv.live import server
 from posecv.live.controls import CONTROLS, Controls, State
 from posecv.live.server import Page
 from posecv.live.session import Session
-from posecv.network import load_network
 from posecv.outputs.openpose_json import format_record
 from posecv.people import People
 from posecv.skeletons import COCO

@@ -21,10 +21,10 @@ from networks import (
     painted_network,
     standing_person,
 )
+from posecv.engines.network import DEVICES, choose_device, load_network
 from posecv.errors import DeviceError, ModelError, PoseError, UsageError
-from posecv.estimate import estimate_people, estimate_person
+from posecv.estimators.single_pass import estimate_people, estimate_person
 from posecv.models import Preprocessing, manifest
-from posecv.network import DEVICES, choose_device, load_network
 from posecv.skeletons import BODY_25, COCO, FACE, HAND, MPI, MPI_4_STAGES, SKELETONS, Skeleton
 from scenes import scene
 

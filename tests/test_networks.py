@@ -26,7 +26,7 @@ from networks import (
     read_by_opencv,
     standing_person,
 )
-from posecv.caffe import open_tops, read_pair
+from posecv.formats.caffe import open_tops, read_pair
 from posecv.skeletons import BODY_25, COCO, FACE, HAND, MPI, SKELETONS, Skeleton
 
 Array = NDArray[Any]

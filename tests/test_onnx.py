@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from conftest import REPOSITORY
 from networks import painted_network
-from posecv.caffe import (
+from posecv.errors import ModelError
+from posecv.formats.caffe import (
     Message,
     format_prototxt,
     parse_prototxt,
@@ -28,8 +29,7 @@ from posecv.caffe import (
     type_of,
     write_caffemodel,
 )
-from posecv.errors import ModelError
-from posecv.onnx import TYPES, convert, node_names, properties
+from posecv.formats.onnx import TYPES, convert, node_names, properties
 from posecv.skeletons import COCO
 
 Array = NDArray[Any]

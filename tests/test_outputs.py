@@ -15,14 +15,14 @@ import pytest
 from numpy.typing import NDArray
 
 from networks import black
-from posecv import drawing
+from posecv.drawing import skeletons as drawing
+from posecv.drawing.rate import Rate
+from posecv.drawing.style import Style
 from posecv.errors import OutputError, UsageError
 from posecv.outputs import openpose_json, pictures, style
 from posecv.outputs.files import plan_files, prepare_files, result_names, write_whole
 from posecv.outputs.openpose_json import OpenPoseJson, format_record
 from posecv.outputs.pictures import DrawnPicture
-from posecv.outputs.rate import Rate
-from posecv.outputs.style import Style
 from posecv.outputs.window import Window, WindowClosed
 from posecv.people import People
 from posecv.skeletons import BODY_25, COCO, FACE, HAND, SKELETONS, Skeleton

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import pytest
 
-from posecv.caffe import parse_prototxt
+from posecv.formats.caffe import parse_prototxt
 from posecv.skeletons import SKELETONS
 
 ROOT = Path(__file__).resolve().parents[1]

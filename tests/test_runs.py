@@ -29,11 +29,11 @@ from numpy.typing import NDArray
 
 from conftest import HIDDEN, REPOSITORY, RunScript
 from networks import Pair, painted_network
-from posecv import pipeline
 from posecv.errors import InputError, OutputError
 from posecv.outputs import Output
 from posecv.outputs.growing import CocoResults, Csv, JsonLines, part_of
 from posecv.people import People
+from posecv.run import pipeline
 from posecv.skeletons import COCO
 from posecv.sources import Still
 from posecv.sources.pictures import read_picture
@@ -555,7 +555,7 @@ def test_of_two_thousand_files_the_good_ones_are_done_and_the_bad_ones_named(
 
 MEASURED = """
 import resource, sys
-from posecv import cli
+from posecv.app import scripts as cli
 from posecv.outputs.growing import JsonLines
 
 write = JsonLines.write

@@ -12,12 +12,12 @@ import pytest
 from numpy.typing import NDArray
 
 from networks import RADIUS, black, pack_maps, packed_network, paint_person, standing_person
+from posecv.decoding.average import averaged, common_fit, hand_factors, smaller_fits, zoomed
+from posecv.engines.network import Network, load_network
 from posecv.errors import UsageError
-from posecv.estimate import estimate_hand, estimate_people, estimate_person
+from posecv.estimators.single_pass import estimate_hand, estimate_people, estimate_person
 from posecv.geometry import Fit, NetSize
-from posecv.network import Network, load_network
 from posecv.people import People
-from posecv.scales import averaged, common_fit, hand_factors, smaller_fits, zoomed
 from posecv.skeletons import COCO, HAND
 from scenes import scene
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from conftest import RunScript
 from networks import Pair, broken_pairs, own_models, paint_person, painted_network, standing_person
-from posecv import cli
+from posecv.app import scripts as cli
 from posecv.skeletons import COCO, HAND, Skeleton
 from posecv.sources.pictures import read_picture
 

@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from benchmarks import forward
 from conftest import REPOSITORY, RunScript
 from networks import Array, Layers, Pair
-from posecv import conversion, onnx
-from posecv.caffe import format_prototxt, layers_of, parse_prototxt, read_pair, read_prototxt
 from posecv.engines import ENGINES, Engine, fastest
+from posecv.engines.network import load_network
 from posecv.errors import UsageError
+from posecv.formats import conversion, onnx
+from posecv.formats.caffe import format_prototxt, layers_of, parse_prototxt, read_pair, read_prototxt
+from posecv.formats.stages import count_stages, first_stages
 from posecv.models import Model
-from posecv.network import load_network
 from posecv.skeletons import BODY_25, COCO, HAND
-from posecv.stages import count_stages, first_stages
 
 PACKAGES = {"opencv": "cv2", "opencv-thin": "cv2", "onnxruntime": "onnxruntime", "openvino-float32": "openvino"}
 

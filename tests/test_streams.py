@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from conftest import REPOSITORY
 from networks import paint_person, painted_network, standing_person
-from posecv import pipeline
 from posecv.errors import InputError
 from posecv.outputs.window import Window
 from posecv.people import People
+from posecv.run import pipeline
 from posecv.skeletons import COCO
 from posecv.sources import Still
 from posecv.sources.find import find_sources

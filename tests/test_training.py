@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="training needs PyTorch; pip install torch==2.13.0 to run these")
 
 import posecv  # noqa: E402
-from posecv.caffe import format_prototxt, parse_prototxt, read_pair, write_caffemodel  # noqa: E402
+from posecv.formats.caffe import format_prototxt, parse_prototxt, read_pair, write_caffemodel  # noqa: E402
 from posecv.skeletons import COCO, FACE, HAND  # noqa: E402
 from training import export, pack, see_hands  # noqa: E402
 from training.batches import Batch, Batches, Recipe, disturbed  # noqa: E402

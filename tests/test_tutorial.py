@@ -27,9 +27,9 @@ from conftest import REPOSITORY, RunScript
 from networks import RADIUS, paint_person, painted_network, standing_person
 from oracle import decode as decode_slowly
 from oracle import same_people
-from posecv.conversion import convert_pair
-from posecv.estimate import estimate_hand, estimate_people, estimate_person
-from posecv.network import load_network
+from posecv.engines.network import load_network
+from posecv.estimators.single_pass import estimate_hand, estimate_people, estimate_person
+from posecv.formats.conversion import convert_pair
 from posecv.people import People
 from posecv.skeletons import COCO, HAND, MPI, Skeleton
 from scenes import scene

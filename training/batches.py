@@ -131,7 +131,7 @@ class Batches:
                 corners += matrix[:, 2]
                 boxes.append(np.concatenate([corners.min(axis=0), np.ptp(corners, axis=0)]))
                 box_owners.append(place)
-        crops = self.cropper.crops(indices, np.stack(matrices), size)
+        crops = self.cropper.crops(indices, np.stack(matrices), (size, size))
         points = np.array(people, np.float32).reshape(-1, len(self.skeleton.keypoints), 3)
         square = size, size
         owner = self._put(owners, torch.long)

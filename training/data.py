@@ -104,40 +104,42 @@ class Cropper:
                 height, width = picture.frame.shape[:2]
                 canvas[:height, :width] = torch.from_numpy(picture.frame).to(device)
 
-    def crops(self, indices: NDArray[np.intp], matrices: Array, size: int) -> Tensor:
-        """(B, 3, size, size) float32 crops, BGR 0 to 255; of pictures shrunk far, the means of finer crops.
+    def crops(self, indices: NDArray[np.intp], matrices: Array, size: tuple[int, int]) -> Tensor:
+        """(B, 3, height, width) float32 crops, BGR 0 to 255; of pictures shrunk far, the means of finer crops.
 
         Parameters
         ----------
         indices : (B,) of the pictures
         matrices : (B, 2, 3) from pixels of the picture to pixels of the crop
-        size : int
+        size : (int, int)
+            Height and width of a crop.
         """
+        height, width = size
         shrunk = np.abs(np.linalg.det(matrices[:, :, :2])) < FINEST**2
         if shrunk.all():
             twice = 2 * matrices + np.array([0, 0, 0.5], np.float32)  # pixels' middles have whole coordinates
-            return torch.nn.functional.avg_pool2d(self.crops(indices, twice, 2 * size), 2)
+            return torch.nn.functional.avg_pool2d(self.crops(indices, twice, (2 * height, 2 * width)), 2)
         if shrunk.any():
-            crops = torch.empty(len(indices), 3, size, size, device=self.device)
+            crops = torch.empty(len(indices), 3, height, width, device=self.device)
             for some in (shrunk, ~shrunk):
                 crops[torch.from_numpy(some)] = self.crops(indices[some], matrices[some], size)
             return crops
         if self.canvas is not None:
             return _sampled(self.canvas[torch.from_numpy(indices).to(self.device)], matrices, size)
-        crops = np.empty((len(indices), size, size, 3), np.uint8)
+        crops = np.empty((len(indices), height, width, 3), np.uint8)
         for crop, index, matrix in zip(crops, indices, matrices, strict=True):
             frame = self.pictures[index].frame
-            cv2.warpAffine(frame, matrix, (size, size), crop, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT, (GREY,) * 3)
+            cv2.warpAffine(frame, matrix, (width, height), crop, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT, (GREY,) * 3)
         return torch.from_numpy(crops).permute(0, 3, 1, 2).float()
 
 
-def _sampled(canvas: Tensor, matrices: Array, size: int) -> Tensor:
+def _sampled(canvas: Tensor, matrices: Array, size: tuple[int, int]) -> Tensor:
     """What `cv2.warpAffine` does, for a batch at once."""
     _, height, width, _ = canvas.shape
     square = np.tile(np.array([0, 0, 1], np.float64), (len(matrices), 1, 1))
     back = np.linalg.inv(np.concatenate([matrices, square], axis=1))[:, :2]
-    line = torch.arange(size, device=canvas.device, dtype=torch.float32)
-    x, y = line.expand(size, size), line[:, None].expand(size, size)
+    down, across = (torch.arange(side, device=canvas.device, dtype=torch.float32) for side in size)
+    x, y = across.expand(size), down[:, None].expand(size)
     pixels = torch.stack([x, y, torch.ones_like(x)], dim=-1)
     where = pixels @ torch.from_numpy(back.astype(np.float32)).to(canvas.device).transpose(1, 2)[:, None]
     scale = torch.tensor([2 / width, 2 / height], device=canvas.device)

@@ -1,10 +1,13 @@
 """The shapes of our networks, written as prototxts.
 
-All of them are slimmed forms of Lightweight OpenPose (Osokin, arXiv:1811.12004): the same layers with the same names,
-of which the wide ones have fewer channels, the side branches are left out and one chain of 3x3 convolutions ends in all
-maps, where there were two. So `training.slim` can choose their channels among Lightweight OpenPose's and fit their
+Those that find everybody, hands or faces are slimmed forms of Lightweight OpenPose (Osokin, arXiv:1811.12004): the
+same layers with the same names, of which the wide ones have fewer channels, the side branches are left out and one
+chain of 3x3 convolutions ends in all maps, where there were two. So `training.slim` can choose their channels among Lightweight OpenPose's and fit their
 weights, and training begins with a network that sees people already. A side branch of our own, at sixteenths, looks far
 around: without it the network sees 219 pixels, and people who are larger fall apart.
+
+Those that look at one person's crop are residual (He et al., 2016): dense 3x3 convolutions, which OpenCV is fast at,
+most of them at sixteenths, and a way back to quarters, where the maps are.
 
 Run from anywhere: `python -m training.designs` writes `models/NAME/pose.prototxt`.
 """
@@ -16,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posecv.caffe import Message, Word, format_prototxt
+from posecv.formats.caffe import Message, Word, format_prototxt
 from posecv.skeletons import COCO, FACE, HAND, Skeleton
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
@@ -27,6 +30,7 @@ TEACHERS_FEATURES = "conv4_3_CPM/res"  # Lightweight OpenPose's layer that it ta
 HEAD = ("conv4_4_CPM", "conv5_1_CPM_L1", "conv5_2_CPM_L1", "conv5_3_CPM_L1")
 CONTEXT = "context/out"  # the last layer of the side branch; at 0 the branch changes nothing
 OUTPUT = "net_output"
+LOGITS = "logits"  # one person's maps before the sigmoid
 LARGEST_OF_4 = {"pool": [Word("MAX")], "kernel_size": [2], "stride": [2]}  # the one pooling there is
 SIDE = 368  # of the input as written; OpenCV reshapes the network to each blob
 
@@ -55,6 +59,8 @@ class Design:
     quick : bool
         Whether the side branch begins with a pooling and ends in a deconvolution over all channels; a convolution of
         stride 2 and linear interpolation at its ends take longer.
+    learnt : str
+        The layer whose output a loss is for.
     """
 
     skeleton: Skeleton
@@ -65,6 +71,7 @@ class Design:
     context: int = 64
     blocks: int = 3
     quick: bool = False
+    learnt: str = OUTPUT
 
     def prototxt(self, name: str) -> Message:
         """The layers of the network."""
@@ -81,6 +88,54 @@ class Design:
         x = layers.convolution("wide", x, self.wide)
         layers.convolution(OUTPUT, x, self.skeleton.channels, act=False)
         return {"name": [name], "layer": [_input(), *layers.made]}
+
+
+@dataclass(frozen=True)
+class Residual:
+    """The size of a network whose input is one person's crop.
+
+    Attributes
+    ----------
+    skeleton : Skeleton
+        Its keypoints; the network has no fields.
+    size : (int, int)
+        Height and width of its input in pixels.
+    stem : int
+        Channels at halves.
+    down : tuple of (int, int)
+        Channels and residual blocks at quarters, eighths, sixteenths.
+    up : (int, int)
+        Channels and residual blocks at eighths on the way back.
+    learnt : str
+        The layer whose output a loss is for: the maps before the sigmoid.
+    """
+
+    skeleton: Skeleton
+    size: tuple[int, int] = (256, 192)
+    stem: int = 16
+    down: tuple[tuple[int, int], ...] = ((32, 1), (64, 2), (128, 4))
+    up: tuple[int, int] = (64, 2)
+    learnt: str = LOGITS
+
+    def prototxt(self, name: str) -> Message:
+        """The layers of the network."""
+        layers = _Layers()
+        x = layers.convolution("stem", "image", self.stem, 3, stride=2)
+        levels = []
+        for level, (channels, blocks) in enumerate(self.down, 2):
+            # A pooling and a 3x3 convolution take a third of the time of one of stride 2 in OpenCV 4.
+            x = layers.convolution(f"down{level}", layers.pooled(f"pool{level}", x), channels, 3)
+            for block in range(1, blocks + 1):
+                x = layers.residual(f"down{level}_{block}", x)
+            levels.append(x)
+        channels, blocks = self.up
+        x = layers.sum("up/sum", layers.doubled("up", x, channels), levels[-2])
+        layers.relu(x)
+        for block in range(1, blocks + 1):
+            x = layers.residual(f"up_{block}", x)
+        x = layers.doubled(self.learnt, x, self.skeleton.heatmaps)
+        layers.sigmoid(OUTPUT, x)
+        return {"name": [name], "layer": [_input(self.size), *layers.made]}
 
 
 class _Layers:
@@ -112,17 +167,13 @@ class _Layers:
 
     def context(self, bottom: str, inner: int, blocks: int, *, quick: bool) -> str:
         """What lies around, at half the resolution."""
-        x = self._pooled("context/pool", bottom) if quick else bottom
+        x = self.pooled("context/pool", bottom) if quick else bottom
         x = self.convolution("context", x, inner, 3, stride=1 if quick else 2)
         for number in range(1, blocks + 1):
-            inside = self.convolution(f"context{number}", x, inner, 3)
-            inside = self.convolution(f"context{number}/2", inside, inner, 3, act=False)
-            x = self.sum(f"context{number}/res", x, inside)
-            self.relu(x)
+            x = self.residual(f"context{number}", x)
         outputs = self.channels[bottom]
         if quick:
-            spread = {"num_output": [outputs], "kernel_size": [2], "stride": [2]}
-            x = self._add(CONTEXT, "Deconvolution", [x], outputs, convolution_param=[spread])
+            x = self.doubled(CONTEXT, x, outputs)
         # Both layers that lead back are linear, so that the one with fewer channels can be the enlargement.
         elif inner < outputs:
             x = self.convolution(CONTEXT, self._enlarged(x), outputs, act=False)
@@ -130,7 +181,24 @@ class _Layers:
             x = self._enlarged(self.convolution(CONTEXT, x, outputs, act=False))
         return self.sum("around", bottom, x)
 
-    def _pooled(self, name: str, bottom: str) -> str:
+    def residual(self, name: str, bottom: str) -> str:
+        """Two 3x3 convolutions beside the way past them."""
+        channels = self.channels[bottom]
+        inside = self.convolution(name, bottom, channels, 3)
+        inside = self.convolution(f"{name}/2", inside, channels, 3, act=False)
+        x = self.sum(f"{name}/res", bottom, inside)
+        self.relu(x)
+        return x
+
+    def doubled(self, name: str, bottom: str, outputs: int) -> str:
+        """Twice the resolution: each cell becomes 2 x 2."""
+        spread = {"num_output": [outputs], "kernel_size": [2], "stride": [2]}
+        return self._add(name, "Deconvolution", [bottom], outputs, convolution_param=[spread])
+
+    def sigmoid(self, name: str, bottom: str) -> str:
+        return self._add(name, "Sigmoid", [bottom], self.channels[bottom])
+
+    def pooled(self, name: str, bottom: str) -> str:
         return self._add(name, "Pooling", [bottom], self.channels[bottom], pooling_param=[dict(LARGEST_OF_4)])
 
     def _enlarged(self, bottom: str) -> str:
@@ -149,16 +217,17 @@ class _Layers:
         return name
 
 
-def _input() -> Message:
-    shape = {"shape": [{"dim": [1, 3, SIDE, SIDE]}]}
+def _input(size: tuple[int, int] = (SIDE, SIDE)) -> Message:
+    shape = {"shape": [{"dim": [1, 3, *size]}]}
     return {"name": ["image"], "type": ["Input"], "top": ["image"], "input_param": [shape]}
 
 
-DESIGNS = {
+DESIGNS: dict[str, Design | Residual] = {
     "light_body": Design(COCO, early=(32, 64, 96, 192), wide=160, context=128, quick=True),
     "light_body_large": Design(COCO, width=384, wide=256, context=128, quick=True),
     "light_hand": Design(HAND, width=128, wide=128, context=96, blocks=5),
     "light_face": Design(FACE, width=128, head=2, wide=128),
+    "light_pose": Residual(COCO),
 }
 
 

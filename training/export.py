@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from posecv.caffe import Message, format_prototxt, read_caffemodel, write_caffemodel
 from posecv.engines import opencv
+from posecv.formats.caffe import Message, format_prototxt, read_caffemodel, write_caffemodel
 from posecv.models import Model
 from training.data import records
 from training.designs import DESIGNS, MODELS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +16,7 @@ REACH = 2  # cells round a wanted peak, in which its bump is looked for
 LOWEST_PEAK = 0.2  # of the wanted maps, whose place counts
 FAINT = 0.02  # mass that keeps a bump that is hardly there from having a place
 SMALLEST_COST = 1e-6
+BACKGROUND_COUNTS = 0.25  # of one person's maps: nothing is decoded from it
 
 
 def squared_error(maps: Tensor, batch: Batch, background: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -46,3 +49,32 @@ def misplaced(heatmaps: Tensor, wanted: Tensor) -> Tensor:
         places.append(torch.stack([x, y], dim=1) / (mass.sum(dim=(1, 2)) + FAINT)[:, None])
     given, right = places
     return (wanted[tuple(peaks.T)] * (given - right).square().sum(dim=1)).sum()
+
+
+def cross_entropy(logits: Tensor, batch: Batch, background: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The loss of maps of one person before their sigmoid, its part for places, and what knowing no place would cost.
+
+    A keypoint's map is taken twice: as a distribution over the cells, by its softmax, which learns places, and as a
+    probability a cell, by its sigmoid, which learns how sure a place is, and that keypoints outside the crop are nowhere.
+    """
+    shape = logits.shape
+    maps, wanted = logits.flatten(2), batch.maps.flatten(2)                           # (B, C, cells)
+    weight = batch.weight.flatten(1)                                                  # (B, C)
+    heat = wanted[:, :background]
+    mass = heat.sum(dim=2)
+    placed = weight[:, :background] * (heat.amax(dim=2) > LOWEST_PEAK)
+    target = heat / mass.clamp(min=SMALLEST_COST)[..., None]
+    surprise = -(target * maps[:, :background].log_softmax(dim=2)).sum(dim=2)
+    least = torch.special.entr(target).sum(dim=2)
+    places = (placed * (surprise - least)).sum()
+    anywhere = (placed * (math.log(shape[2] * shape[3]) - least)).sum()
+
+    # Where a keypoint is not known, what the network says of it is what the background has to go with.
+    said = maps[:, :background].detach().sigmoid()
+    taken = torch.where(weight[:, :background, None] > 0, heat, said).amax(dim=1, keepdim=True)
+    probabilities = torch.cat([heat, 1 - taken], dim=1)
+    cells = nn.functional.binary_cross_entropy_with_logits(maps, probabilities, reduction="none").sum(dim=2)
+    typical = mass.amax().clamp(min=1)
+    sure = (weight[:, :background] * cells[:, :background]).sum() / typical
+    beside = BACKGROUND_COUNTS * cells[:, background].sum() / typical
+    return places + sure + beside, places.detach(), anywhere + SMALLEST_COST

@@ -17,12 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from posecv.caffe import Message, layers_of, parse_prototxt
+from posecv.formats.caffe import Message, layers_of, parse_prototxt
 from training.designs import LARGEST_OF_4
 
 __all__ = ["CaffeNet", "computed_in", "parse_prototxt"]
 
 Weights = Mapping[str, Sequence[NDArray[np.float32]]]
+
+UNCHANGED = "ReLU", "ELU", "Sigmoid", "Eltwise"  # types of layers with as many channels as their first bottom
 
 
 def computed_in(precision: torch.dtype, device: torch.device) -> torch.autocast:
@@ -37,16 +39,16 @@ def bilinear(factor: int) -> Tensor:
 
 
 class CaffeNet(nn.Module):
-    """The network of a prototxt: Convolution, Deconvolution, Pooling (the largest of 2 x 2), ReLU, ELU, Eltwise
-    (sum) and Concat.
+    """The network of a prototxt: Convolution, Deconvolution, Pooling (the largest of 2 x 2), ReLU, ELU,
+    Sigmoid, Eltwise (sum) and Concat.
 
     Parameters
     ----------
     message : Message
-        As `posecv.caffe.parse_prototxt` gives it.
+        As `posecv.formats.caffe.parse_prototxt` gives it.
     weights : mapping, optional
-        As `posecv.caffe.read_caffemodel` gives them. Layers without are drawn at random (He), depthwise deconvolutions
-        enlarge by linear interpolation and stay as they are.
+        As `posecv.formats.caffe.read_caffemodel` gives them. Layers without are drawn at random (He), depthwise
+        deconvolutions enlarge by linear interpolation and stay as they are.
     inputs : int
         Channels of the picture.
     """
@@ -68,7 +70,7 @@ class CaffeNet(nn.Module):
                 channels[top] = made.out_channels
             elif kind == "Concat":
                 channels[top] = sum(channels[bottom] for bottom in bottoms)
-            elif kind in ("ReLU", "ELU", "Eltwise") or (kind == "Pooling" and layer["pooling_param"] == [LARGEST_OF_4]):
+            elif kind in UNCHANGED or (kind == "Pooling" and layer["pooling_param"] == [LARGEST_OF_4]):
                 channels[top] = channels[bottoms[0]]
             else:
                 raise ValueError(f"layer {name}: type {kind} is not among those that can be trained here")
@@ -96,7 +98,7 @@ class CaffeNet(nn.Module):
         return missing
 
     def weights(self) -> dict[str, list[NDArray[np.float32]]]:
-        """The weights as `posecv.caffe.write_caffemodel` takes them."""
+        """The weights as `posecv.formats.caffe.write_caffemodel` takes them."""
         return {
             _name(key): [blob.detach().float().cpu().numpy() for blob in (each.weight, each.bias) if blob is not None]
             for key, each in self.convolutions.items()
@@ -114,6 +116,8 @@ class CaffeNet(nn.Module):
                 x = torch.relu(x)
             elif kind == "ELU":
                 x = nn.functional.elu(x)
+            elif kind == "Sigmoid":
+                x = torch.sigmoid(x)
             elif kind == "Pooling":
                 x = nn.functional.max_pool2d(x, 2)
             elif kind == "Eltwise":

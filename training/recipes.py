@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from posecv.skeletons import FACE, Skeleton
 from training.batches import Recipe
+from training.persons import PersonRecipe
 
 # light_body has the same AP on the pictures that it learnt from as on others: it is too small to forget, and what it
 # learns is better spent on photographs as people take them than on turned and spoilt ones, at the height that they are
@@ -23,7 +24,7 @@ _BODY = Recipe(
 )
 _CROP = Recipe(size=192, least=0.4, most=0.9, zoom=4, cover=0.5, shift=0.12, turn=35, most_turn=100, mosaics=0)
 
-RECIPES = {
+RECIPES: dict[str, Recipe | PersonRecipe] = {
     "light_body": _BODY,
     "light_body_large": _BODY,
     "light_hand": replace(
@@ -35,6 +36,7 @@ RECIPES = {
         weights=(("iflytek-hand-keypoint", 0.4), ("coco-wholebody-manual", 3.0), ("coco-wholebody-auto", 2.0)),
     ),
     "light_face": _CROP,
+    "light_pose": PersonRecipe(weights=(("lspet", 0.7), ("yoga5", 0.5), ("yoga8", 0.5), ("har15", 0.7))),
 }
 
 # Points of the face that change places in a mirror, first and last of ranges that run towards each other.

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from posecv import decode_people
-from posecv.caffe import read_pair
+from posecv.formats.caffe import read_pair
 from posecv.models import model_of_pair
 from posecv.skeletons import COCO
 from training.data import GREY, decoded, network_input

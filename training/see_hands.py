@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.boxes import hand_boxes
+from posecv.estimators.boxes import hand_boxes
 from posecv.people import People
 from posecv.skeletons import COCO
 from training.data import GREY, decoded

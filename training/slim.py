@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from posecv.caffe import read_pair, write_caffemodel
+from posecv.formats.caffe import read_pair, write_caffemodel
 from training.batches import Batches
 from training.data import load_shards
 from training.designs import (

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,18 +25,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from posecv.caffe import read_caffemodel, read_pair, write_caffemodel
 from posecv.degrade import EFFECTS
+from posecv.formats.caffe import read_caffemodel, read_pair, write_caffemodel
 from training.batches import Batch, Batches
 from training.data import load_shards
-from training.designs import CONTEXT, DESIGNS, OUTPUT
-from training.loss import squared_error
+from training.designs import CONTEXT, DESIGNS, LOGITS, OUTPUT, Design, Residual
+from training.loss import cross_entropy, squared_error
 from training.muon import Muon
 from training.network import CaffeNet, computed_in
+from training.persons import PersonRecipe, Persons
 from training.recipes import RECIPES, mirrored
 from training.replay import Replay
 
 AVERAGED = 0.4  # of a run's steps are in the running mean of the weights, the last ones most
+RARE = -4.0  # before a sigmoid: a keypoint is in one cell of fifty
 LOG_EVERY = 100
 JUDGE_EVERY = 500
 SAVE_SECONDS = 120
@@ -59,7 +62,7 @@ def main() -> None:
     if args.start:
         untouched = network.load_weights(_weights(args.start), strict=False)
         print(f"new layers: {', '.join(untouched)}", flush=True)
-    _quiet(network, design.skeleton.heatmaps - 1)
+    _quiet(network, design)
     network.to(device, memory_format=torch.channels_last)
 
     recipe = RECIPES[args.network]
@@ -67,9 +70,19 @@ def main() -> None:
     parts = {part: [picture for picture in pictures if picture.split == part] for part in ("train", "val")}
     print({part: len(some) for part, some in parts.items()}, flush=True)
     opposite = mirrored(design.skeleton)
-    batches = Batches(parts["train"], design.skeleton, opposite, recipe, device, effect=args.effect, seed=args.seed)
-    held_out = Batches(parts["val"], design.skeleton, opposite, recipe, device, effect=args.effect, seed=1 << 20)
-    precision = _precision(args.precision, device, network, recipe.size)
+    batches: Batches | Persons
+    held_out: Batches | Persons
+    if isinstance(recipe, PersonRecipe):
+        recipe = replace(recipe, size=_shrunk(design.size, args.shrink))
+        batches = Persons(parts["train"], design.skeleton, opposite, recipe, device, seed=args.seed)
+        held_out = Persons(parts["val"], design.skeleton, opposite, recipe, device, seed=1 << 20)
+        size = recipe.size
+    else:
+        options = {"effect": args.effect}
+        batches = Batches(parts["train"], design.skeleton, opposite, recipe, device, seed=args.seed, **options)
+        held_out = Batches(parts["val"], design.skeleton, opposite, recipe, device, seed=1 << 20, **options)
+        size = recipe.size, recipe.size
+    precision = _precision(args.precision, device, network, size)
     print(f"computes in {str(precision).removeprefix('torch.')}", flush=True)
     run = Run(network, args, precision)
     replay = None
@@ -95,6 +108,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=6e-4, help="highest learning rate")
+    parser.add_argument("--hold", type=float, default=0, help="share of the steps at the full rate, before it falls")
+    parser.add_argument("--averaged", type=float, default=math.inf, help="at most so many steps in the running mean")
+    parser.add_argument("--shrink", type=float, default=1, help="crops of one person: share of the size that ships")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--effect", choices=EFFECTS, help="train on pictures degraded so")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop then, with a checkpoint")
@@ -107,17 +123,29 @@ def _weights(path: Path) -> dict[str, list[NDArray[np.float32]]]:
     return read_caffemodel((path / "pose.caffemodel" if path.is_dir() else path).read_bytes())
 
 
-def _quiet(network: CaffeNet, background: int) -> None:
+def _shrunk(size: tuple[int, int], share: float) -> tuple[int, int]:
+    """A share of a size, in whole sixteenths."""
+    height, width = (16 * round(share * side / 16) for side in size)
+    return height, width
+
+
+def _quiet(network: CaffeNet, design: Design | Residual) -> None:
     """Let maps begin near nobody: small last weights, 1 for the background; from there training does not collapse."""
-    maps = network.convolutions[OUTPUT]
+    background = design.skeleton.heatmaps - 1
+    maps = network.convolutions[design.learnt]
     if not maps.bias.any():
         nn.init.normal_(maps.weight, std=0.002)
-        nn.init.ones_(maps.bias[background : background + 1])
+        nn.init.constant_(maps.bias, 0 if design.learnt == OUTPUT else RARE)
+        nn.init.constant_(maps.bias[background : background + 1], 1 if design.learnt == OUTPUT else -RARE)
+        if isinstance(design, Residual):  # each block begins as the way past it
+            for name, layer in network.convolutions.items():
+                if name.endswith("/2"):
+                    nn.init.zeros_(layer.weight)
     if CONTEXT in network.convolutions and not network.convolutions[CONTEXT].bias.any():
         nn.init.zeros_(network.convolutions[CONTEXT].weight)
 
 
-def _precision(wanted: str, device: torch.device, network: CaffeNet, size: int) -> torch.dtype:
+def _precision(wanted: str, device: torch.device, network: CaffeNet, size: tuple[int, int]) -> torch.dtype:
     """bfloat16 where the machine is faster in it; some emulate it and take minutes a step."""
     if wanted != "auto":
         return getattr(torch, wanted)
@@ -126,7 +154,7 @@ def _precision(wanted: str, device: torch.device, network: CaffeNet, size: int) 
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     if "avx512_bf16" not in flags and "amx_bf16" not in flags:
         return torch.float32
-    crops = torch.zeros(2, 3, size, size).contiguous(memory_format=torch.channels_last)
+    crops = torch.zeros(2, 3, *size).contiguous(memory_format=torch.channels_last)
     seconds = dict.fromkeys((torch.float32, torch.bfloat16), math.inf)
     for _ in range(3):  # in turn, and the least counts: other work on the machine comes and goes
         for precision in seconds:
@@ -138,13 +166,17 @@ def _precision(wanted: str, device: torch.device, network: CaffeNet, size: int) 
     return min(seconds, key=seconds.__getitem__)
 
 
+Learnt = Batches | Persons | Replay
+
+
 class Run:
     """A training run: network, its running mean, optimiser, step."""
 
     def __init__(self, network: CaffeNet, args: argparse.Namespace, precision: torch.dtype) -> None:
         self.network, self.args, self.precision = network, args, precision
         self.device = torch.device(args.device)
-        self.background = DESIGNS[args.network].skeleton.heatmaps - 1
+        self.design = DESIGNS[args.network]
+        self.cost = cross_entropy if isinstance(self.design, Residual) else squared_error
         self.step = 0
         self.trained = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
         self.frozen = [name for name in self.trained if name.split(".")[1].startswith(tuple(args.frozen or ["\0"]))]
@@ -167,7 +199,7 @@ class Run:
             self.mean, self.step = saved["mean"], saved["step"]
             print(f"goes on at step {self.step}", flush=True)
 
-    def to_end(self, batches: Batches | Replay, held_out: Batches) -> None:
+    def to_end(self, batches: Learnt, held_out: Batches | Persons) -> None:
         """Train until the last step or the last minute."""
         args = self.args
         begin = saved = logged = time.monotonic()
@@ -194,7 +226,7 @@ class Run:
             if last:
                 return
 
-    def _ahead(self, batches: Batches | Replay) -> Iterator[Batch]:
+    def _ahead(self, batches: Learnt) -> Iterator[Batch]:
         """The batches of the steps to come, each made while the one before is learnt from."""
         with ThreadPoolExecutor(1) as pool:
             coming = pool.submit(batches.batch, self.step, self.args.batch)
@@ -214,14 +246,12 @@ class Run:
     def _learn(self, batch: Batch) -> tuple[float, float]:
         """One step; its squared error, and that of nobody."""
         args = self.args
-        rate = args.rate * min(1, (self.step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * self.step / args.steps))
+        falling = max(0, self.step / args.steps - args.hold) / max(1 - args.hold, 1e-9)
+        rate = args.rate * min(1, (self.step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * falling))
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = max(rate, args.rate / 100)
-        crops = batch.crops.contiguous(memory_format=torch.channels_last)
-        with computed_in(self.precision, self.device):
-            maps = self.network(crops)
-        loss, plain, nobody = squared_error(maps.float(), batch, self.background)
+        loss, plain, nobody = self._cost(batch)
         (loss / nobody).backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         for optimiser in self.optimisers:
@@ -230,24 +260,29 @@ class Run:
         self._average()
         return float(plain), float(nobody)
 
+    def _cost(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """As `training.loss` gives it for what the network makes of a batch."""
+        crops = batch.crops.contiguous(memory_format=torch.channels_last)
+        with computed_in(self.precision, self.device):
+            maps = self.network.tops(crops, [self.design.learnt])[self.design.learnt]
+        return self.cost(maps.float(), batch, self.design.skeleton.heatmaps - 1)
+
     @torch.no_grad()
     def _average(self) -> None:
-        steps = 1 + AVERAGED * self.args.steps
+        steps = 1 + min(AVERAGED * self.args.steps, self.args.averaged)
         keep = min(1 - 1 / steps, (self.step + 1) / (self.step + 10))
         state = self.network.state_dict()
         torch._foreach_lerp_(list(self.mean.values()), [state[name] for name in self.mean], 1 - keep)
 
     @torch.no_grad()
-    def judged(self, held_out: Batches, count: int = 6) -> float:
+    def judged(self, held_out: Batches | Persons, count: int = 6) -> float:
         """The mean network's squared error on held-out pictures as a share of nobody's."""
         own = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.network.load_state_dict(self.mean)
         total = nobody = 0.0
         for step in range(count):
             batch = held_out.batch(step, 64)
-            with computed_in(self.precision, self.device):
-                maps = self.network(batch.crops.contiguous(memory_format=torch.channels_last))
-            _, a, b = squared_error(maps.float(), batch, self.background)
+            _, a, b = self._cost(batch)
             total, nobody = total + float(a), nobody + float(b)
         self.network.load_state_dict(own)
         return total / nobody
@@ -267,7 +302,7 @@ class Run:
 
 def _is_matrix(name: str, parameter: Tensor) -> bool:
     """Whether Muon takes it: weights over several channels, but not those of the maps, each of another kind."""
-    return parameter.dim() == 4 and parameter.shape[1] > 1 and name.split(".")[1] != OUTPUT
+    return parameter.dim() == 4 and parameter.shape[1] > 1 and name.split(".")[1] not in (OUTPUT, LOGITS)
 
 
 if __name__ == "__main__":

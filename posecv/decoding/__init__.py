@@ -3,30 +3,34 @@
     maps -> peaks -> limbs -> groups -> People
 
 The functions here work on arrays from anywhere. Their coordinates are cells of the given maps: the centre of the first
-cell is 0, 0, and a cell counts as eight pixels of the network's input in the rules that need pixels.
+cell is 0, 0, and a cell counts as `stride` pixels of the network's input in the rules that need pixels.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import difflib
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from posecv.arrays import Array
 from posecv.decoding.grouping import group
 from posecv.decoding.limbs import connect
-from posecv.decoding.peaks import Array, find_peaks, to_cells
+from posecv.decoding.peaks import FINE, find_peaks, to_cells
 from posecv.decoding.single import strongest_peaks
-from posecv.errors import InputError
+from posecv.errors import InputError, UsageError
 from posecv.people import People
-from posecv.skeletons import REFINEMENTS, Skeleton
+from posecv.skeletons import REFINEMENTS, Skeleton, Thresholds
 
 __all__ = ["decode_people", "decode_person"]
 
 LARGEST = np.finfo(np.float32).max  # what OpenCV 5 makes of not-a-number
 
 
-def decode_people(maps: ArrayLike, skeleton: Skeleton, **thresholds: float | str) -> People:
+def decode_people(
+    maps: ArrayLike, skeleton: Skeleton, *, stride: int = FINE, **thresholds: float | str
+) -> People:
     """Decode the maps of a network into people.
 
     Parameters
@@ -35,6 +39,8 @@ def decode_people(maps: ArrayLike, skeleton: Skeleton, **thresholds: float | str
         Heatmaps, background, part affinity fields in the skeleton's order. A batch of one, (1, C, h, w), will do.
     skeleton : Skeleton
         What the channels are.
+    stride : int
+        Pixels of the network's input a cell, for the rules that count in pixels.
     **thresholds
         Any of the names of `posecv.skeletons.Thresholds`; the others are the skeleton's own.
 
@@ -48,6 +54,8 @@ def decode_people(maps: ArrayLike, skeleton: Skeleton, **thresholds: float | str
     ------
     InputError
         If the array has another shape, or values that are not finite.
+    UsageError
+        If a threshold is unknown.
 
     Notes
     -----
@@ -56,9 +64,9 @@ def decode_people(maps: ArrayLike, skeleton: Skeleton, **thresholds: float | str
     if not skeleton.paf_channels:
         raise InputError(f"{skeleton.name} has no part affinity fields to tell people apart by; use decode_person")
     maps = _checked(maps, skeleton.channels, skeleton)
-    limits = replace(skeleton.thresholds, **thresholds)  # type: ignore[arg-type]
+    limits = _limits(skeleton, thresholds)
     peaks = find_peaks(maps[: len(skeleton.keypoints)], limits.nms_threshold, _known(limits.refinement))
-    members, scores = group(connect(maps, skeleton, peaks, limits), peaks, skeleton, limits)
+    members, scores = group(connect(maps, skeleton, peaks, limits, stride=stride), peaks, skeleton, limits)
     table = np.zeros((len(peaks.score) + 1, 3), np.float32)                       # its last row serves the missing ones
     table[:-1, :2], table[:-1, 2] = to_cells(peaks.xy), peaks.score
     scores = scores / np.float32(len(skeleton.keypoints) + len(skeleton.limbs))
@@ -100,6 +108,16 @@ def decode_person(
     return People(keypoints, keypoints[..., 2].mean(axis=1), skeleton)
 
 
+def _limits(skeleton: Skeleton, thresholds: Mapping[str, float | str]) -> Thresholds:
+    """The skeleton's constants, some of them replaced."""
+    known = vars(skeleton.thresholds)
+    for name in thresholds:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1) or list(known)
+            raise UsageError(f"unknown threshold {name}; did you mean {' or '.join(nearest)}?")
+    return Thresholds(**(known | dict(thresholds)))
+
+
 def _known(refinement: str) -> str:
     if refinement not in REFINEMENTS:
         raise InputError(f"refinement {refinement!r} is unknown; there are {', '.join(REFINEMENTS)}")
@@ -108,7 +126,10 @@ def _known(refinement: str) -> str:
 
 def _checked(maps: ArrayLike, channels: int, skeleton: Skeleton) -> Array:
     """The maps as a (C, h, w) float32 array of at least `channels` channels."""
-    array = np.asarray(maps, np.float32)
+    try:
+        array = np.asarray(maps, np.float32)
+    except (TypeError, ValueError):
+        raise InputError(f"maps are an array of numbers, not {type(maps).__name__} {str(maps)[:20]!r}") from None
     if array.ndim == 4 and len(array) == 1:
         array = array[0]
     if array.ndim != 3 or len(array) < channels or not array.size:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from posecv.arrays import Array
 from posecv.decoding.limbs import Connections
-from posecv.decoding.peaks import Array, Index, Peaks
+from posecv.decoding.peaks import Index, Peaks
 from posecv.skeletons import Skeleton, Thresholds
 
 FEWEST_WITH_FEET = 4  # a person needs more keypoints than this besides the feet

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from posecv.decoding.peaks import BORDER, STRIDE, Array, Index, Peaks, pad
+from posecv.arrays import Array
+from posecv.decoding.peaks import BORDER, FINE, Index, Peaks, pad
 from posecv.errors import InputError
 from posecv.skeletons import Skeleton, Thresholds
 
@@ -40,7 +41,9 @@ class Connections(NamedTuple):
     score: Array
 
 
-def connect(maps: Array, skeleton: Skeleton, peaks: Peaks, thresholds: Thresholds) -> Connections:
+def connect(
+    maps: Array, skeleton: Skeleton, peaks: Peaks, thresholds: Thresholds, *, stride: int = FINE
+) -> Connections:
     """Score every pair of peaks that the skeleton could join and keep those that the fields support.
 
     Parameters
@@ -49,6 +52,8 @@ def connect(maps: Array, skeleton: Skeleton, peaks: Peaks, thresholds: Threshold
         All channels of the network, in the skeleton's order.
     skeleton, peaks, thresholds
         What to join.
+    stride : int
+        Network pixels a cell: a limb is sampled the more often the more of them it covers.
 
     Returns
     -------
@@ -60,7 +65,7 @@ def connect(maps: Array, skeleton: Skeleton, peaks: Peaks, thresholds: Threshold
     InputError
         If the maps are too large, some 5,000 network pixels or more.
     """
-    close = np.float32(np.sqrt(maps.shape[1] * maps.shape[2]) * STRIDE * CLOSE)
+    close = np.float32(np.sqrt(maps.shape[1] * maps.shape[2]) * FINE * CLOSE)
     fields = pad(maps[skeleton.heatmaps :])
     if max(len(fields) * fields.shape[1], fields.shape[2]) >= LONGEST_SIDE:
         raise InputError(f"maps of {maps.shape[2]} x {maps.shape[1]} cells are too large; use a smaller network input")
@@ -70,7 +75,7 @@ def connect(maps: Array, skeleton: Skeleton, peaks: Peaks, thresholds: Threshold
     found = []
     for starts in _starts(skeleton, peaks):
         pairs = _plausible_pairs(fields, tops, peaks, starts, len(LOOKS) - hidden, close)
-        found.append(_score(fields, tops, peaks, pairs, close, thresholds))
+        found.append(_score(fields, tops, peaks, pairs, close, thresholds, stride / FINE))
     return Connections(*(np.concatenate(values) for values in zip(*found, strict=True)))
 
 
@@ -107,23 +112,24 @@ def _plausible_pairs(
     top = np.repeat(tops[limb], counts)
     field_x, field_y = _read(fields, x0 + LOOKS * dx, (y0 + top) + LOOKS * dy, cv2.INTER_LINEAR)
     agreeing = np.count_nonzero(field_x * dx + field_y * dy > 0, axis=0)
-    pair = np.flatnonzero((agreeing >= needed) | (np.maximum(abs(dx), abs(dy)) * STRIDE < close))
+    pair = np.flatnonzero((agreeing >= needed) | (np.maximum(abs(dx), abs(dy)) * FINE < close))
     return limb[row[pair]], start[row[pair]], end[pair]
 
 
 def _score(
-    fields: Array, tops: Array, peaks: Peaks, pairs: tuple[Index, ...], close: np.float32, thresholds: Thresholds
-) -> Connections:
-    """Score pairs of peaks and keep those that are limbs."""
+    fields: Array, tops: Array, peaks: Peaks, pairs: tuple[Index, ...], close: np.float32, thresholds: Thresholds,
+    size: float,
+) -> Connections:  # fmt: skip
+    """Score pairs of peaks and keep those that are limbs; `size` is that of a fine pixel in network pixels."""
     limb, start, end = pairs
     starts = peaks.xy[start]
     vectors = peaks.xy[end] - starts                                              # (P, 2)
     norms = np.maximum(np.sqrt((vectors**2).sum(axis=1)), SMALLEST_SCORE)
-    counts = np.clip(np.sqrt(5 * np.abs(vectors).max(axis=1, initial=0)) + 0.5, FEWEST, MOST).astype(np.intp)
+    counts = np.clip(np.sqrt(5 * size * np.abs(vectors).max(axis=1, initial=0)) + 0.5, FEWEST, MOST).astype(np.intp)
     # The samples lie on whole fine pixels, from the start on; the end itself is not one of them.
     sample = np.arange(counts.max(initial=FEWEST), dtype=np.float32)
     steps = vectors / counts[:, None].astype(np.float32)
-    last = [(cells - 2 * BORDER) * STRIDE - 1 for cells in fields.shape[:0:-1]]
+    last = [(cells - 2 * BORDER) * FINE - 1 for cells in fields.shape[:0:-1]]
     x, y = (
         np.clip(np.trunc(starts[:, k, None] + sample * steps[:, k, None] + HALF), 0, last[k]) for k in range(2)
     )                                                                             # (P, at most MOST)
@@ -142,7 +148,7 @@ def _score(
 
 def _bordered(pixels: Array) -> Array:
     """Fine pixels to cells of the fields with their borders."""
-    return pixels * np.float32(1 / STRIDE) + np.float32(0.5 / STRIDE - 0.5 + BORDER)
+    return pixels * np.float32(1 / FINE) + np.float32(0.5 / FINE - 0.5 + BORDER)
 
 
 def _read(fields: Array, columns: Array, rows: Array, interpolation: int) -> tuple[Array, Array]:

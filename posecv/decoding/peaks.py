@@ -5,8 +5,8 @@ are empty. A maximum of the enlarged map lies in a cell that is not much lower t
 are enlarged, each into the fine pixels that its own maxima and their surroundings need. On maps as smooth as a
 network's the answer is the same.
 
-A fine pixel is a pixel of the network's input: `STRIDE` of them make a cell, and fine pixel p lies at
-(p + 0.5) / STRIDE - 0.5 cells.
+`FINE` fine pixels make a cell, and fine pixel p lies at (p + 0.5) / FINE - 0.5 cells. Where the network's stride is 8,
+as OpenPose's is, they are the pixels of its input.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from posecv.arrays import Array
+
 Index = NDArray[np.intp]
 
-STRIDE = 8
+FINE = 8  # fine pixels a cell, along each axis
 BORDER = 2  # cells that the interpolation reads beyond the map; they repeat the map's edge
 RADIUS = 3  # fine pixels round a maximum whose centre of mass is the peak
-PATCH = 2 * STRIDE  # fine pixels evaluated for a cell: its own eight and four on each side
-MARGIN = (PATCH - STRIDE) // 2
+PATCH = 2 * FINE  # fine pixels evaluated for a cell: its own eight and four on each side
+MARGIN = (PATCH - FINE) // 2
 SHARE_OF_NEIGHBOURS = 0.3  # a maximum's cell reaches this share of the highest cell round it
 OVERSHOOT = 1.5  # bicubic interpolation exceeds the cells round it by less than this factor
 FEW = 128  # patches enlarged by one product
@@ -58,7 +59,7 @@ def _enlargement() -> Array:
     """(PATCH, 5) weights: fine pixels round a cell, along one axis, from the five cells round it."""
     weights = np.zeros((PATCH, 5), np.float32)
     for pixel in range(PATCH):
-        cell = (pixel - MARGIN + 0.5) / STRIDE - 0.5
+        cell = (pixel - MARGIN + 0.5) / FINE - 0.5
         base = int(np.floor(cell))
         weights[pixel, base + 1 : base + 5] = cubic_weights(cell - base)
     return weights
@@ -66,7 +67,7 @@ def _enlargement() -> Array:
 
 ENLARGEMENT = _enlargement()
 # Of these, a cell's own fine pixels and one more on either side, which tell whether there is a maximum.
-OWN_AND_RING = ENLARGEMENT[MARGIN - 1 : MARGIN + STRIDE + 1]
+OWN_AND_RING = ENLARGEMENT[MARGIN - 1 : MARGIN + FINE + 1]
 
 
 def pad(maps: Array) -> Array:
@@ -83,7 +84,7 @@ def pad(maps: Array) -> Array:
 
 def to_cells(pixels: Array) -> Array:
     """Fine pixels to cells; the centre of the first cell is 0."""
-    return (pixels + np.float32(0.5)) / np.float32(STRIDE) - np.float32(0.5)
+    return (pixels + np.float32(0.5)) / np.float32(FINE) - np.float32(0.5)
 
 
 def find_peaks(heatmaps: Array, threshold: float | Array, refinement: str = "centroid") -> Peaks:
@@ -126,8 +127,8 @@ def find_peaks(heatmaps: Array, threshold: float | Array, refinement: str = "cen
     ground = patches[12].copy()
     patches -= ground
     i, j, cell = _maxima(_enlarged(OWN_AND_RING, patches), ground, limits[keypoint])
-    height, width = (side * STRIDE for side in heatmaps.shape[1:])
-    y, x, k = row[cell] * STRIDE + i, column[cell] * STRIDE + j, keypoint[cell]
+    height, width = (side * FINE for side in heatmaps.shape[1:])
+    y, x, k = row[cell] * FINE + i, column[cell] * FINE + j, keypoint[cell]
     order = np.argsort((k * height + y) * width + x)
     order = order[((x > 0) & (x < width - 1) & (y > 0) & (y < height - 1))[order]]
     rank = np.arange(len(order)) - np.searchsorted(k[order], k[order])            # among the keypoint's own
@@ -180,10 +181,10 @@ def _maxima(fine: Array, ground: Array, limits: Array) -> tuple[Index, Index, In
     own = fine[1:-1, 1:-1]
     maxima = own + ground > limits
     for dy, dx in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)):
-        neighbour = fine[1 + dy : 1 + dy + STRIDE, 1 + dx : 1 + dx + STRIDE]
+        neighbour = fine[1 + dy : 1 + dy + FINE, 1 + dx : 1 + dx + FINE]
         maxima &= own > neighbour if (dy, dx) < (0, 0) else own >= neighbour
     pixel, cell = np.divmod(np.flatnonzero(maxima), fine.shape[2])
-    i, j = np.divmod(pixel, STRIDE)
+    i, j = np.divmod(pixel, FINE)
     return i, j, cell
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from posecv.decoding.peaks import Array, find_peaks, to_cells
+from posecv.arrays import Array
+from posecv.decoding.peaks import find_peaks, to_cells
 
 SHARE_OF_HIGHEST = 0.8  # maxima of the enlarged map lie in cells about as high as the highest
 

@@ -32,12 +32,12 @@ ANY_DEVICE = "OPENCV_DNN_OPENCL_ALLOW_ALL_DEVICES"
 def choose_device(device: str) -> str:
     """The device that `device` stands for, if this OpenCV has it; DeviceError if not."""
     if device != "auto" and device not in DEVICES:
-        raise UsageError(f"--device {device} is unknown; there are auto, {', '.join(DEVICES)}")
+        raise UsageError(f"device={device} is unknown; there are auto, {', '.join(DEVICES)}")
     if device == "auto":
         return "cuda" if _available("cuda") else "cpu"
     missing = _why_no_cuda(device) if device.startswith("cuda") else _why_no_opencl() if device == "opencl" else None
     if missing:
-        raise DeviceError(f"--device {device}: this OpenCV {cv2.__version__} {missing}, or use --device cpu")
+        raise DeviceError(f"device={device}: this OpenCV {cv2.__version__} {missing}, or use device=cpu")
     return device
 
 
@@ -59,15 +59,15 @@ def fallen_back(dump: str, device: str) -> str:
     layers = [match for match in LAYER.finditer(dump) if match["name"] != "_input"]
     others = [layer for layer in layers if layer["runner"] != RUNNERS[device]]
     if not layers and device.startswith("cuda"):
-        return f"--device {device}: this OpenCV does not tell what runs on the GPU; compare the times with --device cpu"
+        return f"device={device}: this OpenCV does not tell what runs on the GPU; compare the times with device=cpu"
     if layers and not others:
         return ""
     if {layer["runner"] for layer in others} == {RUNNERS["cuda"]} and device == "cuda-fp16":
-        return "--device cuda-fp16: this GPU has no half floats for OpenCV, which computes in single ones instead"
+        return "device=cuda-fp16: this GPU has no half floats for OpenCV, which computes in single ones instead"
     if len(others) == len(layers):
-        return f"--device {device}: OpenCV runs this network on the CPU instead"
+        return f"device={device}: OpenCV runs this network on the CPU instead"
     kinds = ", ".join(sorted({layer["type"] for layer in others}))
-    return f"--device {device}: {len(others)} of {len(layers)} layers run on the CPU instead ({kinds}), which is slow"
+    return f"device={device}: {len(others)} of {len(layers)} layers run on the CPU instead ({kinds}), which is slow"
 
 
 def _available(device: str) -> bool:
@@ -81,7 +81,7 @@ def _why_no_cuda(device: str) -> str | None:
     if _available(device):
         return None
     if _available("cuda"):
-        return "finds no half floats in this GPU: use --device cuda"
+        return "finds no half floats in this GPU: use device=cuda"
     if not re.search(r"^\s*NVIDIA CUDA:\s*YES", cv2.getBuildInformation(), re.MULTILINE):
         return (
             "has no CUDA for networks; build it from source with WITH_CUDA=ON and OPENCV_DNN_CUDA=ON, which the wheels "

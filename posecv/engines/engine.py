@@ -7,17 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
-import numpy as np
-from numpy.typing import NDArray
-
-from posecv import caffe, onnx
-from posecv.conversion import kept_or_converted
+from posecv.arrays import Array
 from posecv.errors import DeviceError, ModelError
+from posecv.formats import caffe, onnx
+from posecv.formats.conversion import kept_or_converted
 from posecv.models import Model
 
 __all__ = ["Array", "Engine", "needed", "onnx_of"]
 
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -53,12 +50,12 @@ def needed(package: str, engine: str) -> ModuleType:
     except ImportError as error:
         why = "is not installed" if error.name == package else f"does not work here ({error})"
         raise DeviceError(
-            f"--engine {engine}: the package {package} {why}: pip install {package}, or use --engine opencv"
+            f"engine={engine}: the package {package} {why}: pip install {package}, or use engine=opencv"
         ) from None
 
 
 def onnx_of(model: Model, *, thin: bool = False) -> bytes:
-    """The network as ONNX, for blobs of pictures; `thin` (a pair's alone) as in `posecv.onnx.convert`.
+    """The network as ONNX, for blobs of pictures; `thin` (a pair's alone) as in `posecv.formats.onnx.convert`.
 
     Raises
     ------

@@ -17,11 +17,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from posecv.conversion import kept_folder
+from posecv.arrays import Array
 from posecv.engines import ENGINES, opencv
-from posecv.engines.engine import Array, Engine
+from posecv.engines.engine import Engine
 from posecv.errors import OutputError, PoseError
 from posecv.files import write_whole
+from posecv.formats.conversion import kept_folder
 from posecv.memory import free_memory
 from posecv.models import Model, sha256_of
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from posecv.engines.engine import Array, Engine, needed, onnx_of
+from posecv.arrays import Array
+from posecv.engines.engine import Engine, needed, onnx_of
 from posecv.errors import DeviceError, ModelError
 from posecv.models import Model
 
@@ -19,10 +20,10 @@ def load(model: Model, device: str) -> Engine:
     """The network in ONNX Runtime; ModelError where it refuses it, DeviceError where it has no such device."""
     runtime = needed(NAME, NAME)
     if device not in PROVIDERS:
-        raise DeviceError(f"--engine {NAME} knows the devices {', '.join(PROVIDERS)}, and not {device}")
+        raise DeviceError(f"engine={NAME} knows the devices {', '.join(PROVIDERS)}, and not {device}")
     provider = PROVIDERS[device]
     if provider not in runtime.get_available_providers():
-        raise DeviceError(f"--device {device}: this ONNX Runtime {runtime.__version__} has none: {_remedy()}")
+        raise DeviceError(f"device={device}: this ONNX Runtime {runtime.__version__} has none: {_remedy()}")
     data = onnx_of(model)
     options = runtime.SessionOptions()
     options.log_severity_level = QUIET
@@ -31,7 +32,7 @@ def load(model: Model, device: str) -> Engine:
     except Exception as error:  # of a binary module: anything can come
         raise ModelError(f"{model.prototxt}: ONNX Runtime cannot read this network: {_reason(error)}") from error
     if provider not in session.get_providers():  # it falls back to the CPU in silence
-        raise DeviceError(f"--device {device}: ONNX Runtime {runtime.__version__} cannot use it here: {_remedy()}")
+        raise DeviceError(f"device={device}: ONNX Runtime {runtime.__version__} cannot use it here: {_remedy()}")
     (source,) = [each.name for each in session.get_inputs()]
 
     def forward(blob: Array) -> Sequence[Array]:
@@ -45,7 +46,7 @@ def load(model: Model, device: str) -> Engine:
 
 
 def _remedy() -> str:
-    return "pip install onnxruntime-gpu in place of onnxruntime, with NVIDIA's CUDA and cuDNN, or use --device cpu"
+    return "pip install onnxruntime-gpu in place of onnxruntime, with NVIDIA's CUDA and cuDNN, or use device=cpu"
 
 
 def _reason(error: Exception) -> str:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from posecv import caffe, onnx
+from posecv.arrays import Array
 from posecv.engines.devices import DEVICES, fallen_back
-from posecv.engines.engine import Array, Engine, onnx_of
+from posecv.engines.engine import Engine, onnx_of
 from posecv.errors import ModelError
+from posecv.formats import caffe, onnx
+from posecv.formats.stages import first_stages, read_network
 from posecv.models import Model
-from posecv.stages import first_stages, read_network
 
 __all__ = ["is_wide", "load", "load_thin"]
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from posecv.engines.engine import Array, Engine, needed, onnx_of
+from posecv.arrays import Array
+from posecv.engines.engine import Engine, needed, onnx_of
 from posecv.errors import DeviceError, ModelError
 from posecv.models import Model
 
@@ -28,7 +29,7 @@ def load_float32(model: Model, device: str) -> Engine:
 def _load(model: Model, device: str, name: str, precision: dict[str, str]) -> Engine:
     openvino = needed("openvino", name)
     if device != "cpu":
-        raise DeviceError(f"--engine {name} runs on the CPU alone: leave out --device {device}")
+        raise DeviceError(f"engine={name} runs on the CPU alone: leave out device={device}")
     data = onnx_of(model)
     try:
         core = openvino.Core()

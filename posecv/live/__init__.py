@@ -16,18 +16,18 @@ from pathlib import Path
 
 from imutils.video import FPS
 
+from posecv.drawing.style import Style
 from posecv.errors import PoseError
+from posecv.estimators import Estimator
 from posecv.live.controls import Controls, State
 from posecv.live.display import Display
 from posecv.live.scribe import Recorder, Scribe
 from posecv.live.server import Page
-from posecv.live.session import Find, Session
+from posecv.live.session import Session
 from posecv.outputs import Output
-from posecv.outputs.style import Style
 from posecv.outputs.window import Window
-from posecv.people import People
-from posecv.skeletons import Skeleton
 from posecv.sources import Source
+from posecv.steps import MakeStep
 from posecv.terminal import say
 
 __all__ = ["Demo", "State", "run"]
@@ -41,10 +41,10 @@ class Demo:
     ----------
     source : Source
         The camera.
-    find : Find
-        Finds people.
-    skeleton : Skeleton
-        Of those that are found.
+    estimator : Estimator
+        Finds one person or everybody, as its setting `single` says, with an input of the size `net_size`.
+    steps : tuple of callable
+        Make what is done with each result.
     state : State
         How the controls are set at first.
     can_multi : bool
@@ -64,11 +64,11 @@ class Demo:
     """
 
     source: Source
-    find: Find
-    skeleton: Skeleton
+    estimator: Estimator
     state: State
     can_multi: bool = True
     style: Style = field(default_factory=Style)
+    steps: tuple[MakeStep, ...] = ()
     outputs: tuple[Output, ...] = ()
     film: Path | None = None
     codec: str | None = None
@@ -82,10 +82,10 @@ def run(demo: Demo) -> int:
     A film is repeated where somebody looks at it. InputError where there is no camera.
     """
     controls = Controls(demo.state, can_multi=demo.can_multi)
-    recorder = Recorder(controls, People.empty(demo.skeleton), demo.film, demo.codec)
+    recorder = Recorder(controls, demo.film, demo.codec)
     scribe = Scribe(demo.outputs, recorder.failed) if demo.outputs else None
     watched = bool(demo.window or demo.address)
-    session = Session(demo.source, demo.find, controls, demo.skeleton, again=watched, scribe=scribe)
+    session = Session(demo.source, demo.estimator, controls, steps=demo.steps, again=watched, scribe=scribe)
     with ExitStack() as stack:
         page = None
         if demo.address:

@@ -8,7 +8,6 @@ from time import perf_counter
 
 from posecv.outputs.films import RATE
 from posecv.sources import Source, Still
-from posecv.sources.films import Film
 
 __all__ = ["as_camera"]
 
@@ -31,12 +30,12 @@ def as_camera(
     clock : callable
         Gives the time in seconds.
     """
-    if not isinstance(source, Film):
+    if source.live or not source.has_frames:
         return source.stills()
     return _paced(_repeated(source) if again else source.stills(), wait, clock)
 
 
-def _repeated(film: Film) -> Iterator[Still]:
+def _repeated(film: Source) -> Iterator[Still]:
     number, time = 0, 0.0
     while True:
         for still in film.stills():

@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from time import perf_counter
 
-import numpy as np
-from numpy.typing import NDArray
-
+from posecv.arrays import Frame
+from posecv.drawing.style import Style
 from posecv.live import view
 from posecv.live.controls import Controls, State
 from posecv.live.latest import Latest
 from posecv.live.scribe import Recorder
 from posecv.live.session import Session
-from posecv.outputs.style import Style
 from posecv.outputs.window import Window, WindowClosed
-from posecv.pipeline import describe
+from posecv.people import People
+from posecv.result import Result
+from posecv.run.job import joined
+from posecv.run.report import describe
 from posecv.terminal import say
 
 __all__ = ["Display"]
 
-Frame = NDArray[np.uint8]
 
 LOOK = 0.01  # seconds between two looks at the keys, while nothing new is to be shown
 PATIENCE = 0.2  # the same without a window
@@ -61,6 +61,7 @@ class Display:
     ) -> None:
         self._session, self._controls, self._style, self._recorder = session, controls, style, recorder
         self._window, self._pictures, self._telling = window, pictures, telling
+        self._nobody = People.empty(session.skeleton)
         self._saves = self._notices = 0
         self._noticed = self._told = perf_counter() - NOTICED
 
@@ -91,7 +92,7 @@ class Display:
             return
         shown = view.picture(shot.still.frame, found, state, self._style)
         if state.recording and not state.paused:
-            self._recorder.record(replace(shot.still, frame=shown))
+            self._recorder.record(joined(Result(self._nobody), replace(shot.still, frame=shown)))
         if self._pictures:
             self._pictures.put(shown)
         if self._window:
@@ -117,9 +118,8 @@ class Display:
         if found is None:
             self._controls.tell("nothing is found yet that could be saved")
             return
-        still = found.shot.still
-        shown = view.picture(still.frame, found, replace(state, mirrored=False), self._style)
-        self._recorder.save(replace(still, frame=shown), found.people)
+        shown = view.picture(found.shot.still.frame, found, replace(state, mirrored=False), self._style)
+        self._recorder.save(replace(found.result, frame=shown))
 
     def _press(self, window: Window) -> None:
         """Do what the keys say; a window opens with its first picture."""
@@ -135,4 +135,4 @@ class Display:
         _, found = self._session.found.now()
         if found and now - self._told >= 1:
             self._told = now
-            say(f"{view.facts(self._session.rates(), self._controls.state)}: {describe(found.people)}")
+            say(f"{view.facts(self._session.rates(), self._controls.state)}: {describe(found.result.people)}")

@@ -7,26 +7,22 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from queue import Full, Queue
 
-import numpy as np
-from numpy.typing import NDArray
-
+from posecv.drawing.style import Style
 from posecv.live.controls import Controls
 from posecv.outputs import Output
 from posecv.outputs.films import CODECS, RATE, DrawnFilm, default_suffix
 from posecv.outputs.openpose_json import KIND as JSON_KIND
 from posecv.outputs.openpose_json import OpenPoseJson
 from posecv.outputs.pictures import DrawnPicture
-from posecv.outputs.style import Style
-from posecv.people import People
-from posecv.sources import Still
+from posecv.result import Result
 from posecv.terminal import say
 
 __all__ = ["Recorder", "Scribe", "Steady"]
 
-Frame = NDArray[np.uint8]
 
 WAITING = 8  # stills that may wait to be written
 LONGEST = 1.0  # seconds between two stills; what is longer was a pause, which a film leaves out
@@ -34,36 +30,38 @@ AS_IT_IS = Style(render="none")
 
 
 class Steady:
-    """Hands stills on to a film at an even rate, some more than once, some not at all: it lasts as long as they did.
+    """Hands results on to a film at an even rate, some more than once, some not at all: it lasts as long as they did.
 
     Parameters
     ----------
     film : Output
-        Gets the stills without numbers, all a rate's share of a second apart.
+        Gets the results without numbers, all a rate's share of a second apart.
     """
+
+    wants_view = interactive = False
 
     def __init__(self, film: Output) -> None:
         self._film = film
-        self._held: tuple[Still, People] | None = None
+        self._held: Result | None = None
         self._time = 0.0
         self._written = 0
 
-    def write(self, still: Still, people: People) -> None:
+    def write(self, result: Result) -> None:
         """Show the one before until now, and then this one; OutputError where that fails."""
-        rate = still.rate or RATE
-        before = self._held or (still, people)
-        step = still.time - before[0].time
+        rate = result.rate or RATE
+        before = self._held or result
+        step = result.time - before.time
         self._time += step if 0 <= step <= LONGEST else 1 / rate
-        self._held = replace(still, number=None, rate=rate), people
+        self._held = replace(result, number=None, rate=rate)
         place = round(self._time * rate)
         while self._written < place:
-            self._film.write(replace(before[0], number=None, rate=rate), before[1])
+            self._film.write(replace(before, number=None, rate=rate))
             self._written += 1
         if self._written == place:
-            self._film.write(*self._held)
+            self._film.write(self._held)
             self._written += 1
 
-    def has(self, still: Still) -> bool:
+    def has(self, number: int | None) -> bool:
         """Never: a camera shows nothing twice."""
         return False
 
@@ -92,14 +90,14 @@ class Scribe:
         self._open: list[Output] = [Steady(each) if isinstance(each, DrawnFilm) else each for each in outputs]
         self.is_whole = True
         self._failed = failed
-        self._queue: Queue[tuple[Still, People] | None] = Queue(WAITING)
+        self._queue: Queue[Result | None] = Queue(WAITING)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def write(self, still: Still, people: People, *, wait: bool = True) -> None:
-        """Have a still written; where too many wait already, wait too, or leave it out."""
+    def write(self, result: Result, *, wait: bool = True) -> None:
+        """Have a result written; where too many wait already, wait too, or leave it out."""
         with suppress(Full):
-            self._queue.put((still, people), block=wait)
+            self._queue.put(result, block=wait)
 
     def finish(self) -> None:
         """Have the outputs closed when everything is written."""
@@ -114,9 +112,9 @@ class Scribe:
         return self._thread.is_alive()
 
     def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
+        while (result := self._queue.get()) is not None:
             for output in list(self._open):
-                if not self._done(lambda output=output, item=item: output.write(*item)):  # type: ignore[misc]
+                if not self._done(partial(output.write, result)):
                     self._open.remove(output)
                     self._done(output.close)
         for output in self._open:
@@ -140,8 +138,6 @@ class Recorder:
     ----------
     controls : Controls
         Are told what is saved, and that a film cannot go on.
-    nobody : People
-        Of the skeleton that is shown.
     file : Path or None
         The first film; those after it get numbers. By default all are called by the time.
     codec : str or None
@@ -153,21 +149,21 @@ class Recorder:
         What could not be written.
     """
 
-    def __init__(self, controls: Controls, nobody: People, file: Path | None, codec: str | None) -> None:
+    def __init__(self, controls: Controls, file: Path | None, codec: str | None) -> None:
         self.failures = 0
-        self._controls, self._nobody, self._codec = controls, nobody, codec
+        self._controls, self._codec = controls, codec
         self._file = file
         self._given: set[Path] = set()  # a name is taken before its file is there
         self._film: Scribe | None = None
         self._busy: list[Scribe] = []
 
-    def record(self, still: Still) -> None:
+    def record(self, result: Result) -> None:
         """Add a picture to the film, which begins with it where none is made."""
         if self._film is None:
             path = self._next_film()
             self._film = self._scribe(self._film_failed, DrawnFilm(path, self._codec, AS_IT_IS))
             self._tell(f"recording to {path}")
-        self._film.write(still, self._nobody, wait=False)
+        self._film.write(result, wait=False)
 
     def stop(self) -> None:
         """End the film, if one is made."""
@@ -177,12 +173,12 @@ class Recorder:
                 self._tell("the recording is ended")
             self._film = None
 
-    def save(self, still: Still, people: People) -> None:
-        """Save a picture, as it is, and the people in it."""
+    def save(self, result: Result) -> None:
+        """Save a result's frame, as it is, and its people."""
         path = self._unused(Path(f"{_now()}.png"))
         record = path.with_name(path.stem + JSON_KIND.ending)
         scribe = self._scribe(self.failed, DrawnPicture(path, AS_IT_IS), OpenPoseJson(record))
-        scribe.write(replace(still, number=None), people)
+        scribe.write(replace(result, number=None))
         scribe.finish()
         self._tell(f"saved {path} and {record}")
 

@@ -27,9 +27,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
+from posecv.arrays import Frame
 from posecv.errors import UsageError, reason
 from posecv.live.controls import CONTROLS, Controls
 from posecv.live.latest import Latest
@@ -40,7 +39,6 @@ from posecv.people import People
 
 __all__ = ["Page"]
 
-Frame = NDArray[np.uint8]
 
 QUALITY = 80  # of the JPEGs, 0 to 100
 SILENCE = 10.0  # seconds that a viewer has to take what is sent, or to say what is wanted
@@ -140,7 +138,7 @@ class Page:
         told["skeleton"] = self.session.skeleton.name
         told["frame"] = found.shot.still.number if found else None
         told["time"] = round(found.shot.still.time, 6) if found else None
-        record = format_record(found.people if found else People.empty(self.session.skeleton))
+        record = format_record(found.result.people if found else People.empty(self.session.skeleton))
         return f'{json.dumps(told)[:-1]}, "record": {record}}}'.encode()
 
     def html(self, nonce: str) -> bytes:

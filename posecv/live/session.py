@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from posecv.drawing.rate import Rate
+from posecv.estimators import Estimator
 from posecv.live.camera import as_camera
 from posecv.live.controls import Controls, State
 from posecv.live.latest import Latest
 from posecv.live.scribe import Scribe
-from posecv.outputs.rate import Rate
-from posecv.people import People
-from posecv.skeletons import Skeleton
+from posecv.result import Result
+from posecv.run.job import joined
 from posecv.sources import Source, Still
+from posecv.steps import MakeStep
 
-__all__ = ["Find", "Found", "Rates", "Session", "Shot"]
+__all__ = ["Found", "Rates", "Session", "Shot"]
 
-Frame = NDArray[np.uint8]
 
 FAREWELLS = 1.0, 30.0  # seconds that camera and network have to come to an end; some cameras hang
-
-
-class Find(Protocol):
-    """Finds a frame's people, and keeps the maps with them, as the state says."""
-
-    def __call__(self, frame: Frame, *, single: bool, net_size: str) -> People: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +48,14 @@ class Found:
     ----------
     shot : Shot
         Where it looked.
-    people : People
-        In pixels of the shot's frame.
+    result : Result
+        Its people, in pixels of the shot's frame, and the maps that they were found in.
     latency : float
         Seconds from the shot to its people, or from when they were to be found in another way.
     """
 
     shot: Shot
-    people: People
+    result: Result
     latency: float
 
 
@@ -84,12 +75,12 @@ class Session:
     ----------
     source : Source
         The camera.
-    find : Find
-        Is called in the session's own thread.
+    estimator : Estimator
+        Finds people, as its settings `single` and `net_size` say; it is called in the session's own thread.
     controls : Controls
         Say what is wanted.
-    skeleton : Skeleton
-        Of those that are found.
+    steps : sequence of callable
+        Make what is done with each result; a shot that is estimated again, because a control changed, skips them.
     again : bool
         Whether a film is repeated.
     scribe : Scribe or None
@@ -106,18 +97,20 @@ class Session:
     def __init__(
         self,
         source: Source,
-        find: Find,
+        estimator: Estimator,
         controls: Controls,
-        skeleton: Skeleton,
         *,
+        steps: Sequence[MakeStep] = (),
         again: bool = False,
         scribe: Scribe | None = None,
     ) -> None:
-        self.skeleton = skeleton
+        self.skeleton = estimator.skeleton
         self.shots: Latest[Shot] = Latest(controls.changed)
         self.found: Latest[Found] = Latest(controls.changed)
         self.failure: Exception | None = None
-        self._source, self._find, self._controls = source, find, controls
+        self._source, self._estimator, self._controls = source, estimator, controls
+        self._steps = [make() for make in steps]
+        self._before: Result | None = None
         self._again, self._scribe = again, scribe
         self._capture_rate, self._network_rate = Rate(), Rate()
         self._threads = [
@@ -211,9 +204,14 @@ class Session:
     def _look(self, shot: Shot, state: State, *, new: bool) -> None:
         """Find the people of a frame."""
         begin = shot.at if new else perf_counter()
-        people = self._find(shot.still.frame, single=state.single, net_size=state.net_size)
+        found = self._estimator(shot.still.frame, self._before, single=state.single, net_size=state.net_size)
+        result = joined(found, shot.still)
+        if new:
+            for step in self._steps:
+                result = step(result)
+            self._before = replace(result, frame=None, view=None)
         now = perf_counter()
         self._network_rate.tick(now)
-        self.found.put(Found(shot, people, now - begin))
+        self.found.put(Found(shot, result, now - begin))
         if self._scribe and new:
-            self._scribe.write(shot.still, people)
+            self._scribe.write(result)

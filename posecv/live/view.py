@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from posecv.arrays import Frame
+from posecv.drawing.maps import add_heat
+from posecv.drawing.style import Style
 from posecv.live.controls import CONTROLS, State
 from posecv.live.session import Found, Rates
-from posecv.outputs.style import Style
-from posecv.people import View
 
-__all__ = ["add_heat", "facts", "picture", "write_help", "write_lines"]
+__all__ = ["facts", "picture", "write_help", "write_lines"]
 
-Frame = NDArray[np.uint8]
 
 FONT = cv2.FONT_HERSHEY_DUPLEX
 LINE = 30  # height of a line of text in a picture of 720 rows; other sizes in proportion, but
 SMALLEST_LINE = 15  # pixels, so that it can be read
 SHADE = 0.35  # of the picture's brightness under text
-STRONGEST = 0.85  # opacity of a heatmap where it is 1
 KEY_NAMES = {" ": "space", "\x1b": "Escape"}
 
 
@@ -29,38 +28,11 @@ def picture(frame: Frame, found: Found | None, state: State, style: Style) -> Fr
     """A frame with the people, or the heatmaps, that were found last; the frame itself is untouched."""
     if found is None:
         shown = frame.copy()
-    elif state.heatmaps and found.people.view:
-        shown = add_heat(frame, found.people.view, len(found.people.skeleton.keypoints))
+    elif state.heatmaps and found.result.view:
+        shown = add_heat(frame, found.result.view, len(found.result.people.skeleton.keypoints))
     else:
-        shown = style.drawn(frame, found.people)
+        shown = style.drawn(replace(found.result, frame=frame))
     return cv2.flip(shown, 1).astype(np.uint8, copy=False) if state.mirrored else shown
-
-
-def add_heat(frame: Frame, seen: View, heatmaps: int) -> Frame:
-    """Lay the greatest heatmap of each place over a frame, from nothing where it is 0 to yellow where it is 1.
-
-    Parameters
-    ----------
-    frame : (H, W, 3) uint8 array
-        BGR.
-    seen : View
-        The maps, and where the frame lies in them; what is below 0 or above 1 counts as 0 or 1.
-    heatmaps : int
-        How many of the maps, from the first, count.
-
-    Returns
-    -------
-    (H, W, 3) uint8 array
-        A new picture.
-    """
-    corners = np.array([[0, 0], [1, 0], [0, 1]], np.float32)
-    to_frame = cv2.getAffineTransform(corners, seen.fit.to_frame(corners))
-    level = np.rint(255 * np.clip(seen.maps[:heatmaps].max(axis=0), 0, 1)).astype(np.uint8)
-    level = cv2.warpAffine(level, to_frame, frame.shape[1::-1], flags=cv2.INTER_LINEAR)
-    opacity = cv2.cvtColor(cv2.convertScaleAbs(level, alpha=STRONGEST), cv2.COLOR_GRAY2BGR)
-    colors = cv2.applyColorMap(level, cv2.COLORMAP_INFERNO)
-    behind = cv2.multiply(frame, 255 - opacity, scale=1 / 255)
-    return cv2.add(behind, cv2.multiply(colors, opacity, scale=1 / 255)).astype(np.uint8, copy=False)
 
 
 def facts(rates: Rates, state: State) -> str:

@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from posecv.arrays import Array
 from posecv.errors import UsageError
 from posecv.geometry import Fit
-from posecv.people import Array, People
+from posecv.people import People
+from posecv.result import Result
 
 __all__ = ["SCALES", "converted"]
 
@@ -18,30 +20,31 @@ SCALES = ("image", "net", "unit", "signed")
 Pair = NDArray[np.float64]
 
 
-def converted(people: People, frame: NDArray[np.uint8], scale: str) -> People:
-    """The people with all their coordinates, not their scores, in another scale.
+def converted(result: Result, scale: str) -> People:
+    """The people of a result with all their coordinates, not their scores, in another scale.
 
     Parameters
     ----------
-    people : People
-        In pixels of the frame; for "net" with the view that they were found in.
-    frame : (H, W, 3) uint8 array
-        Their frame.
+    result : Result
+        With its frame, except for "image"; for "net" with its view.
     scale : {"image", "net", "unit", "signed"}
         Pixels of the frame or of the network's input, 0 to 1, or -1 to 1, from the first pixel's centre to the last's.
 
     Notes
     -----
-    As in OpenPose, what was not found is moved like all else: in "signed" it stands at -1, -1, with score 0.
+    As in OpenPose, missing keypoints are transformed too: in "signed" they stand at -1, -1. Recognise them by score 0.
     """
+    people = result.people
     if scale == "image":
         return people
-    height, width = frame.shape[:2]
+    if result.frame is None:
+        raise UsageError(f"keypoint_scale={scale}: the size of the frame is not known here")
+    height, width = result.frame.shape[:2]
     last = np.maximum([width - 1, height - 1], 1)  # a picture may be one pixel wide
     if scale == "net":
-        if people.view is None:
-            raise UsageError("--keypoint-scale net: the size of the network's input is not known here")
-        return _moved(people, np.full(2, _net_factor(people.view.fit, width, height)), np.zeros(2))
+        if result.view is None:
+            raise UsageError("keypoint_scale=net: the size of the network's input is not known here")
+        return _moved(people, np.full(2, _net_factor(result.view.fit, width, height)), np.zeros(2))
     if scale == "unit":
         return _moved(people, 1 / last, np.zeros(2))
     return _moved(people, 2 / last, -np.ones(2))

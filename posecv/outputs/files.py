@@ -110,16 +110,16 @@ def plan_files(sources: Sequence[Path], where: str, kind: Kind) -> list[Path]:
         Where one file is to hold the results of several inputs, its kind is not the option's, or it has no name.
     """
     if not where:
-        raise UsageError(f"{kind.option} is given an empty name")
+        raise UsageError(f"{kind.option}='' is an empty name")
     path = Path(os.path.expanduser(where))
     suffix = path.suffix.lower()
     if os.path.isdir(path) or where.endswith(("/", os.path.sep)) or suffix not in FILE_SUFFIXES | kind.suffixes:
         return [path / f"{name}{kind.ending}" for name in result_names(sources)]
     if suffix not in kind.suffixes:
         suffixes = ", ".join(sorted(kind.suffixes))
-        raise UsageError(f"{kind.option} {where}: {suffix} is not written by {kind.option}; it writes {suffixes}")
+        raise UsageError(f"{kind.option}={where}: {suffix} is not among what it writes: {suffixes}")
     if len(sources) > 1:
-        raise UsageError(f"{kind.option} {where} is one file, and there are {len(sources)} inputs; name a folder")
+        raise UsageError(f"{kind.option}={where} is one file, and there are {len(sources)} inputs; name a folder")
     return [path]
 
 

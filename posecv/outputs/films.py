@@ -14,24 +14,22 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from posecv.arrays import Frame
+from posecv.drawing.style import Style
 from posecv.errors import OutputError, UsageError, reason
 from posecv.outputs.files import Kind
 from posecv.outputs.growing import part_of
-from posecv.outputs.style import Style
-from posecv.people import People
-from posecv.sources import Still
+from posecv.result import Result
 from posecv.sources.films import pyav
 from posecv.terminal import quiet_stderr, say
 
 __all__ = ["CODECS", "KIND", "DrawnFilm", "check_codec", "default_suffix"]
 
-Frame = NDArray[np.uint8]
 
 # What each suffix holds, the first that works being taken. H.264 takes PyAV: OpenCV's wheels cannot write it, and their
 # mp4v does not play in browsers.
@@ -43,7 +41,7 @@ CODECS = {
     ".mov": ("h264", "mjpg"),
 }
 FOURCC = {"mp4v": "mp4v", "mjpg": "MJPG", "xvid": "XVID", "vp8": "VP80", "vp9": "VP90", "ffv1": "FFV1"}
-KIND = Kind("--output", ending="_pose", suffixes=frozenset(CODECS))
+KIND = Kind("output", ending="_pose", suffixes=frozenset(CODECS))
 RATE = 25.0  # frames a second, where the source has no rate
 CHECKED = 100  # frames between two looks at the disk
 LEAST_FREE = 1 << 20  # bytes
@@ -84,6 +82,8 @@ class DrawnFilm:
     path: Path
     codec: str | None = None
     style: Style = field(default_factory=Style)
+    wants_view: ClassVar[bool] = False
+    interactive: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         self._writer: _Writer | None = None
@@ -93,16 +93,16 @@ class DrawnFilm:
         self._whole = True
         self._there = self.path.exists()
 
-    def write(self, still: Still, people: People) -> None:
+    def write(self, result: Result) -> None:
         """Add a frame; OutputError where that fails."""
-        drawn = self.style.drawn(still.frame, people)
+        drawn = self.style.drawn(result)
         try:
             if self._writer is None:
                 self._size = _even(drawn.shape[1]), _even(drawn.shape[0])
-                self._begin = still.time
-                self._writer = _opened(part_of(self.path), self._size, still, self._codecs())
-            rate = still.rate or RATE
-            time = still.time - self._begin if still.number is not None else self._count / rate
+                self._begin = result.time
+                self._writer = _opened(part_of(self.path), self._size, result, self._codecs())
+            rate = result.rate or RATE
+            time = result.time - self._begin if result.number is not None else self._count / rate
             self._writer.write(_fitted(drawn, self._size), time)
         except OSError as error:
             self._whole = False
@@ -112,7 +112,7 @@ class DrawnFilm:
             raise
         self._count += 1
 
-    def has(self, still: Still) -> bool:
+    def has(self, number: int | None) -> bool:
         """Whether the film is there, which is so only when it is whole."""
         return self._there
 
@@ -134,6 +134,12 @@ class DrawnFilm:
         except OSError as error:
             raise OutputError(f"{part} cannot be finished ({reason(error)})") from None
 
+    def __enter__(self) -> DrawnFilm:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
 
 def check_codec(path: Path, codec: str | None) -> None:
     """UsageError where a film of that name cannot be written here."""
@@ -143,23 +149,23 @@ def check_codec(path: Path, codec: str | None) -> None:
             continue
         if name == "h264" or name in FOURCC or len(name) == 4:
             return
-        raise UsageError(f"--codec {name}: known are {', '.join(['h264', *FOURCC])}, and any four characters")
+        raise UsageError(f"codec={name}: known are {', '.join(['h264', *FOURCC])}, and any four characters")
     raise UsageError(f"{path}: h264 takes PyAV; pip install av, or choose another codec or .avi")
 
 
-def _opened(part: Path, size: tuple[int, int], still: Still, codecs: Sequence[str]) -> _Writer:
+def _opened(part: Path, size: tuple[int, int], result: Result, codecs: Sequence[str]) -> _Writer:
     """A writer with the first codec that works here."""
     part.parent.mkdir(parents=True, exist_ok=True)
-    rate = still.rate or RATE
+    rate = result.rate or RATE
     av = pyav()
     for codec in codecs:
         if codec == "h264":
             if av:
-                return _AvWriter(av, part, size, rate, still)
+                return _AvWriter(av, part, size, rate, result)
             continue
         writer = _OpenCvWriter.opened(part, size, rate, codec)
         if writer:
-            _tell(part.suffix.lower(), still.number is not None)
+            _tell(part.suffix.lower(), result.number is not None)
             return writer
     raise OutputError(f"{part}: OpenCV writes no {part.suffix} with {' or '.join(codecs)} here; try .avi")
 
@@ -208,7 +214,7 @@ class _OpenCvWriter:
 class _AvWriter:
     """PyAV's writer: H.264 in fragments, frames at their own times, the source's sound."""
 
-    def __init__(self, av: Any, part: Path, size: tuple[int, int], rate: float, still: Still) -> None:
+    def __init__(self, av: Any, part: Path, size: tuple[int, int], rate: float, result: Result) -> None:
         self._av = av
         options = {"flush_packets": "1"}  # a small film would stay in FFmpeg's buffer until its end
         if part.suffix.lower() != ".mkv":
@@ -226,7 +232,7 @@ class _AvWriter:
         # Without B-frames, since a fragmented file that begins with one plays shifted by two frames.
         self._stream.options = {"crf": QUALITY, "preset": "veryfast", "bf": "0"}
         self._last = -1
-        self._sound = _Sound.of(av, self._container, still)
+        self._sound = _Sound.of(av, self._container, result)
 
     def write(self, frame: Frame, time: float) -> None:
         if self._sound:
@@ -261,18 +267,18 @@ class _Sound:
         self._next = next(self._packets, None)
 
     @classmethod
-    def of(cls, av: Any, container: Any, still: Still) -> _Sound | None:
-        """The sound from a still on; None where there is none that the container holds."""
-        if still.number is None or not still.source.is_file():
+    def of(cls, av: Any, container: Any, result: Result) -> _Sound | None:
+        """The sound from a result on; None where there is none that the container holds."""
+        if result.number is None or not result.source.is_file():
             return None
         try:
-            source = av.open(str(still.source))
+            source = av.open(str(result.source))
         except av.error.FFmpegError:
             return None
         try:
-            return cls(source, container, still.time) if source.streams.audio else None
+            return cls(source, container, result.time) if source.streams.audio else None
         except (av.error.FFmpegError, ValueError):
-            say(f"{still.source}: its sound does not fit into the film, which has none")
+            say(f"{result.source}: its sound does not fit into the film, which has none")
             return None
 
     def copy(self, time: float) -> None:

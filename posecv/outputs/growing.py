@@ -15,21 +15,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from posecv.errors import ModelError, OutputError, reason
+from posecv.errors import OutputError, reason
 from posecv.outputs.coordinates import converted
 from posecv.outputs.files import Kind
 from posecv.outputs.openpose_json import format_record
-from posecv.people import People
-from posecv.skeletons import COCO_17, Skeleton
-from posecv.sources import Still
+from posecv.result import Result
 
 __all__ = ["COCO_KIND", "CSV_KIND", "JSONL_KIND", "CocoResults", "Csv", "JsonLines", "part_of"]
 
-JSONL_KIND = Kind("--json", ending="_keypoints.jsonl", suffixes=frozenset({".jsonl"}))
-CSV_KIND = Kind("--csv", ending="_keypoints.csv", suffixes=frozenset({".csv"}))
-COCO_KIND = Kind("--coco-json", ending="_coco.json", suffixes=frozenset({".json"}))
+JSONL_KIND = Kind("json", ending="_keypoints.jsonl", suffixes=frozenset({".jsonl"}))
+CSV_KIND = Kind("csv", ending="_keypoints.csv", suffixes=frozenset({".csv"}))
+COCO_KIND = Kind("coco_json", ending="_coco.json", suffixes=frozenset({".json"}))
 
 DIGITS = 6  # significant ones, as in OpenPose's records; of a time those after the point
 
@@ -96,78 +92,96 @@ class _Growing:
 class JsonLines:
     """A line a still: OpenPose's record with `source`, `frame` and `time` before it."""
 
-    def __init__(self, path: Path, *, scale: str = "image") -> None:
-        self._file, self._scale = _Growing(path), scale
+    interactive = False
 
-    def write(self, still: Still, people: People) -> None:
+    def __init__(self, path: str | Path, *, scale: str = "image") -> None:
+        self._file, self._scale = _Growing(Path(path)), scale
+        self.wants_view = scale == "net"
+
+    def write(self, result: Result) -> None:
         """Add the line; OutputError where that fails."""
-        place = {"source": str(still.source), "frame": still.number or 0, "time": round(still.time, DIGITS)}
+        place = {"source": str(result.source), "frame": result.number or 0, "time": round(result.time, DIGITS)}
         begin = json.dumps(place, ensure_ascii=False, separators=(",", ":"))[:-1]
-        record = format_record(converted(people, still.frame, self._scale))
+        record = format_record(converted(result, self._scale))
         self._file.grow(f"{begin},{record[1:]}\n".encode())
 
-    def has(self, still: Still) -> bool:
+    def has(self, number: int | None) -> bool:
         """Never: a file that was begun is not gone on with."""
         return False
 
     def close(self) -> None:
         """Give the file its name."""
         self._file.close()
+
+    def __enter__(self) -> JsonLines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Csv:
     """A row a person: source, frame, time, number of the person in its frame, score, then x, y, score a keypoint."""
 
-    def __init__(self, path: Path, *, scale: str = "image") -> None:
-        self._file, self._scale = _Growing(path), scale
+    interactive = False
+
+    def __init__(self, path: str | Path, *, scale: str = "image") -> None:
+        self._file, self._scale = _Growing(Path(path)), scale
+        self.wants_view = scale == "net"
         self._first = True
 
-    def write(self, still: Still, people: People) -> None:
+    def write(self, result: Result) -> None:
         """Add the rows; OutputError where that fails."""
-        people = converted(people, still.frame, self._scale)
+        people = converted(result, self._scale)
         rows: list[Sequence[Any]] = []
         if self._first:
             columns = [f"{name}_{what}" for name in people.skeleton.keypoints for what in ("x", "y", "score")]
             rows.append(["source", "frame", "time", "person", "score", *columns])
-        for index, (keypoints, score) in enumerate(zip(people, people.scores, strict=True)):
+        for index, (keypoints, score) in enumerate(zip(people.keypoints, people.scores, strict=True)):
             values = [f"{value:.{DIGITS}g}" for value in (score, *keypoints.ravel())]
-            rows.append([still.source, still.number or 0, round(still.time, DIGITS), index, *values])
+            rows.append([result.source, result.number or 0, round(result.time, DIGITS), index, *values])
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
         self._file.grow(text.getvalue().encode())
         self._first = False
 
-    def has(self, still: Still) -> bool:
+    def has(self, number: int | None) -> bool:
         """Never: a file that was begun is not gone on with."""
         return False
 
     def close(self) -> None:
         """Give the file its name."""
         self._file.close()
+
+    def __enter__(self) -> Csv:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class CocoResults:
     """COCO's result format: a list of people with 17 keypoints, those not found at -1, -1, as OpenPose writes it."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = _Growing(path, opening=b"[", closing=b"\n]\n")
+    wants_view = interactive = False
+
+    def __init__(self, path: str | Path) -> None:
+        self._file = _Growing(Path(path), opening=b"[", closing=b"\n]\n")
         self._first = True
 
-    def write(self, still: Still, people: People) -> None:
+    def write(self, result: Result) -> None:
         """Add the people; OutputError where that fails, ModelError where they lack COCO's keypoints."""
-        order = _coco_order(people.skeleton)
-        image = still.number if still.number is not None else _last_number(still.source)
+        image = result.number if result.number is not None else _last_number(result.source)
         rows = []
-        for keypoints, score in zip(people.keypoints[:, order], people.scores, strict=True):
-            found = keypoints[:, 2:] > 0
-            values = np.concatenate([np.where(found, keypoints[:, :2], -1), found], axis=1).ravel()
-            row = {"image_id": image, "category_id": 1, "keypoints": [float(f"{value:.{DIGITS}g}") for value in values]}
-            rows.append(json.dumps(row | {"score": float(f"{score:.{DIGITS}g}")}, separators=(",", ":")))
+        for person in result.people.to_coco():
+            keypoints = [_short(value) for value in person["keypoints"]]
+            row = {"image_id": image, **person, "keypoints": keypoints, "score": _short(person["score"])}
+            rows.append(json.dumps(row, separators=(",", ":")))
         before = "" if self._first or not rows else ","
         self._file.grow((before + ",".join("\n" + row for row in rows)).encode())
         self._first = self._first and not rows
 
-    def has(self, still: Still) -> bool:
+    def has(self, number: int | None) -> bool:
         """Never: a file that was begun is not gone on with."""
         return False
 
@@ -175,12 +189,15 @@ class CocoResults:
         """Give the file its name."""
         self._file.close()
 
+    def __enter__(self) -> CocoResults:
+        return self
 
-def _coco_order(skeleton: Skeleton) -> list[int]:
-    missing = [name for name in COCO_17 if name not in skeleton.keypoints]
-    if missing:
-        raise ModelError(f"--coco-json wants COCO's 17 keypoints, and {skeleton.name} has no {missing[0]}")
-    return [skeleton.keypoints.index(name) for name in COCO_17]
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
 
 
 def _last_number(path: Path) -> int:

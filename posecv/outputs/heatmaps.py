@@ -6,23 +6,21 @@ import difflib
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from posecv.arrays import Array
+from posecv.drawing.maps import farthest, overlay
 from posecv.errors import UsageError
 from posecv.outputs.files import write_whole
-from posecv.people import Array, People
+from posecv.result import Result
 from posecv.skeletons import Skeleton
-from posecv.sources import Still
 
-__all__ = ["Heatmaps", "channels_of", "overlay", "plain"]
+__all__ = ["Heatmaps", "channels_of", "plain"]
 
-Frame = NDArray[np.uint8]
 
-ABOVE, BELOW = (40, 50, 235), (235, 110, 20)  # blue, green, red of values above and below 0
-OPACITY = 0.85  # of a value of 1 or -1
 
 
 def plain(item: str) -> str:
@@ -62,24 +60,8 @@ def channels_of(item: str, skeleton: Skeleton) -> list[int]:
     if plain(item) not in known:
         turned = [name for name in known if sorted(name.split("-")) == sorted(plain(item).split("-"))]
         nearest = turned or difflib.get_close_matches(plain(item), known, n=3) or list(known)[:4]
-        raise UsageError(f"--heatmaps-of {item}: {skeleton.name} has no map of this name; try {', '.join(nearest)}")
+        raise UsageError(f"heatmaps_of={item}: {skeleton.name} has no map of this name; try {', '.join(nearest)}")
     return known[plain(item)]
-
-
-def overlay(frame: Frame, values: Array) -> Frame:
-    """The frame in grey and a map's values over it: red above 0, blue below, stronger the farther from 0.
-
-    Parameters
-    ----------
-    frame : (H, W, 3) uint8 array
-        Blue, green, red; it stays as it is.
-    values : (H, W) float32 array
-        From -1 to 1; what lies beyond is shown as these are.
-    """
-    strength = (np.minimum(np.abs(values), 1) * OPACITY)[..., None]
-    color = np.where(values[..., None] < 0, np.array(BELOW, np.float32), np.array(ABOVE, np.float32))
-    grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)[..., None]
-    return np.rint(grey + strength * (color - grey)).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -99,6 +81,8 @@ class Heatmaps:
 
     path: Path
     item: str
+    wants_view: ClassVar[bool] = True
+    interactive: ClassVar[bool] = False
 
     @property
     def values_file(self) -> Path:
@@ -108,20 +92,19 @@ class Heatmaps:
     def _file(self, number: str, ending: str) -> Path:
         return self.path.with_name(f"{self.path.name}{number}_heatmaps_{plain(self.item)}{ending}")
 
-    def _number(self, still: Still) -> str:
-        return "" if still.number is None else f"_{still.number:012d}"
-
-    def write(self, still: Still, people: People) -> None:
+    def write(self, result: Result) -> None:
         """Write the files, the values last; OutputError where that fails."""
-        assert people.view is not None
-        maps, fit = people.view
-        channels = channels_of(self.item, people.skeleton)
+        if result.view is None or result.frame is None:
+            raise UsageError("heatmaps: the maps of this result were not kept")
+        maps, fit = result.view
+        skeleton = result.people.skeleton
+        channels = channels_of(self.item, skeleton)
         if channels[-1] >= len(maps):
-            raise UsageError(f"--heatmaps-of {self.item}: this network has no such maps, its heatmaps alone")
-        chosen, number = maps[channels], self._number(still)
-        height, width = still.frame.shape[:2]
-        for ending, one in self._pictures(chosen, channels[0] >= people.skeleton.heatmaps).items():
-            drawn = overlay(still.frame, fit.enlarged(_farthest(one), (width, height)))
+            raise UsageError(f"heatmaps_of={self.item}: this network has no such maps, its heatmaps alone")
+        chosen, number = maps[channels], _numbered(result.number)
+        height, width = result.frame.shape[:2]
+        for ending, one in self._pictures(chosen, channels[0] >= skeleton.heatmaps).items():
+            drawn = overlay(result.frame, fit.enlarged(farthest(one), (width, height)))
             write_whole(self._file(number, f"{ending}.png"), cv2.imencode(".png", drawn)[1].tobytes())
         values = io.BytesIO()
         np.save(values, chosen)
@@ -131,15 +114,13 @@ class Heatmaps:
         """The maps of each picture, by what its name ends with."""
         return {"_x": chosen[::2], "_y": chosen[1::2]} if fields else {"": chosen}
 
-    def has(self, still: Still) -> bool:
+    def has(self, number: int | None) -> bool:
         """Whether the still's values are there."""
-        return self._file(self._number(still), ".npy").exists()
+        return self._file(_numbered(number), ".npy").exists()
 
     def close(self) -> None:
         """Nothing is left to do: the files are whole."""
 
 
-def _farthest(maps: Array) -> Array:
-    """(h, w) of (C, h, w): in each cell the value farthest from 0."""
-    which = np.abs(maps).argmax(axis=0)
-    return np.take_along_axis(maps, which[None], axis=0)[0]
+def _numbered(number: int | None) -> str:
+    return "" if number is None else f"_{number:012d}"

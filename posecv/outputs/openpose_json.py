@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import ClassVar
 
 from posecv.outputs.coordinates import converted
 from posecv.outputs.files import Kind, write_whole
-from posecv.people import Array, People
-from posecv.sources import Still
+from posecv.people import People
+from posecv.result import Result
 
 __all__ = ["KIND", "OpenPoseJson", "format_record"]
 
-KIND = Kind("--json", ending="_keypoints.json", suffixes=frozenset({".json"}))
-FIELDS = (
-    "pose_keypoints_2d", "face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d",
-    "pose_keypoints_3d", "face_keypoints_3d", "hand_left_keypoints_3d", "hand_right_keypoints_3d",
-)  # fmt: skip
-
+KIND = Kind("json", ending="_keypoints.json", suffixes=frozenset({".json"}))
 
 def format_record(people: People) -> str:
     """The people of one frame as OpenPose writes them: compact, six significant digits, no newline at the end.
@@ -36,38 +30,18 @@ def format_record(people: People) -> str:
     >>> format_record(People.empty(COCO))
     '{"version":1.3,"people":[]}'
     """
-    persons = (_person(_parts(people, index)) for index in range(len(people)))
+    persons = map(_person, people.to_openpose()["people"])
     return f'{{"version":1.3,"people":[{",".join(persons)}]}}'
 
 
-def _parts(people: People, index: int) -> dict[str, Array]:
-    """The (K, 3) keypoints of one of the people under the fields that they belong to."""
-    side = "left" if people.left is not None and people.left[index] else "right"
-    own = {"hand": f"hand_{side}_keypoints_2d", "face": "face_keypoints_2d"}
-    parts = {own.get(people.skeleton.name, "pose_keypoints_2d"): people.keypoints[index]}
-    if people.hands is not None:
-        left, right = people.hands[index]
-        parts |= {"hand_left_keypoints_2d": left, "hand_right_keypoints_2d": right}
-    if people.faces is not None:
-        parts |= {"face_keypoints_2d": people.faces[index]}
-    return parts
-
-
-def _person(parts: Mapping[str, Array]) -> str:
-    """One element of `people`: (K, 3) keypoints under their fields, the other fields empty."""
-    fields = (f'"{name}":[{_numbers(parts[name]) if name in parts else ""}]' for name in FIELDS)
-    return f'{{"person_id":[-1],{",".join(fields)}}}'
-
-
-def _numbers(keypoints: Array) -> str:
-    """x, y, score one after the other; JSON has no NaN, and a keypoint with one was not found."""
-    whole = np.isfinite(keypoints).all(axis=1, keepdims=True)
-    return ",".join(_number(value) for value in np.where(whole, keypoints, 0).ravel())
+def _person(person: Mapping[str, Sequence[float]]) -> str:
+    """One element of `people`."""
+    return "{" + ",".join(f'"{name}":[{",".join(map(_number, values))}]' for name, values in person.items()) + "}"
 
 
 def _number(value: float) -> str:
-    """Six significant digits without trailing zeros, as a C++ stream writes a float; no minus before 0."""
-    return f"{value + 0.0:g}"
+    """Six significant digits without trailing zeros, as a C++ stream writes a float."""
+    return f"{value:g}"
 
 
 @dataclass(frozen=True)
@@ -84,25 +58,36 @@ class OpenPoseJson:
 
     path: Path
     scale: str = "image"
+    interactive: ClassVar[bool] = False
 
-    def file(self, still: Still) -> Path:
-        """Where a still's record goes.
+    @property
+    def wants_view(self) -> bool:
+        """Whether coordinates are in pixels of the network's input."""
+        return self.scale == "net"
 
-        >>> frame = np.zeros((1, 1, 3), np.uint8)
-        >>> OpenPoseJson(Path("out/clip_keypoints.json")).file(Still(frame, Path("clip.mp4"), 42)).name
+    def file(self, number: int | None) -> Path:
+        """Where the record of a video's frame, or of an image, goes.
+
+        >>> OpenPoseJson(Path("out/clip_keypoints.json")).file(42).name
         'clip_000000000042_keypoints.json'
         """
-        if still.number is None:
+        if number is None:
             return self.path
-        return self.path.with_name(f"{self.path.name.removesuffix(KIND.ending)}_{still.number:012d}{KIND.ending}")
+        return self.path.with_name(f"{self.path.name.removesuffix(KIND.ending)}_{number:012d}{KIND.ending}")
 
-    def write(self, still: Still, people: People) -> None:
+    def write(self, result: Result) -> None:
         """Write the file; OutputError where that fails."""
-        write_whole(self.file(still), format_record(converted(people, still.frame, self.scale)).encode())
+        write_whole(self.file(result.number), format_record(converted(result, self.scale)).encode())
 
-    def has(self, still: Still) -> bool:
+    def has(self, number: int | None) -> bool:
         """Whether the still's file is there."""
-        return self.file(still).exists()
+        return self.file(number).exists()
 
     def close(self) -> None:
         """Nothing is left to do: the file is whole."""
+
+    def __enter__(self) -> OpenPoseJson:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
+from posecv.arrays import Frame
+from posecv.drawing.style import Style
 from posecv.errors import OutputError
 from posecv.outputs.files import Kind, write_whole
-from posecv.outputs.style import Style
-from posecv.people import People
-from posecv.sources import Still
+from posecv.result import Result
 
 __all__ = ["KIND", "DrawnPicture"]
 
-Frame = NDArray[np.uint8]
 
 SUFFIXES = (".avif", ".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 KIND = Kind(
-    "--output",
+    "output",
     ending="_pose.png",
     suffixes=frozenset(suffix for suffix in SUFFIXES if cv2.haveImageWriter(f"picture{suffix}")),
 )
@@ -41,12 +39,14 @@ class DrawnPicture:
 
     path: Path
     style: Style = field(default_factory=Style)
+    wants_view: ClassVar[bool] = False
+    interactive: ClassVar[bool] = False
 
-    def write(self, still: Still, people: People) -> None:
+    def write(self, result: Result) -> None:
         """Write the file; OutputError where that fails."""
-        write_whole(self.path, self._encode(self.style.drawn(still.frame, people)))
+        write_whole(self.path, self._encode(self.style.drawn(result)))
 
-    def has(self, still: Still) -> bool:
+    def has(self, number: int | None) -> bool:
         """Whether the file is there."""
         return self.path.exists()
 
@@ -63,3 +63,9 @@ class DrawnPicture:
 
     def close(self) -> None:
         """Nothing is left to do: the file is whole."""
+
+    def __enter__(self) -> DrawnPicture:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from posecv.outputs.style import Style
-from posecv.people import People
-from posecv.sources import Still
+from posecv.arrays import Frame
+from posecv.drawing.style import Style
+from posecv.result import Result
 
 __all__ = ["Window", "WindowClosed", "fitted"]
 
-Frame = NDArray[np.uint8]
 
 LARGEST = 1280, 800  # a window that fits on most screens
 MILLISECONDS = 50  # between two looks at whether the window was closed
@@ -39,20 +38,22 @@ class Window:
 
     title: str
     style: Style = field(default_factory=Style)
+    wants_view: ClassVar[bool] = False
+    interactive: ClassVar[bool] = True
 
-    def write(self, still: Still, people: People) -> None:
+    def write(self, result: Result) -> None:
         """Draw the people on a copy of the frame and show it: a picture until a key is pressed, a film's frame briefly.
 
         WindowClosed at the end.
         """
-        self.show(self.style.drawn(still.frame, people))
-        if still.number is not None:
+        self.show(self.style.drawn(result))
+        if result.number is not None:
             self.pressed(1)
             return
         while not self.pressed(MILLISECONDS):
             pass
 
-    def has(self, still: Still) -> bool:
+    def has(self, number: int | None) -> bool:
         """Never: nobody has seen it."""
         return False
 

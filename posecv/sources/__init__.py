@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from posecv.arrays import Frame
 
 __all__ = ["Source", "Still"]
 
-Frame = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +44,10 @@ class Source(Protocol):
     @property
     def path(self) -> Path:
         """How it is called."""
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether it is a video, with many frames in time, and not an image."""
 
     @property
     def live(self) -> bool:

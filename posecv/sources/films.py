@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from posecv.arrays import Frame
 from posecv.errors import InputError
 from posecv.sources import Still
 from posecv.sources.pictures import check_file
@@ -24,7 +24,6 @@ from posecv.sources.selection import TURNS, Selection
 
 __all__ = ["Film", "pyav"]
 
-Frame = NDArray[np.uint8]
 Grabbed = tuple[float, Callable[[], Frame | None]]  # a frame's time in seconds, and what decodes it, if it can be
 
 FASTEST = 1000.0  # frames a second that a header may say; containers without a rate say 90000 or so
@@ -42,11 +41,14 @@ class Film:
         Which of its frames are wanted.
     live : bool
         False: a file waits until its frames are taken.
+    has_frames : bool
+        True: it is a video.
     """
 
     path: Path
     selection: Selection = field(default_factory=Selection)
     live: bool = False
+    has_frames: bool = True
 
     def expected(self) -> int | None:
         """About how many stills there will be, by the header, which may err."""

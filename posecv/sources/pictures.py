@@ -16,12 +16,10 @@ from posecv.sources import Still
 from posecv.terminal import quiet_stderr
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
+    from posecv.arrays import Frame
     from posecv.sources.selection import Selection
 
-    Frame = NDArray[np.uint8]
 
 __all__ = [
     "FILM_SUFFIXES", "PICTURE_SUFFIXES", "Picture", "check_file", "decode_picture", "find_files", "is_film", "jpegs",
@@ -126,11 +124,14 @@ class Picture:
         Which way up it is wanted.
     live : bool
         False: a file waits.
+    has_frames : bool
+        False: it is one image.
     """
 
     path: Path
     selection: Selection
     live: bool = False
+    has_frames: bool = False
 
     def expected(self) -> int:
         """One."""

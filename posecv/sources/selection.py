@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from posecv.arrays import Frame
 from posecv.errors import UsageError
 
 __all__ = ["Selection"]
 
-Frame = NDArray[np.uint8]
 
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
@@ -47,11 +46,11 @@ class Selection:
 
     def __post_init__(self) -> None:
         if self.first < 0 or self.step < 1:
-            raise UsageError(f"--first {self.first} --step {self.step}: frames count from 0, and a step is 1 or more")
+            raise UsageError(f"first={self.first} step={self.step}: frames count from 0, and a step is 1 or more")
         if self.last is not None and self.last < self.first:
-            raise UsageError(f"--last {self.last} lies before --first {self.first}")
+            raise UsageError(f"last={self.last} lies before first={self.first}")
         if self.rotate not in (0, *TURNS):
-            raise UsageError(f"--rotate {self.rotate}: turns are 0, 90, 180 or 270 degrees clockwise")
+            raise UsageError(f"rotate={self.rotate}: turns are 0, 90, 180 or 270 degrees clockwise")
 
     @property
     def end(self) -> int | None:

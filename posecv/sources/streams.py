@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from posecv.arrays import Frame
 from posecv.errors import InputError
 from posecv.sources import Still
 from posecv.sources.films import FASTEST
@@ -25,7 +25,6 @@ from posecv.terminal import quiet_stderr, say
 
 __all__ = ["Camera", "StandardInput", "Stream", "live_source"]
 
-Frame = NDArray[np.uint8]
 
 PATIENCE = 30  # reads of a camera that may fail in a row: some need a second to wake up
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before a stream is opened again, until it is given up
@@ -49,6 +48,8 @@ class Camera:
         Frames a second to ask it for.
     live : bool
         True: frames that nobody takes in time are left out.
+    has_frames : bool
+        True: it gives a video.
     """
 
     number: int
@@ -56,6 +57,7 @@ class Camera:
     size: tuple[int, int] | None = None
     rate: float | None = None
     live: bool = True
+    has_frames: bool = True
 
     @property
     def path(self) -> Path:
@@ -124,12 +126,15 @@ class Stream:
         Seconds to wait before each attempt to open it again; after the last one it is given up.
     live : bool
         True: frames that nobody takes in time are left out.
+    has_frames : bool
+        True: it gives a video.
     """
 
     address: str
     selection: Selection = field(default_factory=Selection)
     pauses: tuple[float, ...] = PAUSES
     live: bool = True
+    has_frames: bool = True
 
     @property
     def path(self) -> Path:
@@ -175,11 +180,14 @@ class StandardInput:
         Gives the bytes.
     live : bool
         False: who writes waits.
+    has_frames : bool
+        False: its images are results of their own.
     """
 
     selection: Selection = field(default_factory=Selection)
     file: Callable[[], IO[bytes]] = lambda: sys.stdin.buffer
     live: bool = False
+    has_frames: bool = False
 
     @property
     def path(self) -> Path:

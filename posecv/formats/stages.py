@@ -3,7 +3,7 @@
 A stage of OpenPose's kind gets features and the maps of the stage before in one Concat, and gives the same maps
 better. Its layers carry its number, `Mconv7_stage3_L2`; those of the first stage may carry none.
 
->>> from posecv.caffe import parse_prototxt
+>>> from posecv.formats.caffe import parse_prototxt
 >>> message = parse_prototxt('''
 ...     layer { name: "maps" type: "Convolution" bottom: "image" top: "maps" convolution_param { num_output: 19 } }
 ...     layer { name: "both" type: "Concat" bottom: "maps" bottom: "image" top: "both" }
@@ -20,8 +20,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from posecv.caffe import Message, layers_of, open_tops, read_prototxt, type_of, value_of, values_of
 from posecv.errors import UsageError
+from posecv.formats.caffe import Message, layers_of, open_tops, read_prototxt, type_of, value_of, values_of
 from posecv.models import Model
 
 __all__ = ["check_stages", "count_stages", "first_stages", "read_network"]
@@ -39,11 +39,11 @@ def check_stages(model: Model) -> None:
     if model.stages is None:
         return
     if model.is_onnx:
-        raise UsageError(f"--stages {model.stages}: {model.prototxt} is an ONNX file, which runs whole; give its pair")
+        raise UsageError(f"stages={model.stages}: {model.prototxt} is an ONNX file, which runs whole; give its pair")
     count = count_stages(read_prototxt(model.prototxt))
     if not 1 <= model.stages <= count:
         there = f"{count} stages: give 1 to {count}" if count > 1 else "one stage: leave the option out"
-        raise UsageError(f"--stages {model.stages}: {model.name} has {there}")
+        raise UsageError(f"stages={model.stages}: {model.name} has {there}")
 
 
 def count_stages(message: Message) -> int:

@@ -1,4 +1,4 @@
-"""The options of the four scripts, spelt the same everywhere, and the spellings of others that mean the same."""
+"""The options of the four scripts, spelt the same everywhere."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import difflib
 import functools
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
 from posecv import models
+from posecv.app.spellings import ALIASES, ELSEWHERE, normalised
 from posecv.errors import UsageError
 
 T = TypeVar("T")
@@ -27,107 +28,6 @@ SINGLE_THRESHOLD = 0.1  # of run_pose.py, as in the tutorials
 RENDER = ("skeleton", "keypoints", "blank", "none")
 LABELS = ("none", "index", "name")
 COORDINATES = ("image", "net", "unit", "signed")
-
-# Spellings of widely copied programs (OpenPose, OpenCV's sample, LearnOpenCV) that mean the same.
-ALIASES = {
-    "--proto": "--prototxt",
-    "--prototxt-path": "--prototxt",
-    "--caffemodel-path": "--model",
-    "--model-pose": "--model",
-    "--imgpath": "--input",
-    "--image": "--input",
-    "--image-file": "--input",
-    "--image-dir": "--input",
-    "--video": "--input",
-    "--video-file": "--input",
-    "--ip-camera": "--input",
-    "--camera": "--input",
-    "--camera-resolution": "--camera-size",
-    "--frame-first": "--first",
-    "--frame-last": "--last",
-    "--frame-step": "--step",
-    "--frame-flip": "--flip",
-    "--frame-rotate": "--rotate",
-    "--write-video": "--output",
-    "--write-coco-json": "--coco-json",
-    "--write-images": "--output",
-    "--write-json": "--json",
-    "--write-keypoint-json": "--json",
-    "--write-pose-json": "--json",
-    "--write-heatmaps": "--heatmaps",
-    "--net-resolution": "--net-size",
-    "--hand-net-resolution": "--hand-net-size",
-    "--face-net-resolution": "--face-net-size",
-    "--num-scales": "--scale-number",
-    "--hand-scale-number": "--hand-scales",
-    "--hand-scale-range": "--hand-range",
-    "--thr": "--threshold",
-    "--dataset": "--skeleton",
-    "--alpha-pose": "--alpha",
-    "--render-pose": "--render",
-    "--no-display": "--no-show",
-}
-# What other programs, or other scripts of this one, have, and what is to be done here instead.
-ELSEWHERE = {
-    "--resize": "it would stretch the picture; --net-size WxH keeps its aspect ratio",
-    "--hand": "run_multi_pose.py finds hands along with bodies, run_hand.py hands alone",
-    "--face": "run_multi_pose.py finds faces along with bodies",
-    "--body": "run_hand.py finds hands without bodies, all others find bodies",
-    "--model-folder": "POSECV_MODELS names the folder of models",
-    "--net-resolution-dynamic": "a side -1 is never more than 16:9 of the other; --net-size WxH fixes both",
-    "--upsampling-ratio": "maps are always enlarged by 8",
-    "--part-candidates": "a person's own keypoints are written alone",
-    "--fps-max": "a run is as fast as it can be; --step N leaves frames out",
-    "--frames-repeat": "a film is done once",
-    "--process-real-time": "cameras and streams drop frames that come too fast, films never do",
-    "--disable-multi-thread": "reading, network and writing always overlap",
-    "--profile-speed": "a line about each input tells its milliseconds",
-    "--logging-level": "-v tells more",
-    "--cli-verbose": "a terminal shows a progress bar where tqdm is installed",
-    "--write-images-format": "-o out.jpg says the format of one picture; in a folder they are PNG",
-    "--write-video-fps": "a film keeps the rate of its source",
-    "--write-video-with-audio": "the sound is copied where PyAV is installed",
-    "--write-heatmaps-format": "--heatmaps writes pictures (.png) and values (.npy)",
-    "--heatmaps-scale": "--heatmaps writes the values as they are, which is OpenPose's scale 3",
-    "--part-to-show": "--heatmaps FOLDER --heatmaps-of nose,neck-nose,background,all,pafs writes such pictures",
-    **dict.fromkeys(("--output-resolution", "--resolution"), "what is drawn has the size of the frame"),
-    **dict.fromkeys(("--num-gpu", "--num-gpu-start"), "--device says where the network runs"),
-    **dict.fromkeys(("--face-detector", "--hand-detector"), "hands and faces are looked for where the body says"),
-    **dict.fromkeys(("--face-render", "--hand-render"), "--render is for bodies, hands and faces"),
-    **dict.fromkeys(("--face-alpha-pose", "--hand-alpha-pose"), "--alpha is for bodies, hands and faces"),
-    **dict.fromkeys(
-        ("--alpha-heatmap", "--face-alpha-heatmap", "--hand-alpha-heatmap"), "--heatmaps draws over a grey frame"
-    ),
-    **dict.fromkeys(
-        ("--render-threshold", "--face-render-threshold", "--hand-render-threshold"),
-        "--threshold T leaves weak keypoints out of what is drawn and of what is written",
-    ),
-    **dict.fromkeys(
-        ("--write-keypoint", "--write-pose", "--write-keypoint-format"), "--json and --csv write the keypoints"
-    ),
-    **dict.fromkeys(
-        ("--write-coco-json-variants", "--write-coco-json-variant"), "--coco-json writes the 17 keypoints of bodies"
-    ),
-    **dict.fromkeys(("--fullscreen", "--no-gui-verbose"), "the window fits the screen and shows what is drawn alone"),
-    **dict.fromkeys(("--identification", "--tracking", "--ik-threads"), "people are not followed between frames"),
-    **dict.fromkeys(
-        ("--frame-undistort", "--frame-keep-distortion", "--camera-parameter-path", "--camera-parameter-folder"),
-        "lenses are not corrected; cv2.undistort does it beforehand",
-    ),
-    **dict.fromkeys(("--flir-camera", "--flir-camera-index"), "-i N reads the cameras that OpenCV knows"),
-    **dict.fromkeys(
-        (
-            "--3d", "--3d-min-views", "--3d-views", "--write-bvh", "--write-video-3d", "--write-video-adam",
-            "--udp-host", "--udp-port",
-        ),
-        "people are found in two dimensions",
-    ),
-    **dict.fromkeys(
-        ("--scale-number", "--scale-gap"),
-        "run_pose.py and run_multi_pose.py look at several scales; for hands there is --hand-scales",
-    ),
-}  # fmt: skip
-
 
 class Parser(argparse.ArgumentParser):
     """Tells about mistakes by raising, as everything else here does."""
@@ -471,30 +371,9 @@ def _address(text: str) -> tuple[str, int]:
     return (match[1] or "127.0.0.1").strip("[]"), int(match[2])
 
 
-def _normalised(words: Iterable[str]) -> list[str]:
-    """The command line in this program's own spelling, values that begin with a dash tied to their option."""
-    words = list(words)
-    end = words.index("--") if "--" in words else len(words)
-    result: list[str] = []
-    for word in words[:end]:
-        if word.startswith("--"):
-            name, equals, value = word.partition("=")
-            name = name.replace("_", "-")
-            name = ALIASES.get(name, name)
-            if value.lower() not in ("true", "false"):
-                result.append(name + equals + value)
-            elif value.lower() == "true":  # so gflags' programs may be told; false is to leave it out
-                result.append(name)
-        elif re.match(r"-[\d.]+[x,]", word) and result and re.fullmatch(r"--[a-z-]+", result[-1]):
-            result[-1] += f"={word}"  # argparse takes -1x368 for an option
-        else:
-            result.append(word)
-    return result + words[end:]
-
-
 def parse(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
     """Options from the command line; UsageError with the nearest names for one that is unknown."""
-    options, unknown = parser.parse_known_args(_normalised(sys.argv[1:] if argv is None else argv))
+    options, unknown = parser.parse_known_args(normalised(sys.argv[1:] if argv is None else argv))
     for word in unknown:
         name = word.partition("=")[0]
         if not word.startswith("-") or word == "--":

@@ -12,29 +12,29 @@ import os
 import zlib
 from pathlib import Path
 
-from posecv import onnx
-from posecv.caffe import read_pair
 from posecv.errors import OutputError
 from posecv.files import write_whole
+from posecv.formats import onnx
+from posecv.formats.caffe import read_pair
+from posecv.formats.stages import first_stages
 from posecv.models import cache_folder, sha256_of
-from posecv.stages import first_stages
 
 __all__ = ["ORIGIN", "convert_pair", "kept_folder", "kept_or_converted"]
 
 ORIGIN = "caffemodel_sha256"  # what an ONNX file says it was made of
-EDITION = 1  # to be raised when `posecv.onnx` writes something else
+EDITION = 1  # to be raised when `posecv.formats.onnx` writes something else
 SMALL = 16 << 20  # bytes of weights that are converted sooner than a copy is read
 
 
 def convert_pair(prototxt: Path, caffemodel: Path, *, thin: bool = False, stages: int | None = None) -> bytes:
     """Read a pair and turn it into an ONNX file that names its origin.
 
-    `thin` is as in `posecv.onnx.convert`, `stages` as in `posecv.stages.first_stages`.
+    `thin` is as in `posecv.formats.onnx.convert`, `stages` as in `posecv.formats.stages.first_stages`.
 
     Raises
     ------
     ModelError
-        A file that is missing or damaged, as `posecv.caffe.read_pair` tells; a layer that cannot be converted.
+        A file that is missing or damaged, as `posecv.formats.caffe.read_pair` tells; a layer that cannot be converted.
     """
     message, weights = read_pair(prototxt, caffemodel)
     return onnx.convert(first_stages(message, stages), weights, {ORIGIN: sha256_of(caffemodel)}, thin=thin)

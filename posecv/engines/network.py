@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from posecv import onnx, opencv
-from posecv.caffe import read_binary
-from posecv.conversion import ORIGIN
+from posecv import opencv
+from posecv.arrays import Array
 from posecv.engines import ENGINES, Engine
 from posecv.engines.devices import DEVICES, choose_device
 from posecv.engines.fastest import load_fastest
 from posecv.errors import ModelError, UsageError
-from posecv.geometry import NetSize
+from posecv.formats import onnx
+from posecv.formats.caffe import read_binary
+from posecv.formats.conversion import ORIGIN
+from posecv.formats.stages import check_stages
+from posecv.geometry import STRIDE, NetSize, Preprocessing
 from posecv.models import (
     Model,
-    Preprocessing,
     find_model,
     manifest,
     model_of_onnx,
@@ -30,14 +32,13 @@ from posecv.models import (
     skeleton_of_channels,
 )
 from posecv.skeletons import SKELETONS, Skeleton
-from posecv.stages import check_stages
 
 __all__ = ["DEVICES", "Network", "choose_device", "load_network"]
 
-Array = NDArray[np.float32]
 
-PROBE = 32  # side of the empty picture that a network is tried on
-STRIDE = 8
+PROBE = 32  # side of the empty image that a network is tried on
+STRIDES = 4, 8, 16
+OWN_MODEL = "light_body"  # what runs where no network is named
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,10 @@ class Network:
         The engine's outputs in the order of the skeleton's channels.
     has_fields : bool
         Whether the maps hold part affinity fields besides the heatmaps.
+    stride : int
+        Pixels of its input a cell of the maps.
+    loading : tuple of (str, value)
+        The arguments of `load_network` that it came from; pickling keeps them alone, and unpickling loads it again.
     """
 
     model: Model
@@ -63,9 +68,14 @@ class Network:
     engine: Engine
     outputs: tuple[str, ...]
     has_fields: bool = False
+    stride: int = STRIDE
+    loading: tuple[tuple[str, object], ...] = ()
 
     def __repr__(self) -> str:
         return f"<Network {self.model.name} on {self.device}>"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _loaded_again, (self.loading,)
 
     @property
     def skeleton(self) -> Skeleton:
@@ -74,14 +84,14 @@ class Network:
         return self.model.skeleton
 
     def maps(self, blob: Array) -> Array:
-        """Run the network on a (1, 3, H, W) float32 blob; the maps are (C, H / 8, W / 8) float32."""
+        """Run the network on a (1, 3, H, W) float32 blob; the maps are (C, H / stride, W / stride) float32."""
         found = dict(zip(self.engine.outputs, self.engine.forward(blob), strict=True))
         parts = [found[name][0] for name in self.outputs]
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 def load_network(
-    prototxt: str | Path,
+    model: str | Path = OWN_MODEL,
     caffemodel: str | Path | None = None,
     *,
     skeleton: Skeleton | str | None = None,
@@ -93,12 +103,15 @@ def load_network(
     mean: tuple[float, float, float] | None = None,
     swap_rb: bool | None = None,
 ) -> Network:
-    """Load a network by its pair of files, by one ONNX file, or by its name in the manifest.
+    """Load a network by its name, by its pair of files, or by one ONNX file.
 
     Parameters
     ----------
-    prototxt, caffemodel : path
-        The pair; or an ONNX file (NAME.onnx), or the name of a model, alone.
+    model : str or path
+        The name of a model such as "light_body", the default, or "coco"; an ONNX file (NAME.onnx); or the prototxt of a
+        pair, whose weights are the next argument.
+    caffemodel : path, optional
+        The weights of a pair.
     skeleton : Skeleton or its name
         What the channels mean, where their number does not say it.
     device : {"auto", "cpu", "cuda", "cuda-fp16", "opencl"}
@@ -128,33 +141,42 @@ def load_network(
 
     Examples
     --------
+    >>> network = load_network()
+    >>> network.skeleton
+    <Skeleton coco: 18 keypoints, 19 limbs>
     >>> network = load_network("coco")                                        # doctest: +SKIP
     >>> network = load_network("pose.prototxt", "pose.caffemodel", device="cuda")    # doctest: +SKIP
     """
+    loading = tuple(locals().items())  # the arguments
     opencv.require_opencv()
     if engine != "auto" and engine not in ENGINES:
-        raise UsageError(f"--engine {engine} is unknown; there are auto, {', '.join(ENGINES)}")
+        raise UsageError(f"engine={engine} is unknown; there are auto, {', '.join(ENGINES)}")
     if engine in ("auto", "opencv", "opencv-thin"):
         device = choose_device(device)
     elif device == "auto":
         device = "cpu"
-    model = _model(prototxt, caffemodel)
-    model = replace(model, preprocessing=_preprocessing(model.preprocessing, scale, mean, swap_rb), stages=stages)
-    check_stages(model)
-    width, height = NetSize.parse(net_size or f"-1x{model.net_side}").of_frame(640, 480)
+    known = _model(model, caffemodel)
+    known = replace(known, preprocessing=_preprocessing(known.preprocessing, scale, mean, swap_rb), stages=stages)
+    check_stages(known)
+    width, height = NetSize.parse(net_size or f"-1x{known.net_side}").of_frame(640, 480)
     if engine == "auto" and device == "cpu":
-        runner = load_fastest(model, height, width)
+        runner = load_fastest(known, height, width)
     else:
-        runner = ENGINES["opencv" if engine == "auto" else engine](model, device)
-    network = _recognised(Network(model, device, runner, runner.outputs), skeleton)
+        runner = ENGINES["opencv" if engine == "auto" else engine](known, device)
+    network = _recognised(Network(known, device, runner, runner.outputs, loading=loading), skeleton)
     if device != "cpu":  # which compiles and chooses kernels when it sees a size first
         network.maps(np.zeros((1, 3, height, width), np.float32))
     return network
 
 
-def _model(prototxt: str | Path, caffemodel: str | Path | None) -> Model:
+def _loaded_again(loading: tuple[tuple[str, Any], ...]) -> Network:
+    """A network in another process, by what it was loaded from there."""
+    return load_network(**dict(loading))
+
+
+def _model(name: str | Path, caffemodel: str | Path | None) -> Model:
     """What is known about a pair, an ONNX file or a name."""
-    path = Path(prototxt)
+    path = Path(name)
     if caffemodel and ".onnx" in (path.suffix.lower(), Path(caffemodel).suffix.lower()):
         raise UsageError("an ONNX file is a whole network: give it with -m, without -p")
     if path.suffix.lower() == ".onnx":
@@ -163,7 +185,7 @@ def _model(prototxt: str | Path, caffemodel: str | Path | None) -> Model:
             return model_of_onnx(path, onnx.properties(data).get(ORIGIN))
         except ModelError as error:
             raise ModelError(f"{path} is not a whole ONNX file; convert or download it again ({error})") from None
-    return model_of_pair(path, Path(caffemodel)) if caffemodel else find_model(str(prototxt))
+    return model_of_pair(path, Path(caffemodel)) if caffemodel else find_model(str(name))
 
 
 def _preprocessing(
@@ -177,13 +199,17 @@ def _recognised(network: Network, asked: Skeleton | str | None) -> Network:
     """The network with its skeleton, its outputs in the skeleton's order."""
     model = network.model
     probe = network.engine.forward(np.zeros((1, 3, PROBE, PROBE), np.float32))
-    channels = {name: _channels(model, output[0]) for name, output in zip(network.outputs, probe, strict=True)}
+    sizes = {name: _channels_and_stride(model, output[0]) for name, output in zip(network.outputs, probe, strict=True)}
+    channels = {name: count for name, (count, _) in sizes.items()}
+    strides = {stride for _, stride in sizes.values()}
+    if len(strides) > 1:
+        raise ModelError(f"{model.prototxt} has outputs of several strides ({', '.join(map(str, sorted(strides)))})")
     total = sum(channels.values())
     skeleton = _skeleton(asked) or model.skeleton or skeleton_of_channels(total, _layer_names(model))
     said = f"{model.prototxt} gives {' + '.join(map(str, channels.values()))} channels"
     if skeleton is None:
         known = ", ".join(f"{each.channels} ({each.name})" for each in SKELETONS.values())
-        raise ModelError(f"{said}; known are {known}: name yours with --skeleton")
+        raise ModelError(f"{said}; known are {known}: name yours with skeleton=NAME")
     if total not in (skeleton.channels, skeleton.heatmaps, len(skeleton.keypoints)):
         raise ModelError(
             f"{said}; {skeleton.name} needs {skeleton.channels}, or {skeleton.heatmaps} of heatmaps alone"
@@ -195,6 +221,7 @@ def _recognised(network: Network, asked: Skeleton | str | None) -> Network:
         # Old conversions give the fields (L1) and the heatmaps (L2) apart, in either order.
         outputs=tuple(sorted(channels, key=lambda name: channels[name] != skeleton.heatmaps)),
         has_fields=total > skeleton.heatmaps,
+        stride=strides.pop(),
     )
 
 
@@ -212,15 +239,17 @@ def _skeleton(asked: Skeleton | str | None) -> Skeleton | None:
     known = {name: row.skeleton for row in manifest() for name in (row.name, *row.aliases)} | SKELETONS
     skeleton = known.get(asked.lower().replace("-", "_"))
     if skeleton is None:
-        raise UsageError(f"--skeleton {asked} is unknown; there are {', '.join(SKELETONS)}")
+        raise UsageError(f"skeleton={asked} is unknown; there are {', '.join(SKELETONS)}")
     return skeleton
 
 
-def _channels(model: Model, output: Array) -> int:
-    """Number of channels of an output that was found on the empty picture."""
-    if output.ndim != 3 or output.shape[1:] != (PROBE // STRIDE, PROBE // STRIDE):
+def _channels_and_stride(model: Model, output: Array) -> tuple[int, int]:
+    """What an output that was found on the empty image tells."""
+    stride = next((each for each in STRIDES if output.shape[1:] == (PROBE // each,) * 2), None)
+    if output.ndim != 3 or stride is None:
         raise ModelError(
-            f"{model.prototxt} turns {PROBE} x {PROBE} pixels into an output of shape {output.shape}; "
-            f"maps with a stride of {STRIDE}, (channels, {PROBE // STRIDE}, {PROBE // STRIDE}), are needed"
+            f"{model.prototxt} turns {PROBE} x {PROBE} pixels into an output of shape {output.shape}; maps with a "
+            f"stride of {', '.join(map(str, STRIDES))} are needed, such as (channels, {PROBE // STRIDE}, "
+            f"{PROBE // STRIDE}) for a stride of {STRIDE}"
         )
-    return len(output)
+    return len(output), stride

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
-from numpy.typing import NDArray
 
-from posecv.drawing import ALPHA, DRAWN_ABOVE, draw_labels, draw_people, draw_rate
-from posecv.outputs.rate import Rate
-from posecv.people import People
+from posecv.arrays import Frame, checked_frame
+from posecv.drawing.rate import Rate
+from posecv.drawing.skeletons import ALPHA, DRAWN_ABOVE, draw_labels, draw_people, draw_rate
+from posecv.result import Result
 
 __all__ = ["Style"]
 
-Frame = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,9 @@ class Style:
     labels: str = "none"
     rate: Rate | None = None
 
-    def drawn(self, frame: Frame, people: People) -> Frame:
-        """A picture of the people; the frame itself is untouched."""
+    def drawn(self, result: Result) -> Frame:
+        """A picture of a result's people on its frame, which itself is untouched."""
+        frame, people = checked_frame(result.frame), result.people
         picture = np.zeros_like(frame) if self.render == "blank" else frame.copy()
         if self.render != "none":
             threshold = DRAWN_ABOVE.get(people.skeleton.name, 0.0) if self.threshold is None else self.threshold

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.people import Array, People
+from posecv.arrays import Array
+from posecv.people import People
 
 __all__ = ["face_boxes", "hand_boxes"]
 
@@ -45,7 +46,7 @@ def hand_boxes(people: People) -> Array:
 
 def face_boxes(people: People) -> Array:
     """(N, 3) squares of the faces."""
-    boxes = [_face_box(person, people.skeleton.keypoints) for person in people]
+    boxes = [_face_box(person, people.skeleton.keypoints) for person in people.keypoints]
     return np.array(boxes, np.float32).reshape(-1, 3)
 
 

@@ -21,13 +21,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from posecv.arrays import Frame
 from posecv.errors import InputError, UsageError
 from posecv.people import People
 from posecv.skeletons import FACE, HAND, Skeleton
 
 __all__ = ["ALPHA", "DRAWN_ABOVE", "LABELS", "draw_labels", "draw_people", "draw_rate"]
 
-Frame = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Ints = NDArray[np.signedinteger[Any]]
 Bools = NDArray[np.bool_]

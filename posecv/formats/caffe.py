@@ -27,8 +27,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from posecv.arrays import Array
 from posecv.errors import ModelError
-from posecv.protobuf import BYTES, VARINT, delimited, read_fields, read_varint, varint
+from posecv.formats.protobuf import BYTES, VARINT, delimited, read_fields, read_varint, varint
 
 __all__ = [
     "Message",
@@ -49,7 +50,6 @@ __all__ = [
     "write_caffemodel",
 ]
 
-Array = NDArray[np.float32]
 Message = dict[str, list[Any]]
 Shape = tuple[int | None, ...]
 T = TypeVar("T")

@@ -17,9 +17,10 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.caffe import Array, Message, check_weights, layers_of, open_tops, type_of, value_of, values_of
+from posecv.arrays import Array
 from posecv.errors import ModelError
-from posecv.protobuf import BYTES, VARINT, delimited, integer, opening, read_fields, varint
+from posecv.formats.caffe import Message, check_weights, layers_of, open_tops, type_of, value_of, values_of
+from posecv.formats.protobuf import BYTES, VARINT, delimited, integer, opening, read_fields, varint
 
 __all__ = ["convert", "input_shape", "is_wide", "node_names", "properties", "property_field"]
 
@@ -126,7 +127,7 @@ def convert(
     *,
     thin: bool = False,
 ) -> bytes:
-    """Turn a pair, as `posecv.caffe.read_pair` gives it, into an ONNX file.
+    """Turn a pair, as `posecv.formats.caffe.read_pair` gives it, into an ONNX file.
 
     Parameters
     ----------

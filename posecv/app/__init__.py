@@ -1,0 +1,1 @@
+"""The command lines: the four scripts, `posecv` itself, and their options."""

@@ -1,0 +1,211 @@
+"""What a command line asks for, as plain values: made once, frozen, and picklable."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from posecv.drawing.rate import Rate
+from posecv.drawing.style import Style
+from posecv.errors import UsageError
+from posecv.estimators.build import Bodies, Either, Hand, HandsAlong, NetworkChoice, Part, Person
+from posecv.geometry import NetSize
+from posecv.outputs.kinds import KINDS, OutputSettings
+from posecv.sources.selection import Selection
+
+__all__ = ["LiveConfig", "RunConfig", "hand_config", "live_config", "many_config", "person_config"]
+
+PARTS = "hand", "face"
+Build = Person | Bodies | Hand | HandsAlong
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A run over images, videos and cameras.
+
+    Attributes
+    ----------
+    inputs : tuple of str
+        What is read, as `--input` has it.
+    estimator : Person, Bodies, Hand or HandsAlong
+        What is found, and how.
+    places : mapping of str to str or None
+        Where each kind of output goes.
+    outputs : OutputSettings
+        What outputs are told besides.
+    selection : Selection
+        Which frames, and which way up.
+    camera_size, camera_rate
+        What cameras are asked for.
+    threshold : float or None
+        Keypoints that score this or less are left out.
+    resume : bool
+        Whether what an earlier run has done is left out.
+    show : bool
+        Whether a window may be opened.
+    verbose : bool
+        Whether it is said which network runs where.
+    """
+
+    inputs: tuple[str, ...]
+    estimator: Build
+    places: Mapping[str, str | None] = field(default_factory=dict)
+    outputs: OutputSettings = field(default_factory=OutputSettings)
+    selection: Selection = field(default_factory=Selection)
+    camera_size: tuple[int, int] | None = None
+    camera_rate: float | None = None
+    threshold: float | None = None
+    resume: bool = False
+    show: bool = True
+    verbose: bool = False
+
+
+@dataclass(frozen=True)
+class LiveConfig:
+    """The live demo.
+
+    Attributes
+    ----------
+    run : RunConfig
+        Its camera is the one input.
+    estimator : Either
+        What is found, and how.
+    net_size : str or None
+        Of the network's input at first.
+    single, mirror : bool
+        Whether it begins with one person; whether it is shown as in a mirror.
+    multi : bool
+        Whether a network that cannot find everybody is to be refused.
+    record : str or None
+        The video of what is shown.
+    address : (str, int) or None
+        Host and port of the web page.
+    """
+
+    run: RunConfig
+    estimator: Either
+    net_size: str | None = None
+    single: bool = False
+    multi: bool = False
+    mirror: bool = False
+    record: str | None = None
+    address: tuple[str, int] | None = None
+
+
+def person_config(options: Namespace) -> RunConfig:
+    """What run_pose.py was asked for."""
+    scale = _given(options, "net_size", "scale_number", "scale_gap")
+    return _run(options, Person(_network(options), threshold=options.threshold, **scale))
+
+
+def many_config(options: Namespace) -> RunConfig:
+    """What run_multi_pose.py was asked for."""
+    return _run(options, _bodies(options))
+
+
+def hand_config(options: Namespace) -> RunConfig:
+    """What run_hand.py was asked for; the body's network is in `body_model`."""
+    settings = _hand_settings(options)
+    if not options.from_body:
+        return _run(options, Hand(_network(options), options.box, options.left, options.net_size, **settings))
+    bodies = Bodies(_further(options, options.body_model), most=_most(options))
+    return _run(options, HandsAlong(bodies, Part("hand", _network(options), options.net_size, **settings)))
+
+
+def live_config(options: Namespace) -> LiveConfig:
+    """What webcam_pose.py was asked for."""
+    options.input = [options.input]
+    bodies = _bodies(options)
+    return LiveConfig(
+        run=_run(options, bodies),
+        estimator=Either(bodies, options.threshold),
+        net_size=options.net_size,
+        single=options.single,
+        multi=options.multi,
+        mirror=options.mirror,
+        record=options.record,
+        address=options.serve,
+    )
+
+
+def _run(options: Namespace, estimator: Build) -> RunConfig:
+    last = None if getattr(options, "last", -1) == -1 else options.last  # OpenPose's way to say: all
+    frames = {name: getattr(options, name) for name in ("first", "step", "flip", "rotate") if hasattr(options, name)}
+    return RunConfig(
+        inputs=tuple(options.input or ()),
+        estimator=estimator,
+        places={kind.name: getattr(options, kind.name) for kind in KINDS},
+        outputs=_outputs(options),
+        selection=Selection(last=last, **frames),
+        camera_size=options.camera_size,
+        camera_rate=options.camera_fps,
+        threshold=options.threshold,
+        resume=options.resume,
+        show=not options.no_show,
+        verbose=options.verbose,
+    )
+
+
+def _outputs(options: Namespace) -> OutputSettings:
+    given = _given(options, "threshold", "alpha", "render", "labels")
+    rate = Rate() if getattr(options, "show_fps", False) else None
+    maps = tuple(options.heatmaps_of)
+    return OutputSettings(Style(**given, rate=rate), options.codec, options.keypoint_scale, maps)
+
+
+def _bodies(options: Namespace) -> Bodies:
+    return Bodies(
+        _network(options),
+        maximize_positives=getattr(options, "maximize_positives", False),
+        most=_most(options),
+        parts=tuple(_part(options, kind) for kind in PARTS if getattr(options, kind)),
+        **_given(options, "net_size", "scale_number", "scale_gap"),
+    )
+
+
+def _part(options: Namespace, kind: str) -> Part:
+    size = getattr(options, f"{kind}_net_size")
+    return Part(kind, _further(options, getattr(options, f"{kind}_model")), size, **_hand_settings(options))
+
+
+def _network(options: Namespace) -> NetworkChoice:
+    """The network of -p and -m."""
+    names = "skeleton", "device", "engine", "net_size", "stages", "scale", "mean", "swap_rb"
+    pair = (options.prototxt, options.model) if options.prototxt else (options.model, None)
+    return NetworkChoice(*pair, **{name: getattr(options, name) for name in names})
+
+
+def _further(options: Namespace, name: str) -> NetworkChoice:
+    """A network besides the one of -p and -m: a model's name, or prototxt and caffemodel with a comma between."""
+    prototxt, _, caffemodel = name.partition(",")
+    return NetworkChoice(prototxt, caffemodel or None, device=options.device, engine=options.engine)
+
+
+def _most(options: Namespace) -> int | None:
+    """How many people are kept; None for all."""
+    most = options.number_people_max
+    return most if most and most > 0 else None
+
+
+def _hand_settings(options: Namespace) -> dict[str, Any]:
+    names = {"scale_number": "hand_scales", "scale_range": "hand_range", "merge": "hand_merge"}
+    given = {name: getattr(options, option) for name, option in names.items()}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _given(options: Namespace, *names: str) -> dict[str, Any]:
+    """The options that were given, under their own names."""
+    values = {name: getattr(options, name, None) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def check_sizes(options: Namespace) -> None:
+    """UsageError where a size of an input is none."""
+    for name in ("net_size", "hand_net_size", "face_net_size"):
+        if size := getattr(options, name, None):
+            try:
+                NetSize.parse(size)
+            except UsageError as error:
+                raise UsageError(str(error).replace("net_size=", f"{name}=")) from None

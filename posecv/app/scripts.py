@@ -1,0 +1,338 @@
+"""The four scripts: from a command line to a run; errors in one line, exit codes.
+
+Exit codes: 0 all done, 1 some inputs failed and the others are done, 2 nothing could be done as asked, 130 Ctrl-C,
+143 SIGTERM.
+What takes long to import is imported when it is needed, so that help and mistakes are answered at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from posecv import models, opencv
+from posecv.app.options import Parser, camera_parser, check_hand, hand_parser, multi_parser, parse, single_parser
+from posecv.app.spellings import in_flags
+from posecv.errors import ModelError, PoseError, UsageError
+from posecv.memory import keep_buffers
+from posecv.terminal import say, silence_opencv
+
+if TYPE_CHECKING:
+    from posecv.app.config import LiveConfig, RunConfig
+    from posecv.arrays import Frame
+    from posecv.engines.network import Network
+    from posecv.estimators import Estimator, Setting
+    from posecv.estimators.build import Loaded
+    from posecv.outputs import Output
+    from posecv.outputs.window import Window
+    from posecv.result import Result
+    from posecv.run.job import Job
+    from posecv.skeletons import Skeleton
+    from posecv.sources import Source
+
+__all__ = ["run_hand", "run_multi_pose", "run_pose", "webcam_pose"]
+
+# Run by default -> what getModels.sh fetches in their place.
+OWN_MODELS = {"light_body": "coco", "light_hand": "hand", "light_face": "face"}
+
+
+# ------------------------------------------------------------------------------------------------ the four programs
+
+
+def run_pose(argv: Sequence[str] | None = None) -> int:
+    """One person in each picture, by the strongest peak of each heatmap."""
+
+    def work(options: argparse.Namespace) -> int:
+        _check_network(options)
+        from posecv.app.config import person_config
+
+        return _pictures(person_config(options))
+
+    return guarded(single_parser(), argv, work)
+
+
+def run_multi_pose(argv: Sequence[str] | None = None) -> int:
+    """All people in each picture, by peaks, part affinity fields and grouping."""
+
+    def work(options: argparse.Namespace) -> int:
+        _check_network(options)
+        from posecv.app.config import many_config
+
+        return _pictures(many_config(options))
+
+    return guarded(multi_parser(), argv, work)
+
+
+def run_hand(argv: Sequence[str] | None = None) -> int:
+    """One hand in each picture, or in a box of it."""
+
+    def work(options: argparse.Namespace) -> int:
+        check_hand(options)
+        _check_network(options)
+        if options.from_body:
+            options.body_model = options.body_model or _default("light_body")
+        from posecv.app.config import hand_config
+
+        return _pictures(hand_config(options))
+
+    return guarded(hand_parser(), argv, work)
+
+
+def webcam_pose(argv: Sequence[str] | None = None) -> int:
+    """The people before a camera, in a window."""
+
+    def work(options: argparse.Namespace) -> int:
+        _check_network(options)
+        from posecv.app.config import live_config
+
+        return _webcam(live_config(options))
+
+    return guarded(camera_parser(), argv, work)
+
+
+# -------------------------------------------------------------------------------------------------------- the work
+
+
+def guarded(parser: Parser, argv: Sequence[str] | None, work: Callable[[argparse.Namespace], int]) -> int:
+    """Parse, work, and turn what went wrong into one line on stderr and an exit code."""
+    try:
+        options = parse(parser, argv)
+        if options.version:
+            print(_versions())
+            return 0
+        keep_buffers()
+        with _ended_in_order():
+            return work(options)
+    except PoseError as error:
+        hint = " (--help lists the options)" if isinstance(error, UsageError) else ""
+        say(f"{parser.prog}: {in_flags(str(error))}{hint}")
+        return error.exit_code
+    except _Terminated:
+        return 128 + signal.SIGTERM
+    except KeyboardInterrupt:
+        return 130
+
+
+class _Terminated(KeyboardInterrupt):
+    """Somebody asked the program to end, as systems do before they turn off."""
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let SIGTERM end the work as Ctrl-C does: what was begun is finished."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(_number: int, _frame: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _versions() -> str:
+    """posecv's version and those of what it stands on."""
+    opencv.require_opencv()
+    import cv2
+    import numpy as np
+
+    import posecv
+
+    python = ".".join(map(str, sys.version_info[:3]))
+    return f"posecv {posecv.__version__} (OpenCV {cv2.__version__}, NumPy {np.__version__}, Python {python})"
+
+
+def _pictures(config: RunConfig) -> int:
+    """Read, estimate and write all that is asked for."""
+    from posecv.run import pipeline
+    from posecv.sources.find import find_sources
+
+    if not config.inputs or not all(config.inputs):
+        raise UsageError("no input: name pictures, films, a folder or a quoted pattern with -i")
+    no_window = None
+    if all(place is None for place in config.places.values()):
+        no_window = opencv.why_no_window() if config.show else "--no-show"
+        if no_window:
+            config = replace(config, places={**config.places, "output": "."})
+    size, rate = config.camera_size, config.camera_rate
+    sources = find_sources(config.inputs, config.selection, camera_size=size, camera_rate=rate)
+    code = pipeline.run(_jobs(config, sources), _Late(config), bar=True)
+    if no_window and code != 2:
+        say(f"no window ({no_window}): what is drawn was saved in this folder")
+    return code
+
+
+class _Late:
+    """An estimator that is built for the first frame that can be read."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self._config = config
+        self._built: Estimator | None = None
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """That of what is built."""
+        return self._build().skeleton
+
+    def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
+        """What the estimator finds."""
+        return self._build()(frame, before, **overrides)
+
+    def _build(self) -> Estimator:
+        from posecv.estimators.build import above
+        from posecv.outputs.heatmaps import channels_of
+
+        if self._built is None:
+            config = self._config
+            built = config.estimator.build(_loaded(config))
+            for item in config.outputs.maps if config.places.get("heatmaps") else ():
+                channels_of(item, built.skeleton)  # refuses what this network has no map of
+            self._built = above(built, config.threshold)
+        return self._built
+
+
+def _loaded(config: RunConfig) -> Loaded:
+    """Says what is to be known of each network."""
+
+    def loaded(network: Network) -> None:
+        if network.engine.warning:
+            say(network.engine.warning)
+        if network.model.use in ("non-commercial", "research"):
+            say(f"{network.model.name}: {network.model.use} use only ({network.model.licence})")
+        if config.verbose:
+            stages = f", {network.model.stages} of its stages" if network.model.stages else ""
+            name, engine = f"{network.model.name} ({network.skeleton.name}{stages})", network.engine
+            say(f"network {name} runs on {network.device} with {engine.name}")
+            if network.engine.note:
+                say(network.engine.note)
+
+    return loaded
+
+
+def _check_network(options: argparse.Namespace) -> None:
+    """Find out what can be known to be wrong before anything is read, and which network runs where none is named."""
+    opencv.require_opencv()
+    silence_opencv()
+    from posecv.app.config import check_sizes
+
+    check_sizes(options)
+    if options.prototxt and not options.model:
+        raise UsageError(f"-p {options.prototxt} needs its weights too: -m FILE.caffemodel")
+    if options.model is None:
+        options.model = _default(options.own_model)
+
+
+def _default(own_model: str) -> str:
+    """The name of a network that comes with posecv, if it is there."""
+    try:
+        return models.find_model(own_model).name
+    except ModelError:
+        raise UsageError(
+            f"no network: {own_model} is not here; name a pair with -p FILE.prototxt -m FILE.caffemodel, or a model "
+            f"with --model NAME (./getModels.sh {OWN_MODELS[own_model]} fetches one)"
+        ) from None
+
+
+def _jobs(config: RunConfig, sources: Sequence[Source]) -> list[Job]:
+    """What is to be made of each source. Its files can be written, and none of them is an input."""
+    from posecv.app.plan import plan_outputs
+    from posecv.outputs.files import prepare_files
+    from posecv.run.job import Job
+
+    plans = plan_outputs(config.places, config.outputs, sources, resume=config.resume)
+    if not plans:
+        window = _window(config, "posecv: any key for the next picture, q to end")
+        return [Job(source, (window,)) for source in sources]
+    prepare_files([file for plan in plans for file in plan.files], [source.path for source in sources])
+    jobs = [Job(source, plan.outputs, plan.told, config.resume) for source, plan in zip(sources, plans, strict=True)]
+    left = [job for job, plan in zip(jobs, plans, strict=True) if not (config.resume and plan.is_done())]
+    if len(left) < len(jobs):
+        say(f"{len(jobs) - len(left)} of {len(jobs)} inputs were done before")
+    return left
+
+
+def _window(config: RunConfig, title: str) -> Window:
+    from posecv.outputs.window import Window
+
+    return Window(title, config.outputs.style)
+
+
+def _webcam(config: LiveConfig) -> int:
+    """Show a camera's people until somebody has seen enough."""
+    from posecv import live
+
+    run = config.run
+    source = _camera(run)
+    no_window = opencv.why_no_window() if run.show else "--no-show"
+    if no_window and run.show and not config.address:
+        other = "--serve 8000 shows the picture on a web page, --no-show tells the frame rate without one"
+        raise UsageError(f"no window ({no_window}); {other}")
+    outputs, film = _live_outputs(config, source)
+    estimator = config.estimator.build(_loaded(run))
+    can_multi = estimator.everybody is not None
+    if config.multi and not can_multi:
+        name = estimator.network.model.name
+        raise ModelError(f"{name} has no part affinity fields to tell people apart; use --single")
+    state = live.State(
+        net_size=config.net_size or f"-1x{estimator.network.model.net_side}",
+        single=config.single or not can_multi,
+        mirrored=config.mirror,
+        recording=film is not None,
+    )
+    demo = live.Demo(
+        source=source,
+        estimator=estimator,
+        state=state,
+        can_multi=can_multi,
+        style=run.outputs.style,
+        outputs=outputs,
+        film=film,
+        codec=run.outputs.codec,
+        window=None if no_window else _window(run, "posecv: ? shows the keys"),
+        address=config.address,
+    )
+    return live.run(demo)
+
+
+def _camera(config: RunConfig) -> Source:
+    """The camera that is asked for: a film or a stream serves as well."""
+    from posecv.sources.find import find_sources
+    from posecv.sources.streams import StandardInput
+
+    size, rate = config.camera_size, config.camera_rate
+    sources = find_sources(config.inputs, config.selection, camera_size=size, camera_rate=rate)
+    source = sources[0] if len(sources) == 1 else None
+    if isinstance(source, StandardInput):  # of JPEGs that come one after the other, as a camera gives them
+        return replace(source, live=True)
+    if source is None or not source.has_frames:
+        said = f"-i {config.inputs[0]} is no camera's number, film or address"
+        raise UsageError(f"{said}; pictures and folders are for run_multi_pose.py")
+    return source
+
+
+def _live_outputs(config: LiveConfig, source: Source) -> tuple[tuple[Output, ...], Path | None]:
+    """Outputs for what the network sees, and the film for what is shown, all of which can be written."""
+    from posecv.app.plan import plan_outputs, recording_file
+    from posecv.outputs.files import prepare_files
+    from posecv.outputs.films import check_codec
+
+    plans = plan_outputs(config.run.places, config.run.outputs, [source])
+    film = None if config.record is None else recording_file(config.record)
+    if film:
+        check_codec(film, config.run.outputs.codec)
+    files = [file for plan in plans for file in plan.files]
+    if film in files:
+        raise UsageError(f"--record {config.record} is what another option writes; give it a name of its own")
+    prepare_files([*files, *([film] if film else [])], [source.path])
+    return tuple(output for plan in plans for output in plan.outputs), film

@@ -1,0 +1,1 @@
+"""Drawing: skeletons, labels and maps on frames."""

@@ -1,0 +1,204 @@
+"""Estimators from plain configuration, which can be pickled: what a worker process builds its own from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from posecv.arrays import Frame
+from posecv.engines.network import Network, load_network
+from posecv.estimators import Estimator, Setting
+from posecv.estimators.parts import Faces, Hands, HandsOfBodies, WithParts
+from posecv.estimators.single_pass import HAND_RANGE, MERGES, SCALE_GAP, SINGLE_THRESHOLD, Everybody, OneHand, OnePerson
+from posecv.geometry import Box
+from posecv.result import Result
+from posecv.skeletons import Skeleton, Thresholds, maximized
+
+__all__ = [
+    "Above", "Bodies", "Either", "Hand", "HandsAlong", "NetworkChoice", "OneOrAll", "Part", "Person", "above",
+]  # fmt: skip
+
+Loaded = Callable[[Network], None]  # is shown each network when it is loaded
+
+
+@dataclass(frozen=True)
+class NetworkChoice:
+    """Which network runs, and how: the parameters of `posecv.load_network`."""
+
+    model: str
+    caffemodel: str | None = None
+    skeleton: str | None = None
+    device: str = "auto"
+    engine: str = "auto"
+    net_size: str | None = None
+    stages: int | None = None
+    scale: float | None = None
+    mean: tuple[float, float, float] | None = None
+    swap_rb: bool | None = None
+
+    def load(self, loaded: Loaded) -> Network:
+        """The network, ready to run."""
+        network = load_network(**vars(self))
+        loaded(network)
+        return network
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person a frame, as `posecv.estimators.single_pass.OnePerson` finds it."""
+
+    network: NetworkChoice
+    net_size: str | None = None
+    threshold: float | None = None
+    scale_number: int = 1
+    scale_gap: float = SCALE_GAP
+
+    def build(self, loaded: Loaded) -> Estimator:
+        """The estimator; hands and faces are kept whole, however weak, where no threshold is given."""
+        network = self.network.load(loaded)
+        return _one(network, self.net_size, self.threshold, self.scale_number, self.scale_gap)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Hands or faces along with bodies: `kind` is "hand" or "face"."""
+
+    kind: str
+    network: NetworkChoice
+    net_size: str | None = None
+    scale_number: int = 1
+    scale_range: float = HAND_RANGE
+    merge: str = MERGES[0]
+
+    def build(self, loaded: Loaded) -> Hands | Faces:
+        """What finds them."""
+        network = self.network.load(loaded)
+        made = Hands if self.kind == "hand" else Faces
+        return made(network, None, self.net_size, self.scale_number, self.scale_range, self.merge)
+
+
+@dataclass(frozen=True)
+class Bodies:
+    """Everybody in a frame, with the hands and faces that are asked for."""
+
+    network: NetworkChoice
+    net_size: str | None = None
+    scale_number: int = 1
+    scale_gap: float = SCALE_GAP
+    maximize_positives: bool = False
+    most: int | None = None
+    parts: tuple[Part, ...] = ()
+
+    def build(self, loaded: Loaded) -> Estimator:
+        """The estimator."""
+        everybody = _everybody(self, self.network.load(loaded))
+        return WithParts(everybody, tuple(part.build(loaded) for part in self.parts)) if self.parts else everybody
+
+
+@dataclass(frozen=True)
+class Hand:
+    """One hand a frame, as `posecv.estimators.single_pass.OneHand` finds it."""
+
+    network: NetworkChoice
+    box: Box | None = None
+    left: bool = False
+    net_size: str | None = None
+    scale_number: int = 1
+    scale_range: float = HAND_RANGE
+    merge: str = MERGES[0]
+
+    def build(self, loaded: Loaded) -> Estimator:
+        """The estimator."""
+        settings = {name: value for name, value in vars(self).items() if name != "network"}
+        return OneHand(self.network.load(loaded), **settings)
+
+
+@dataclass(frozen=True)
+class HandsAlong:
+    """The hands of the people in a frame."""
+
+    bodies: Bodies
+    hands: Part
+
+    def build(self, loaded: Loaded) -> Estimator:
+        """The estimator."""
+        hands = self.hands.build(loaded)
+        assert isinstance(hands, Hands)
+        return HandsOfBodies(self.bodies.build(loaded), hands)
+
+
+@dataclass(frozen=True)
+class Either:
+    """One person or everybody with the same network, as each call says; for the live demo."""
+
+    bodies: Bodies
+    threshold: float | None = None
+
+    def build(self, loaded: Loaded) -> OneOrAll:
+        """The estimator."""
+        bodies = self.bodies
+        network = bodies.network.load(loaded)
+        parts = tuple(part.build(loaded) for part in bodies.parts)
+        choice = replace(bodies, parts=())
+
+        def complete(estimator: Estimator) -> Estimator:
+            return above(WithParts(estimator, parts) if parts else estimator, self.threshold)
+
+        one = complete(_one(network, None, self.threshold, bodies.scale_number, bodies.scale_gap))
+        everybody = complete(_everybody(choice, network)) if network.has_fields else None
+        return OneOrAll(network, one, everybody)
+
+
+@dataclass(frozen=True)
+class OneOrAll:
+    """Finds everybody, or one person where it is called with `single=True` or the network cannot do more."""
+
+    network: Network
+    one: Estimator
+    everybody: Estimator | None
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """That of the network."""
+        return self.network.skeleton
+
+    def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
+        """One person or everybody; overrides but `single` are the settings of what finds them."""
+        single = bool(overrides.pop("single", False))
+        estimator = self.one if single or self.everybody is None else self.everybody
+        return estimator(frame, before, **overrides)
+
+
+@dataclass(frozen=True)
+class Above:
+    """Leaves out keypoints that score `threshold` or less, and people who have none left."""
+
+    estimator: Estimator
+    threshold: float
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """That of the estimator."""
+        return self.estimator.skeleton
+
+    def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
+        """The result with what is left of its people."""
+        result = self.estimator(frame, before, **overrides)
+        return replace(result, people=result.people.above(self.threshold))
+
+
+def above(estimator: Estimator, threshold: float | None) -> Estimator:
+    """The estimator, and `Above` round it where there is a threshold."""
+    return estimator if threshold is None else Above(estimator, threshold)
+
+
+def _one(network: Network, net_size: str | None, threshold: float | None, number: int, gap: float) -> OnePerson:
+    usual = 0.0 if network.skeleton.name in ("hand", "face") else SINGLE_THRESHOLD
+    return OnePerson(network, net_size, usual if threshold is None else threshold, number, gap)
+
+
+def _everybody(bodies: Bodies, network: Network) -> Everybody:
+    limits = network.model.thresholds
+    if bodies.maximize_positives:
+        limits = Thresholds(**(vars(limits) | maximized(limits)))
+    return Everybody(network, bodies.net_size, bodies.scale_number, bodies.scale_gap, limits, bodies.most)

@@ -1,0 +1,266 @@
+"""Estimators that look at the whole frame, or at one box of it, with one network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+import numpy as np
+
+from posecv.arrays import Array, Frame, checked_frame
+from posecv.decoding import decode_people, decode_person
+from posecv.decoding.average import averaged
+from posecv.engines.network import Network
+from posecv.errors import InputError, ModelError, UsageError
+from posecv.estimators import Setting, adjusted
+from posecv.geometry import Box, Fit, NetSize, common_fit, hand_factors, smaller_fits, square_box, zoomed
+from posecv.people import People
+from posecv.result import Result, View
+from posecv.skeletons import Skeleton, Thresholds
+
+__all__ = ["Everybody", "OneHand", "OnePerson", "Size"]
+
+Size = str | int | tuple[int, int] | NetSize
+Decode = Callable[[Array], People]
+
+HALF_PIXEL = 0.5  # OpenPose's body keypoints count from the corner of the first pixel, not from its centre
+SCALE_GAP = 0.25  # OpenPose's scale_gap
+HAND_RANGE = 0.4  # and its hand_scale_range
+SINGLE_THRESHOLD = 0.1  # of one person's keypoints, as in the tutorials
+MERGES = ("best", "mean")
+SIZE_EXPONENT = 0.2  # of the share of the input that a person covers, where the model's person_score is "sized"
+
+
+@dataclass(frozen=True)
+class OnePerson:
+    """Finds the one person of a frame: the strongest peak of each heatmap.
+
+    Attributes
+    ----------
+    network : Network
+    net_size : str, int, (int, int) or NetSize
+        Size of the network's input: -1x368, 368x-1, 656x368, or 368 for the shorter side; by default -1 x the model's
+        `net_side`.
+    threshold : float
+        Keypoints that score this or less are missing.
+    scale_number : int
+        At how many scales the frame is looked at; their maps are averaged. The first has the size above,
+    scale_gap : float
+        and each further one is smaller by this share of it.
+    """
+
+    network: Network
+    net_size: Size | None = None
+    threshold: float = SINGLE_THRESHOLD
+    scale_number: int = 1
+    scale_gap: float = SCALE_GAP
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """That of the network."""
+        return self.network.skeleton
+
+    def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
+        """One person, or nobody where no keypoint was found."""
+        return adjusted(self, overrides)._found(checked_frame(frame))
+
+    def _found(self, frame: Frame) -> Result:
+        network = self.network
+        fits = _frame_fits(network, frame, self.net_size, self.scale_number, self.scale_gap)
+        refinement = network.model.thresholds.refinement
+
+        def decode(maps: Array) -> People:
+            return decode_person(maps, network.skeleton, threshold=self.threshold, refinement=refinement)
+
+        return _estimated(network, frame, fits, fits[0], decode, shift=HALF_PIXEL)
+
+
+@dataclass(frozen=True)
+class Everybody:
+    """Finds all people of a frame by peaks, part affinity fields and grouping.
+
+    Attributes
+    ----------
+    network : Network
+        With part affinity fields; ModelError otherwise.
+    net_size, scale_number, scale_gap
+        As in `OnePerson`.
+    thresholds : Thresholds
+        The constants of decoding; by default the model's own.
+    most : int
+        Keep that many people, the best ones; by default all.
+    """
+
+    network: Network
+    net_size: Size | None = None
+    scale_number: int = 1
+    scale_gap: float = SCALE_GAP
+    thresholds: Thresholds | None = None
+    most: int | None = None
+
+    def __post_init__(self) -> None:
+        network = self.network
+        if not network.has_fields:
+            alone = "estimate_hand" if network.skeleton.name == "hand" else "estimate_person"
+            raise ModelError(
+                f"{network.model.name} has no part affinity fields to tell people apart; use {alone} "
+                f"({'run_hand.py' if alone == 'estimate_hand' else 'run_pose.py'})"
+            )
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """That of the network."""
+        return self.network.skeleton
+
+    def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
+        """Everybody, best first."""
+        return adjusted(self, overrides)._found(checked_frame(frame))
+
+    def _found(self, frame: Frame) -> Result:
+        network = self.network
+        fits = _frame_fits(network, frame, self.net_size, self.scale_number, self.scale_gap)
+        limits = vars(self.thresholds or network.model.thresholds)
+
+        def decode(maps: Array) -> People:
+            return decode_people(maps, network.skeleton, stride=network.stride, **limits)
+
+        result = _estimated(network, frame, fits, fits[0], decode, shift=HALF_PIXEL)
+        people = _sized(result.people, fits[0]) if network.model.person_score == "sized" else result.people
+        return replace(result, people=people[: self.most])
+
+
+@dataclass(frozen=True)
+class OneHand:
+    """Finds the keypoints of one hand, or of one face, in a box or in the whole frame.
+
+    Attributes
+    ----------
+    network : Network
+        For hands or faces; ModelError for a network of bodies.
+    box : (x, y, width, height)
+        Where the hand is, in pixels of the frame; it grows to a square round its centre. Without one the whole frame
+        is looked at.
+    left : bool
+        Hand networks know right hands; a left one is mirrored on the way in and back on the way out.
+    net_size
+        Size of the network's input; by default a square of the model's `net_side` for a box, -1 x that for a frame.
+    scale_number : int
+        In how many boxes of different sizes round the same centre the hand is looked for.
+    scale_range : float
+        How far their sides are apart: 0.4 are factors from 0.8 to 1.2.
+    merge : {"best", "mean"}
+        What is taken of several: the hand with the highest mean score, as OpenPose does, or that of the mean maps.
+    """
+
+    network: Network
+    box: Box | None = None
+    left: bool = False
+    net_size: Size | None = None
+    scale_number: int = 1
+    scale_range: float = HAND_RANGE
+    merge: str = MERGES[0]
+
+    def __post_init__(self) -> None:
+        if self.network.skeleton.name not in ("hand", "face"):
+            name = self.network.skeleton.name
+            raise ModelError(f"{self.network.model.name} is a network for {name}, not for hands; try light_hand")
+        if self.merge not in MERGES:
+            raise UsageError(f"merge {self.merge!r} is unknown; there are {', '.join(MERGES)}")
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """That of the network."""
+        return self.network.skeleton
+
+    def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
+        """One hand with all 21 keypoints, however weak they are; nobody where all maps are empty."""
+        return adjusted(self, overrides)._found(checked_frame(frame))
+
+    def _found(self, frame: Frame) -> Result:
+        network = self.network
+        fits = self._fits(frame)
+        refinement = network.model.thresholds.refinement
+
+        def decode(maps: Array) -> People:
+            return decode_person(maps, network.skeleton, threshold=-np.inf, refinement=refinement)
+
+        if self.merge == "mean" or len(fits) == 1:
+            result = _estimated(network, frame, fits, common_fit(fits), decode)
+        else:
+            result = _best(network, frame, fits, decode)
+        people = result.people
+        return replace(result, people=replace(people, left=np.full(len(people), self.left)))
+
+    def _fits(self, frame: Frame) -> list[Fit]:
+        """Where the hand is looked for, a Fit for each factor of the box's side."""
+        factors = hand_factors(self.scale_number, self.scale_range)
+        height, width = frame.shape[:2]
+        side, stride = self.network.model.net_side, self.network.stride
+        if self.box is None:
+            size = NetSize.parse(self.net_size or f"-1x{side}")
+            whole = Fit.of_frame(frame, size, mirrored=self.left, stride=stride)
+            return [whole.zoomed(factor, ((width - 1) / 2, (height - 1) / 2)) for factor in factors]
+        x, y, wide, tall = self.box
+        if min(wide, tall) <= 0 or x >= width or y >= height or x + wide <= 0 or y + tall <= 0:
+            said = f"box {x:g},{y:g},{wide:g},{tall:g} (x, y, width, height)"
+            raise InputError(f"{said} lies outside the {width} x {height} image")
+        size, square = NetSize.parse(self.net_size or f"{side}x{side}"), square_box(self.box)
+        boxes = [zoomed(square, factor) for factor in factors] if len(factors) > 1 else [square]
+        return [Fit.of_box(each, size, mirrored=self.left, stride=stride) for each in boxes]
+
+
+def _frame_fits(network: Network, frame: Frame, net_size: Size | None, number: int, gap: float) -> list[Fit]:
+    """Where the whole frame lies in the inputs of all scales."""
+    height, width = frame.shape[:2]
+    size = NetSize.parse(net_size or f"-1x{network.model.net_side}")
+    return smaller_fits(Fit.of_frame(frame, size, stride=network.stride), (width, height), number, gap)
+
+
+def _maps(network: Network, frame: Frame, fits: Sequence[Fit]) -> list[Array]:
+    """What the network makes of the frame at each scale."""
+    # Not as a batch: one after the other took light_hand 0.99, OpenPose's hand network 0.85 of a batch's time (CPU).
+    return [network.maps(fit.blob(frame, network.model.preprocessing)) for fit in fits]
+
+
+def _estimated(
+    network: Network, frame: Frame, fits: Sequence[Fit], onto: Fit, decode: Decode, *, shift: float = 0.0
+) -> Result:
+    """Run the rooms in a row, with the mean of all scales' maps; bring the people into the frame, `shift` pixels on."""
+    start = perf_counter()
+    every = _maps(network, frame, fits)
+    middle = perf_counter()
+    maps = every[0] if len(fits) == 1 else averaged(every, fits, onto)
+    people = _in_frame(decode(maps), onto, frame, shift)
+    return Result(people, frame, view=View(maps, onto), seconds=_seconds(start, middle))
+
+
+def _best(network: Network, frame: Frame, fits: Sequence[Fit], decode: Decode) -> Result:
+    """The hand of the scale at which it scores highest, the first of equals."""
+    start = perf_counter()
+    every = _maps(network, frame, fits)
+    middle = perf_counter()
+    found = [_in_frame(decode(maps), fit, frame, 0) for maps, fit in zip(every, fits, strict=True)]
+    best = max(range(len(fits)), key=lambda index: found[index].scores.sum())
+    return Result(found[best], frame, view=View(every[best], fits[best]), seconds=_seconds(start, middle))
+
+
+def _seconds(start: float, middle: float) -> dict[str, float]:
+    """What network and decoding took until now."""
+    return {"network": middle - start, "decoding": perf_counter() - middle}
+
+
+def _in_frame(people: People, fit: Fit, frame: Frame, shift: float) -> People:
+    """People in cells to people in pixels, none of them outside the frame."""
+    height, width = frame.shape[:2]
+    xy = np.clip(fit.to_frame(people.keypoints[..., :2]) + shift, 0, [width - 1, height - 1])
+    missing = people.keypoints[..., 2:] == 0
+    keypoints = np.concatenate([np.where(missing, 0, xy), people.keypoints[..., 2:]], axis=-1)
+    return People(keypoints.astype(np.float32), people.scores, people.skeleton)
+
+
+def _sized(people: People, fit: Fit) -> People:
+    """The people with scores weighted by size: small people are less reliable."""
+    covered = people.boxes[:, 2] * people.boxes[:, 3] * fit.scale**2 / (fit.width * fit.height)
+    scores = (people.scores * covered**SIZE_EXPONENT).astype(np.float32)
+    return replace(people, scores=scores)[np.argsort(-scores, kind="stable")]

@@ -1,0 +1,170 @@
+"""The kinds of outputs there are. A new one is a file in this folder and an entry in `KINDS`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from posecv.drawing.style import Style
+from posecv.errors import UsageError
+from posecv.outputs import Output, films, growing, openpose_json, pictures
+from posecv.outputs.files import FILE_SUFFIXES, Kind, plan_files, result_names
+from posecv.outputs.heatmaps import Heatmaps
+from posecv.sources import Source
+
+__all__ = ["KINDS", "OutputKind", "OutputSettings", "Planned", "names_file", "one_file"]
+
+
+@dataclass(frozen=True)
+class OutputSettings:
+    """What outputs are told besides where they go.
+
+    Attributes
+    ----------
+    style : Style
+        How people are drawn.
+    codec : str or None
+        Of videos.
+    scale : str
+        Of the coordinates in records, one of `posecv.outputs.coordinates.SCALES`.
+    maps : tuple of str
+        Which of the network's maps are written, as `posecv.outputs.heatmaps.channels_of` knows them.
+    """
+
+    style: Style = field(default_factory=Style)
+    codec: str | None = None
+    scale: str = "image"
+    maps: tuple[str, ...] = ("all",)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An output of one source.
+
+    Attributes
+    ----------
+    output : Output
+        Where the results go; sources may share one.
+    file : Path
+        What is written, to be looked at beforehand.
+    told : Path
+        What the line about the source names: of many files in a folder, the folder.
+    """
+
+    output: Output
+    file: Path
+    told: Path
+
+
+@dataclass(frozen=True)
+class OutputKind:
+    """A kind of outputs.
+
+    Attributes
+    ----------
+    name : str
+        The option that asks for it, without dashes and with underscores.
+    plan : callable
+        Takes where it is to go, all sources and the settings; gives the outputs of each source, in order.
+    grows : Kind or None
+        The file that holds all sources and cannot be gone on with, where the kind can write one.
+    """
+
+    name: str
+    plan: Callable[[str, Sequence[Source], OutputSettings], list[list[Planned]]]
+    grows: Kind | None = None
+
+
+def _drawn(where: str, sources: Sequence[Source], settings: OutputSettings) -> list[list[Planned]]:
+    """Pictures, a film of each film, or one film of everything."""
+    style, codec = settings.style, settings.codec
+    if where and names_file(where, films.KIND):
+        file = one_file(where, films.KIND)
+        films.check_codec(file, codec)
+        return _shared(sources, films.DrawnFilm(file, codec, style), file)
+    planned: list[list[Planned]] = []
+    files = plan_files([source.path for source in sources], where, pictures.KIND)
+    for source, file in zip(sources, files, strict=True):
+        if source.has_frames:
+            _refuse_one_file(where, source, file, pictures.KIND, "a film such as out.avi")
+            film = file.with_name(file.name.removesuffix(pictures.KIND.ending) + films.KIND.ending)
+            film = film.with_name(film.name + films.default_suffix())
+            films.check_codec(film, codec)
+            planned.append([Planned(films.DrawnFilm(film, codec, style), film, film)])
+        else:
+            planned.append([Planned(pictures.DrawnPicture(file, style), file, file)])
+    return planned
+
+
+def _records(where: str, sources: Sequence[Source], settings: OutputSettings) -> list[list[Planned]]:
+    """OpenPose's records: a file a frame, or a line a frame in one file."""
+    if names_file(where, growing.JSONL_KIND):
+        file = one_file(where, growing.JSONL_KIND)
+        return _shared(sources, growing.JsonLines(file, scale=settings.scale), file)
+    planned = []
+    files = plan_files([source.path for source in sources], where, openpose_json.KIND)
+    for source, file in zip(sources, files, strict=True):
+        if source.has_frames:
+            _refuse_one_file(where, source, file, openpose_json.KIND, "a .jsonl file")
+        output = openpose_json.OpenPoseJson(file, settings.scale)
+        planned.append([Planned(output, file, file.parent if source.has_frames else file)])
+    return planned
+
+
+def _table(where: str, sources: Sequence[Source], settings: OutputSettings) -> list[list[Planned]]:
+    file = one_file(where, growing.CSV_KIND)
+    return _shared(sources, growing.Csv(file, scale=settings.scale), file)
+
+
+def _coco(where: str, sources: Sequence[Source], settings: OutputSettings) -> list[list[Planned]]:
+    file = one_file(where, growing.COCO_KIND)
+    return _shared(sources, growing.CocoResults(file), file)
+
+
+def _heatmaps(where: str, sources: Sequence[Source], settings: OutputSettings) -> list[list[Planned]]:
+    """For each still the maps that are asked for, in a folder."""
+    folder = Path(os.path.expanduser(where))
+    if not where or (folder.suffix.lower() in FILE_SUFFIXES and not folder.is_dir()):
+        raise UsageError(f"heatmaps={where!r} is not the name of a folder, and several files are written")
+    planned = []
+    for name in result_names([source.path for source in sources]):
+        outputs = [Heatmaps(folder / name, item) for item in settings.maps]
+        planned.append([Planned(output, output.values_file, folder) for output in outputs])
+    return planned
+
+
+KINDS = (
+    OutputKind("output", _drawn, films.KIND),
+    OutputKind("json", _records, growing.JSONL_KIND),
+    OutputKind("csv", _table, growing.CSV_KIND),
+    OutputKind("coco_json", _coco, growing.COCO_KIND),
+    OutputKind("heatmaps", _heatmaps),
+)
+
+
+def _shared(sources: Sequence[Source], output: Output, file: Path) -> list[list[Planned]]:
+    """One output for all sources."""
+    return [[Planned(output, file, file)] for _ in sources]
+
+
+def names_file(where: str, kind: Kind) -> bool:
+    """Whether an option's value is the name of a file of a kind."""
+    path = os.path.expanduser(where)
+    return Path(path).suffix.lower() in kind.suffixes and not os.path.isdir(path) and not where.endswith(("/", os.sep))
+
+
+def one_file(where: str, kind: Kind) -> Path:
+    """The file that an option names; UsageError where it names none of its kind."""
+    if not where or not names_file(where, kind):
+        suffixes = ", ".join(sorted(kind.suffixes))
+        raise UsageError(f"{kind.option}={where!r}: this names no {suffixes} file")
+    return Path(os.path.expanduser(where))
+
+
+def _refuse_one_file(where: str, source: Source, file: Path, kind: Kind, better: str) -> None:
+    """UsageError where a film would have to go into a file that holds one frame."""
+    if not file.name.endswith(kind.ending):
+        said = f"{kind.option}={where} holds one frame, and {source.path} is a film"
+        raise UsageError(f"{said}; name {better} or a folder")

@@ -1,0 +1,59 @@
+"""Results: what is known about one frame, on its way from the estimator through steps to outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from posecv.arrays import Array, Frame
+from posecv.geometry import Fit
+from posecv.people import People
+
+__all__ = ["Result", "View"]
+
+
+class View(NamedTuple):
+    """What a network made of a frame.
+
+    maps : (C, h, w) float32 array, before it was decoded
+    fit : where the frame lies in it
+    """
+
+    maps: Array
+    fit: Fit
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One frame and its people.
+
+    Attributes
+    ----------
+    people : People
+        In pixels of the frame.
+    frame : (H, W, 3) uint8 array or None
+        Blue, green, red; None where results are read back from files.
+    source : Path
+        The image, video or camera that the frame comes from.
+    number : int or None
+        Index of the frame in its video, from 0; None for an image.
+    time : float
+        Seconds since the beginning of the video.
+    rate : float
+        Frames a second of the source, as far as they are used; 0 where nobody knows.
+    view : View or None
+        The maps in which the people were found; outputs that want them say so, otherwise they are not kept.
+    seconds : mapping of str to float
+        What each step of the work took, such as "network" and "decoding".
+    """
+
+    people: People
+    frame: Frame | None = None
+    source: Path = field(default_factory=Path)
+    number: int | None = None
+    time: float = 0.0
+    rate: float = 0.0
+    view: View | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Runs: sources, estimator, steps and outputs put together."""
