@@ -8,23 +8,22 @@ What OpenCV 5 and other engines read; height, width and batch of its input are f
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from posecv.errors import OutputError, PoseError
 from posecv.opencv import require_opencv
-from posecv.outputs.files import prepare_files, write_whole
+from posecv.terminal import say
 
 __all__ = ["main"]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "posecv.convert") -> int:
     """Convert one pair. 0: written; 1: it could not be written; 2: it could not be converted; 130: Ctrl-C."""
     parser = argparse.ArgumentParser(
-        prog="posecv.convert",
-        usage=argparse.SUPPRESS,  # without it a mistake is told in one line
-        description="python -m posecv.convert PROTOTXT CAFFEMODEL [ONNX]: turn a Caffe pair into an ONNX file.",
+        prog=prog,
+        usage=argparse.SUPPRESS,  # so that a mistake gets one line
+        description=f"{_called(prog)} PROTOTXT CAFFEMODEL [ONNX]: turn a Caffe pair into an ONNX file.",
         epilog="Exit codes: 0 written, 1 not written, 2 not convertible or wrong options, 130 Ctrl-C.",
     )
     parser.add_argument("prototxt", type=Path, help="the network")
@@ -33,30 +32,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     target = options.onnx or options.caffemodel.with_suffix(".onnx")
     try:
-        return _convert(options.prototxt, options.caffemodel, target)
+        return _convert(prog, options.prototxt, options.caffemodel, target)
     except PoseError as error:
-        print(f"posecv.convert: {error}", file=sys.stderr)
+        say(f"{prog}: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         return 130
 
 
-def _convert(prototxt: Path, caffemodel: Path, target: Path) -> int:
+def _called(prog: str) -> str:
+    return f"python -m {prog}" if "." in prog else prog
+
+
+def _convert(prog: str, prototxt: Path, caffemodel: Path, target: Path) -> int:
     """Convert and write, and say in a line what was written."""
     require_opencv()
+    from posecv.files import write_whole
     from posecv.formats.conversion import convert_pair
     from posecv.formats.onnx import OPSET, node_names
+    from posecv.outputs.files import prepare_files
 
     prepare_files([target], [prototxt, caffemodel])
     data = convert_pair(prototxt, caffemodel)
     try:
         write_whole(target, data)
     except OutputError as error:
-        print(f"posecv.convert: {error}", file=sys.stderr)
+        say(f"{prog}: {error}")
         return 1
     print(f"{target}: {len(data) / 1e6:.1f} MB, {len(node_names(data))} operators of ONNX opset {OPSET}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

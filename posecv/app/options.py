@@ -27,35 +27,51 @@ PARTS = {"hand": "light_hand", "face": "light_face"}  # what is found along with
 SINGLE_THRESHOLD = 0.1  # of run_pose.py, as in the tutorials
 RENDER = ("skeleton", "keypoints", "blank", "none")
 LABELS = ("none", "index", "name")
+EPILOG = (
+    "Exit codes: 0 all done, 1 some inputs failed, 2 nothing could be done as asked, 130 Ctrl-C. Underscores serve as "
+    "well as dashes. OpenPose's names of options are understood too; docs/options.md lists them."
+)
 COORDINATES = ("image", "net", "unit", "signed")
 
 class Parser(argparse.ArgumentParser):
-    """Tells about mistakes by raising, as everything else here does."""
+    """A parser that raises UsageError for mistakes, as everything else here does, and whose help is compact."""
+
+    def __init__(self, description: str, prog: str | None = None) -> None:
+        super().__init__(
+            prog=prog,
+            usage="%(prog)s -i FILE [FILE ...] [options]",
+            description=description,
+            epilog=EPILOG,
+            formatter_class=functools.partial(argparse.HelpFormatter, max_help_position=30),
+            allow_abbrev=False,
+        )
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(re.sub(r"^argument ", "", message))
 
 
-def single_parser() -> Parser:
+def single_parser(prog: str | None = None) -> Parser:
     """The options of run_pose.py."""
-    parser = _picture_parser("Find the keypoints of one person in each picture.", threshold=f"{SINGLE_THRESHOLD}")
+    said = "Find the keypoints of one person in each image."
+    parser = _picture_parser(said, prog, threshold=f"{SINGLE_THRESHOLD}")
     _add_scales(parser)
     return parser
 
 
-def multi_parser() -> Parser:
+def multi_parser(prog: str | None = None) -> Parser:
     """The options of run_multi_pose.py."""
-    parser = _picture_parser("Find the keypoints of everybody in each picture or film.")
+    parser = _picture_parser("Find the keypoints of everybody in each image or video.", prog)
     _add_scales(parser)
-    parser.add_argument("--maximize-positives", action="store_true", help="find more, and more that is wrong")
+    parser.add_argument("--maximize-positives", action="store_true", help="lower thresholds: more detections, more false ones")
     _add_parts(parser)
     return parser
 
 
-def hand_parser() -> Parser:
+def hand_parser(prog: str | None = None) -> Parser:
     """The options of run_hand.py."""
     parser = _picture_parser(
-        "Find the 21 keypoints of one hand in each picture.",
+        "Find the 21 keypoints of one hand in each image.",
+        prog,
         net_size="-1x160, for a --box 160x160; 368 with other networks than light_hand",
         threshold="all are written, those above 0.2 drawn",
         own_model="light_hand",
@@ -82,10 +98,11 @@ def check_hand(options: argparse.Namespace) -> None:
         raise UsageError("--keypoint-scale net: a part of the picture is looked at; take image, unit or signed")
 
 
-def camera_parser() -> Parser:
+def camera_parser(prog: str | None = None) -> Parser:
     """The options of webcam_pose.py."""
     description = "Show the people before a camera. ? shows the keys; q, Escape, the close button or Ctrl-C ends it."
-    parser = Parser(description=description, allow_abbrev=False)
+    parser = Parser(description, prog)
+    parser.usage = "%(prog)s [-i SOURCE] [options]"
     parser.add_argument(
         "-i",
         "--input",
@@ -110,20 +127,21 @@ def camera_parser() -> Parser:
     people.add_argument("--multi", action="store_true", help="everybody (default where the network can)")
     people.add_argument("--single", action="store_true", help="one person, which is faster")
     _add_parts(parser)
-    no_show = "no window: tell the frame rate each second"
+    no_show = "no window: print the frame rate each second"
     _add_shared(parser, no_show=no_show, net_size="-1x368", threshold="the model's own", own_model="light_body")
     return parser
 
 
 def _picture_parser(
     description: str,
+    prog: str | None,
     *,
     net_size: str = "-1x368",
     threshold: str = "the model's own",
     own_model: str = "light_body",
 ) -> Parser:
     """The options of the scripts that read pictures; the defaults are told in words."""
-    parser = Parser(description=description, allow_abbrev=False)
+    parser = Parser(description, prog)
     _add_files(parser)
     _add_frames(parser)
     no_show = "no window: save NAME_pose.png in this folder if there is no -o or --json"
@@ -139,11 +157,11 @@ def _add_files(parser: Parser) -> None:
         nargs="+",
         action="extend",
         metavar="FILE",
-        help="pictures, films, folders, quoted patterns, a camera's number, addresses of streams, - for standard input",
+        help="images, videos, folders, quoted patterns, number of a camera, addresses of streams, - for standard input",
     )
     _add_outputs(parser)
-    parser.add_argument("--show-fps", action="store_true", help="draw how many frames are done a second")
-    parser.add_argument("--resume", action="store_true", help="leave out what an earlier run into the folders has done")
+    parser.add_argument("--show-fps", action="store_true", help="draw the frames per second")
+    parser.add_argument("--resume", action="store_true", help="skip what an earlier run into the same folders has done")
 
 
 def _add_outputs(parser: Parser) -> None:
@@ -152,12 +170,12 @@ def _add_outputs(parser: Parser) -> None:
         "-o",
         "--output",
         metavar="PATH",
-        help="what is drawn: a picture such as out.png, a film such as out.avi, or a folder for NAME_pose.png",
+        help="drawn result: an image such as out.png, a video such as out.avi, or a folder for NAME_pose.png",
     )
     parser.add_argument(
         "--json",
         metavar="PATH",
-        help="OpenPose's JSON: a folder for NAME_keypoints.json, a .json file, or a .jsonl file with a line a frame",
+        help="OpenPose JSON: a folder for NAME_keypoints.json, a .json or a .jsonl file with a line for each frame",
     )
     parser.add_argument(
         "--keypoint-scale",
@@ -166,9 +184,9 @@ def _add_outputs(parser: Parser) -> None:
         metavar="SCALE",
         help=f"of the coordinates in --json and --csv: {', '.join(COORDINATES)} (default: {COORDINATES[0]})",
     )
-    parser.add_argument("--csv", metavar="FILE", help="a table with a row a person and frame")
+    parser.add_argument("--csv", metavar="FILE", help="a table with one row for each person and frame")
     parser.add_argument("--coco-json", metavar="FILE", help="COCO's result format, 17 keypoints, for evaluation")
-    parser.add_argument("--codec", metavar="NAME", help="of a film: h264 (takes PyAV), mjpg, mp4v, vp8, vp9, ...")
+    parser.add_argument("--codec", metavar="NAME", help="of a video: h264 (takes PyAV), mjpg, mp4v, vp8, vp9, ...")
     _add_heatmaps(parser)
 
 
@@ -189,12 +207,12 @@ def _add_heatmaps(parser: Parser) -> None:
 
 def _add_frames(parser: Parser) -> None:
     """Which frames, how they are turned and drawn, and what cameras are asked for."""
-    frames = parser.add_argument_group("frames of films, counted from 0")
+    frames = parser.add_argument_group("frames of videos, counted from 0")
     frames.add_argument("--first", type=int, default=0, metavar="N", help="begin with this one")
     frames.add_argument("--last", type=int, default=-1, metavar="N", help="end with this one (default: the last)")
     frames.add_argument("--step", type=int, default=1, metavar="N", help="take every Nth")
     frames.add_argument("--rotate", type=int, default=0, metavar="DEGREES", help="90, 180 or 270, clockwise")
-    frames.add_argument("--flip", action="store_true", help="mirror pictures and frames, after --rotate")
+    frames.add_argument("--flip", action="store_true", help="mirror images and frames, after --rotate")
     _add_camera(parser)
 
 
@@ -207,10 +225,10 @@ def _add_camera(parser: Parser) -> None:
 
 def _add_scales(parser: Parser) -> None:
     """The options of several scales of the whole frame."""
-    scales = parser.add_argument_group("several scales, whose maps are averaged")
+    scales = parser.add_argument_group("several scales; their maps are averaged")
     scales.add_argument("--scale-number", type=int, default=1, metavar="N", help="how many (default: 1)")
     scales.add_argument(
-        "--scale-gap", type=_number, metavar="G", help="by what share of the first each is smaller (default: 0.25)"
+        "--scale-gap", type=_number, metavar="G", help="by what share of the first each one is smaller (default: 0.25)"
     )
 
 
@@ -223,7 +241,7 @@ def _add_hand_scales(group: argparse._ArgumentGroup) -> None:
 
 def _add_parts(parser: Parser) -> None:
     """The options of hands and faces that are found along with bodies."""
-    parts = parser.add_argument_group("hands and faces, where arms and heads say")
+    parts = parser.add_argument_group("hands and faces, located by arms and heads")
     for part, own in PARTS.items():
         parts.add_argument(f"--{part}", action="store_true", help=f"find {part}s too")
         parts.add_argument(
@@ -247,8 +265,8 @@ def _add_shared(parser: Parser, *, no_show: str, net_size: str, threshold: str, 
         help=f"its weights (.caffemodel); or alone an ONNX file, or a model's name: coco, ... (default: {own_model})",
     )
     network.add_argument("--skeleton", metavar="NAME", help="coco, mpi, body_25, ...; only where it is not recognised")
-    network.add_argument("--scale", type=_number, help="factor of pixel values, for a pair that is not known (1/256)")
-    network.add_argument("--mean", type=_mean, help="taken from pixel values before: one number or B,G,R (128)")
+    network.add_argument("--scale", type=_number, metavar="S", help="factor for pixel values (unknown pairs; 1/256)")
+    network.add_argument("--mean", type=_mean, metavar="M", help="subtracted from pixel values: a number or B,G,R (128)")
     network.add_argument("--swap-rb", action="store_true", default=None, help="the network wants RGB instead of BGR")
     network.add_argument(
         "--device", type=_device, default="auto", metavar="DEVICE", help=f"{', '.join(DEVICES)} (gpu: cuda)"
@@ -285,14 +303,9 @@ def _add_shared(parser: Parser, *, no_show: str, net_size: str, threshold: str, 
     result.add_argument("--number-people-max", type=int, metavar="N", help="keep the N best people")
     result.add_argument("--no-show", action="store_true", help=no_show)
     result.add_argument("--display", type=int, help=argparse.SUPPRESS)  # OpenPose's; 0 is --no-show
-    parser.add_argument("-v", "--verbose", action="store_true", help="tell which network runs on which device")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say which network runs on which device")
     parser.set_defaults(own_model=own_model)
-    parser.add_argument("--version", action="store_true", help="tell the versions and end")
-    known = [f"{alias} ({option})" for alias, option in ALIASES.items() if option in parser._option_string_actions]
-    parser.epilog = (
-        "Exit codes: 0 all done, 1 some inputs failed, 2 nothing could be done as asked, 130 Ctrl-C. "
-        f"Underscores serve as well as dashes. Also understood: {', '.join(known)}."
-    )
+    parser.add_argument("--version", action="store_true", help="show the versions and exit")
 
 
 def _option(parse: Callable[[str], T], text: str) -> T:

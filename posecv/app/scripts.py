@@ -46,7 +46,7 @@ OWN_MODELS = {"light_body": "coco", "light_hand": "hand", "light_face": "face"}
 # ------------------------------------------------------------------------------------------------ the four programs
 
 
-def run_pose(argv: Sequence[str] | None = None) -> int:
+def run_pose(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """One person in each picture, by the strongest peak of each heatmap."""
 
     def work(options: argparse.Namespace) -> int:
@@ -55,10 +55,10 @@ def run_pose(argv: Sequence[str] | None = None) -> int:
 
         return _pictures(person_config(options))
 
-    return guarded(single_parser(), argv, work)
+    return guarded(single_parser(prog), argv, work)
 
 
-def run_multi_pose(argv: Sequence[str] | None = None) -> int:
+def run_multi_pose(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """All people in each picture, by peaks, part affinity fields and grouping."""
 
     def work(options: argparse.Namespace) -> int:
@@ -67,10 +67,10 @@ def run_multi_pose(argv: Sequence[str] | None = None) -> int:
 
         return _pictures(many_config(options))
 
-    return guarded(multi_parser(), argv, work)
+    return guarded(multi_parser(prog), argv, work)
 
 
-def run_hand(argv: Sequence[str] | None = None) -> int:
+def run_hand(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """One hand in each picture, or in a box of it."""
 
     def work(options: argparse.Namespace) -> int:
@@ -82,10 +82,10 @@ def run_hand(argv: Sequence[str] | None = None) -> int:
 
         return _pictures(hand_config(options))
 
-    return guarded(hand_parser(), argv, work)
+    return guarded(hand_parser(prog), argv, work)
 
 
-def webcam_pose(argv: Sequence[str] | None = None) -> int:
+def webcam_pose(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """The people before a camera, in a window."""
 
     def work(options: argparse.Namespace) -> int:
@@ -94,7 +94,7 @@ def webcam_pose(argv: Sequence[str] | None = None) -> int:
 
         return _webcam(live_config(options))
 
-    return guarded(camera_parser(), argv, work)
+    return guarded(camera_parser(prog), argv, work)
 
 
 # -------------------------------------------------------------------------------------------------------- the work
