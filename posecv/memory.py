@@ -30,10 +30,10 @@ def keep_buffers() -> bool:
     return bool(mallopt and mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, NEVER))
 
 
-def free_memory() -> int | None:
+def free_memory(meminfo: Path = MEMINFO) -> int | None:
     """Bytes that a program may take without the system swapping, as Linux tells; None where nobody does."""
     try:
-        found = re.search(r"^MemAvailable:\s*(\d+) kB", MEMINFO.read_text(encoding="ascii"), re.MULTILINE)
+        found = re.search(r"^MemAvailable:\s*(\d+) kB", meminfo.read_text(encoding="ascii"), re.MULTILINE)
     except OSError:
         return None
     return int(found[1]) * 1024 if found else None

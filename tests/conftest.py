@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,11 +14,12 @@ from typing import Protocol
 import pytest
 
 import walking
-from networks import painted_network
+from networks import Pair, own_models, painted_network
 from posecv.engines.network import Network, load_network
 from posecv.skeletons import COCO, HAND
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+SCRIPTS = "run_pose.py", "run_multi_pose.py", "run_hand.py", "webcam_pose.py"
 SHARED = Path(os.environ.get("POSECV_SHARED") or REPOSITORY.parent / "shared")
 
 # Our own networks, whose weights are committed; all other caffemodels are somebody else's.
@@ -79,15 +81,52 @@ def light_coco(shared: Path) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="session")
-def painted(tmp_path_factory: pytest.TempPathFactory) -> Network:
-    """Reads people painted in COCO's colours."""
-    return load_network(*painted_network(tmp_path_factory.mktemp("painted"), COCO), device="cpu")
+def coco(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """The pair that reads people painted in COCO's colours."""
+    return painted_network(tmp_path_factory.mktemp("coco"), COCO)
 
 
 @pytest.fixture(scope="session")
-def hand(tmp_path_factory: pytest.TempPathFactory) -> Network:
+def painted(coco: Pair) -> Network:
+    """Reads people painted in COCO's colours."""
+    return load_network(*coco, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def hand_pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """The pair that reads hands painted as tables of dots."""
+    return painted_network(tmp_path_factory.mktemp("hand"), HAND)
+
+
+@pytest.fixture(scope="session")
+def hand(hand_pair: Pair) -> Network:
     """Reads hands painted as tables of dots."""
-    return load_network(*painted_network(tmp_path_factory.mktemp("hand"), HAND), device="cpu")
+    return load_network(*hand_pair, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the scripts and their package, with painted networks under the names of our own."""
+    folder = copied(tmp_path_factory.mktemp("checkout"))
+    own_models(folder / "models")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bare_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the scripts, their package and the manifest, without any weights."""
+    folder = copied(tmp_path_factory.mktemp("bare"))
+    (folder / "models").mkdir()
+    shutil.copy(REPOSITORY / "models" / "MANIFEST.tsv", folder / "models")
+    return folder
+
+
+def copied(folder: Path) -> Path:
+    """The folder, with the scripts and their package in it."""
+    shutil.copytree(REPOSITORY / "posecv", folder / "posecv", ignore=shutil.ignore_patterns("__pycache__"))
+    for script in SCRIPTS:
+        shutil.copy(REPOSITORY / script, folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -9,23 +9,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from figures import result_of
 from networks import black
+from posecv.arrays import Frame
 from posecv.errors import UsageError
 from posecv.geometry import Fit, NetSize
 from posecv.outputs.coordinates import converted
 from posecv.outputs.growing import CocoResults, Csv, JsonLines
 from posecv.outputs.openpose_json import OpenPoseJson, format_record
-from posecv.people import People, View
+from posecv.people import People
+from posecv.result import Result, View
 from posecv.skeletons import COCO
-from posecv.sources import Still
 
-Frame = NDArray[np.uint8]
 Place = tuple[float, float]
 
 
-def somebody(frame: Frame, net_size: str = "-1x368") -> People:
+def result_in(frame: Frame) -> Result:
     """The neck in the last pixel, the nose in the first, all else missing; a hand and a face."""
     height, width = frame.shape[:2]
     keypoints = np.zeros((1, 18, 3), np.float32)
@@ -33,8 +33,8 @@ def somebody(frame: Frame, net_size: str = "-1x368") -> People:
     keypoints[0, 1] = (width - 1, height - 1, 0.8)
     hands, faces = np.zeros((1, 2, 21, 3), np.float32), np.zeros((1, 70, 3), np.float32)
     hands[0, 1] = faces[0] = ((width - 1) / 2, (height - 1) / 4, 0.5)
-    view = View(np.zeros((57, 1, 1), np.float32), Fit.of_frame(frame, NetSize.parse(net_size)))
-    return People(keypoints, np.ones(1, np.float32), COCO, hands, faces, view=view)
+    view = View(np.zeros((57, 1, 1), np.float32), Fit.of_frame(frame, NetSize.parse("-1x368")))
+    return result_of(People(keypoints, np.ones(1, np.float32), COCO, hands, faces), frame, "7.png", view=view)
 
 
 @pytest.mark.parametrize(
@@ -48,9 +48,8 @@ def somebody(frame: Frame, net_size: str = "-1x368") -> People:
 def test_scales_go_from_the_first_pixel_s_centre_to_the_last_s(
     scale: str, first: Place, last: Place, middle: Place, missing: Place
 ) -> None:
-    frame = black(640, 480)
-    people = somebody(frame)
-    told = converted(people, frame, scale)
+    result = result_in(black(640, 480))
+    people, told = result.people, converted(result, scale)
     assert told.hands is not None
     assert told.faces is not None
     for found, expected in (
@@ -65,40 +64,45 @@ def test_scales_go_from_the_first_pixel_s_centre_to_the_last_s(
 @pytest.mark.parametrize(("size", "factor"), [((1280, 720), 1.959128), ((640, 480), 1.305177), ((500, 500), 1.359673)])
 def test_net_pixels_are_openpose_s(size: tuple[int, int], factor: float) -> None:
     """The three factors from network to picture that are known of OpenPose."""
-    frame = black(*size)
-    told = converted(somebody(frame), frame, "net")
+    told = converted(result_in(black(*size)), "net")
     np.testing.assert_allclose(told.keypoints[0, 1, :2], (np.array(size) - 1) / factor, rtol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1)])
 @pytest.mark.parametrize("scale", ["net", "unit", "signed"])
 def test_a_picture_of_one_pixel_or_one_line_has_finite_coordinates(size: tuple[int, int], scale: str) -> None:
-    frame = black(*size)
-    assert np.isfinite(converted(somebody(frame), frame, scale).keypoints).all()
+    assert np.isfinite(converted(result_in(black(*size)), scale).keypoints).all()
 
 
 def test_net_pixels_need_to_know_the_input() -> None:
-    frame = black(64, 48)
     with pytest.raises(UsageError, match="not known"):
-        converted(replace(somebody(frame), view=None), frame, "net")
+        converted(replace(result_in(black(64, 48)), view=None), "net")
+
+
+@pytest.mark.parametrize("scale", ["net", "unit", "signed"])
+def test_scales_need_the_frame_and_pixels_do_not(scale: str) -> None:
+    result = replace(result_in(black(64, 48)), frame=None)
+    with pytest.raises(UsageError, match="the size of the frame is not known"):
+        converted(result, scale)
+    assert converted(result, "image") is result.people
 
 
 def test_records_lines_and_tables_have_the_scale_and_coco_s_results_stay_in_pixels(tmp_path: Path) -> None:
-    frame = black(640, 480)
-    people, still = somebody(frame), Still(frame, Path("7.png"))
+    result = result_in(black(640, 480))
     outputs = (
         OpenPoseJson(tmp_path / "a.json", "signed"), JsonLines(tmp_path / "a.jsonl", scale="signed"),
         Csv(tmp_path / "a.csv", scale="signed"), CocoResults(tmp_path / "coco.json"),
     )  # fmt: skip
     for output in outputs:
-        output.write(still, people)
+        output.write(result)
         output.close()
-    record = format_record(converted(people, frame, "signed"))
+    record = format_record(converted(result, "signed"))
     assert (tmp_path / "a.json").read_text() == record
     (line,) = (tmp_path / "a.jsonl").read_text().splitlines()
     assert line.endswith(record[1:])
     assert json.loads(line)["people"][0]["pose_keypoints_2d"][:9] == [-1, -1, 0.9, 1, 1, 0.8, -1, -1, 0]
     (row,) = csv.DictReader((tmp_path / "a.csv").read_text().splitlines())
     assert [row[f"{name}_x"] for name in ("nose", "neck", "right_wrist")] == ["-1", "1", "-1"]
-    (result,) = json.loads((tmp_path / "coco.json").read_text())
-    assert result["keypoints"][:6] == [0, 0, 1, -1, -1, 0]
+    (person,) = json.loads((tmp_path / "coco.json").read_text())
+    assert person["image_id"] == 7
+    assert person["keypoints"][:6] == [0, 0, 1, -1, -1, 0]

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from figures import people_at
+from networks import black
+from posecv.arrays import Frame
 from posecv.drawing import skeletons as drawing
 from posecv.drawing.skeletons import ALPHA, draw_labels, draw_people, draw_rate
 from posecv.errors import InputError, UsageError
 from posecv.people import People
 from posecv.skeletons import COCO, FACE, HAND, MPI, SKELETONS, Skeleton
 
-Frame = NDArray[np.uint8]
-CERTAIN = 0.9
 GREY = (90, 100, 110)
 # Half a level for the colour, the background and the opacity each, when they become bytes.
 ROUNDING = 1.5
@@ -27,20 +27,11 @@ def plain(width: int = 200, height: int = 160) -> Frame:
     return np.full((height, width, 3), GREY, np.uint8)
 
 
-def people(*persons: Mapping[int, tuple[float, ...]], skeleton: Skeleton = COCO) -> People:
-    """People from dictionaries keypoint -> (x, y) or (x, y, score)."""
-    keypoints = np.zeros((len(persons), len(skeleton.keypoints), 3), np.float32)
-    for person, points in zip(keypoints, persons, strict=True):
-        for index, (x, y, *score) in points.items():
-            person[index] = x, y, score[0] if score else CERTAIN
-    return People(keypoints, keypoints[..., 2].sum(axis=1), skeleton)
-
-
 def somebody(skeleton: Skeleton, left: float, top: float, side: float) -> People:
     """One person, all keypoints found, spread over a square."""
     spread = np.random.default_rng(len(skeleton.keypoints)).uniform(0, side, (len(skeleton.keypoints), 2))
     spread[0], spread[1] = (0, 0), (side, side)
-    return people({index: (left + x, top + y) for index, (x, y) in enumerate(spread)}, skeleton=skeleton)
+    return people_at({index: (left + x, top + y) for index, (x, y) in enumerate(spread)}, skeleton=skeleton)
 
 
 def blend(color: tuple[int, ...], background: tuple[int, ...], alpha: float) -> NDArray[np.float64]:
@@ -62,19 +53,19 @@ def covered(line: NDArray[np.uint8]) -> float:
 @pytest.mark.parametrize("alpha", [0.3, ALPHA, 1.0])
 def test_the_middle_of_a_limb_is_blended_with_the_colour_of_its_end(skeleton: Skeleton, alpha: float) -> None:
     for start, end in skeleton.drawn_limbs:
-        frame = draw_people(plain(), people({start: (40, 30), end: (160, 110)}, skeleton=skeleton), alpha=alpha)
+        frame = draw_people(plain(), people_at({start: (40, 30), end: (160, 110)}, skeleton=skeleton), alpha=alpha)
         np.testing.assert_allclose(frame[70, 100], blend(skeleton.colors[end], GREY, alpha), atol=ROUNDING)
 
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
 def test_a_keypoint_is_a_disc_of_its_own_colour(skeleton: Skeleton) -> None:
     for index, color in enumerate(skeleton.colors):
-        frame = draw_people(plain(), people({index: (100, 70)}, skeleton=skeleton))
+        frame = draw_people(plain(), people_at({index: (100, 70)}, skeleton=skeleton))
         np.testing.assert_allclose(frame[70, 100], blend(color, GREY, ALPHA), atol=ROUNDING)
 
 
 def test_hands_and_faces_are_drawn_with_the_people_they_belong_to() -> None:
-    frame = np.zeros((200, 300, 3), np.uint8)
+    frame = black(300, 200)
     hands = np.zeros((1, 2, 21, 3), np.float32)
     hands[0, 1, :, 0], hands[0, 1, :, 1], hands[0, 1, :, 2] = 100 + 5 * np.arange(21), 80, 0.9
     faces = np.zeros((1, 70, 3), np.float32)
@@ -93,7 +84,7 @@ def test_a_hidden_limb_is_not_drawn() -> None:
     hidden = [COCO.limbs[index] for index in COCO.hidden_limbs]
     assert hidden
     for start, end in hidden:
-        frame = draw_people(plain(), people({start: (40, 70), end: (160, 70)}))
+        frame = draw_people(plain(), people_at({start: (40, 70), end: (160, 70)}))
         assert changed(frame)[:, :60].any()
         assert changed(frame)[:, 140:].any()
         assert not changed(frame)[:, 60:140].any()
@@ -101,25 +92,25 @@ def test_a_hidden_limb_is_not_drawn() -> None:
 
 def test_keypoints_that_no_limb_joins_stay_apart() -> None:
     wrists = COCO.keypoints.index("right_wrist"), COCO.keypoints.index("left_wrist")
-    frame = draw_people(plain(), people({wrists[0]: (40, 70), wrists[1]: (160, 70)}))
+    frame = draw_people(plain(), people_at({wrists[0]: (40, 70), wrists[1]: (160, 70)}))
     assert not changed(frame)[:, 60:140].any()
 
 
 def test_a_keypoint_at_the_threshold_is_not_drawn() -> None:
-    somebody_faint = people({2: (40, 70, 0.25), 3: (160, 70, 0.25)})
+    somebody_faint = people_at({2: (40, 70, 0.25), 3: (160, 70, 0.25)})
     assert not changed(draw_people(plain(), somebody_faint, threshold=0.25)).any()
     assert changed(draw_people(plain(), somebody_faint, threshold=0.24)).any()
 
 
 def test_a_limb_needs_both_ends_above_the_threshold() -> None:
-    frame = draw_people(plain(), people({2: (40, 70, 0.9), 3: (160, 70, 0.2)}), threshold=0.2)
+    frame = draw_people(plain(), people_at({2: (40, 70, 0.9), 3: (160, 70, 0.2)}), threshold=0.2)
     assert changed(frame)[:, :60].any()
     assert not changed(frame)[:, 60:].any()
 
 
 @pytest.mark.parametrize("threshold", [-1.0, 0.0])
 def test_missing_keypoints_are_never_drawn(threshold: float) -> None:
-    assert not changed(draw_people(plain(), people({}), threshold=threshold)).any()
+    assert not changed(draw_people(plain(), people_at({}), threshold=threshold)).any()
 
 
 def test_nothing_is_drawn_beyond_a_persons_surroundings() -> None:
@@ -137,7 +128,7 @@ def test_nothing_is_drawn_beyond_a_persons_surroundings() -> None:
 @pytest.mark.parametrize("length", [100, 200, 400, 800])
 @pytest.mark.parametrize("shift", [0.0, 0.3, 0.5])
 def test_a_limb_is_as_thick_as_its_share_of_the_person(length: int, shift: float) -> None:
-    frame = draw_people(plain(1000, 200), people({2: (100, 100 + shift), 3: (100 + length, 100 + shift)}))
+    frame = draw_people(plain(1000, 200), people_at({2: (100, 100 + shift), 3: (100 + length, 100 + shift)}))
     middle = 100 + length // 2
     expected = 2 * max(length * drawing.BODY_HALF_WIDTH, drawing.THINNEST)
     assert covered(frame[:, middle]) == pytest.approx(expected, abs=0.75)
@@ -145,7 +136,7 @@ def test_a_limb_is_as_thick_as_its_share_of_the_person(length: int, shift: float
 
 @pytest.mark.parametrize("length", [100, 200, 400, 800])
 def test_a_keypoint_is_a_little_wider_than_its_limb(length: int) -> None:
-    frame = draw_people(plain(1000, 200), people({2: (100, 100), 3: (100 + length, 100)}))
+    frame = draw_people(plain(1000, 200), people_at({2: (100, 100), 3: (100 + length, 100)}))
     radius = drawing.DISC * max(length * drawing.BODY_HALF_WIDTH, drawing.THINNEST)
     assert covered(frame[:, 100]) == pytest.approx(2 * radius, abs=0.75)
 
@@ -153,7 +144,7 @@ def test_a_keypoint_is_a_little_wider_than_its_limb(length: int) -> None:
 def test_short_limbs_are_slim() -> None:
     """The face of a big person: from nose to eye it is a small part of the whole."""
     points = {0: (100, 100), 14: (130, 100), 1: (100, 900)}
-    frame = draw_people(plain(300, 1000), people(points, skeleton=replace(COCO, hidden_limbs=frozenset({12}))))
+    frame = draw_people(plain(300, 1000), people_at(points, skeleton=replace(COCO, hidden_limbs=frozenset({12}))))
     assert covered(frame[:500, 115]) == pytest.approx(2 * 30 * drawing.SLIMNESS, abs=0.75)
 
 
@@ -166,7 +157,7 @@ def test_a_hands_limbs_are_thicker_than_a_bodys_and_a_faces_are_thinner() -> Non
     areas = []
     for skeleton in (HAND, COCO, FACE):
         start, end = skeleton.drawn_limbs[0]
-        frame = draw_people(plain(1000, 200), people({start: (100, 100), end: (900, 100)}, skeleton=skeleton))
+        frame = draw_people(plain(1000, 200), people_at({start: (100, 100), end: (900, 100)}, skeleton=skeleton))
         areas.append(int(changed(frame).sum()))
     assert areas == sorted(areas, reverse=True)
 
@@ -174,19 +165,19 @@ def test_a_hands_limbs_are_thicker_than_a_bodys_and_a_faces_are_thinner() -> Non
 def test_a_lower_score_is_fainter() -> None:
     levels = []
     for score in (0.05, 0.2, 0.35, 0.5):
-        frame = draw_people(plain(), people({2: (40, 30, 0.9), 3: (160, 110, score)}))
+        frame = draw_people(plain(), people_at({2: (40, 30, 0.9), 3: (160, 110, score)}))
         levels.append(np.abs(frame[70, 100].astype(float) - GREY).sum())
     assert levels == sorted(set(levels))
     assert levels[0] > 0
 
 
 def test_crossing_limbs_of_a_person_do_not_mix_into_a_third_colour() -> None:
-    frame = draw_people(plain(), people({2: (40, 30), 3: (160, 110), 5: (160, 30), 6: (40, 110)}))
+    frame = draw_people(plain(), people_at({2: (40, 30), 3: (160, 110), 5: (160, 30), 6: (40, 110)}))
     np.testing.assert_allclose(frame[70, 100], blend(COCO.colors[6], GREY, ALPHA), atol=ROUNDING)
 
 
 def test_the_best_person_lies_on_top() -> None:
-    frame = draw_people(plain(), people({2: (40, 30), 3: (160, 110)}, {5: (160, 30), 6: (40, 110)}))
+    frame = draw_people(plain(), people_at({2: (40, 30), 3: (160, 110)}, {5: (160, 30), 6: (40, 110)}))
     below = blend(COCO.colors[6], GREY, ALPHA)
     np.testing.assert_allclose(frame[70, 100], blend(COCO.colors[3], tuple(below), ALPHA), atol=2 * ROUNDING)
 
@@ -194,7 +185,7 @@ def test_the_best_person_lies_on_top() -> None:
 def test_edges_are_smooth_and_follow_parts_of_a_pixel() -> None:
     centres = []
     for shift in (0.0, 0.25, 0.5, 0.75, 1.0):
-        frame = draw_people(plain(), people({2: (40, 70 + shift), 3: (160, 70 + shift)}))
+        frame = draw_people(plain(), people_at({2: (40, 70 + shift), 3: (160, 70 + shift)}))
         column = np.abs(frame[:, 100].astype(float) - GREY).sum(axis=1)
         centres.append(np.average(np.arange(len(column)), weights=column))
     np.testing.assert_allclose(centres, [70, 70.25, 70.5, 70.75, 71], atol=0.15)
@@ -248,9 +239,9 @@ def test_a_read_only_frame_is_refused() -> None:
 @pytest.mark.parametrize("nonsense", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("part", [0, 1, 2])
 def test_a_keypoint_that_is_not_finite_counts_as_missing(nonsense: float, part: int) -> None:
-    whole = people({2: (40, 70), 3: (160, 70), 4: (160, 140)})
+    whole = people_at({2: (40, 70), 3: (160, 70), 4: (160, 140)})
     whole.keypoints[0, 4, part] = nonsense
-    missing = people({2: (40, 70), 3: (160, 70)})
+    missing = people_at({2: (40, 70), 3: (160, 70)})
     np.testing.assert_array_equal(draw_people(plain(), whole), draw_people(plain(), missing))
 
 
@@ -263,7 +254,7 @@ def test_a_person_partly_outside_is_cut_by_the_border() -> None:
 
 @pytest.mark.parametrize("far", [300.0, 1e5, 1e20, -1e20])
 def test_a_person_wholly_outside_leaves_the_frame_as_it_was(far: float) -> None:
-    assert not changed(draw_people(plain(), people({2: (far, far), 3: (far + 50, far)}))).any()
+    assert not changed(draw_people(plain(), people_at({2: (far, far), 3: (far + 50, far)}))).any()
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 50), (50, 1), (0, 10), (3, 2)])
@@ -285,14 +276,16 @@ def test_views_are_drawn_on_in_place() -> None:
     assert not changed(twice[1::2]).any()
 
 
-def test_tiles_leave_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_leave_no_seams() -> None:
+    """Tiles begin where what is seen of a person begins: on a part of the frame they meet elsewhere."""
     for skeleton in (COCO, HAND, FACE):
-        person = somebody(skeleton, 20, 10, 140)
-        whole = draw_people(plain(), person).astype(int)
-        with monkeypatch.context() as patch:
-            patch.setattr(drawing, "TILE", 16)
-            tiled = draw_people(plain(), person)
-        assert np.abs(whole - tiled).max() <= 8
+        person = somebody(skeleton, 40, 30, 1.4 * drawing.TILE)
+        whole = draw_people(plain(900, 900), person).astype(int)
+        left, top = 150, 210
+        moved = replace(person, keypoints=person.keypoints - np.array([left, top, 0], np.float32))
+        part = draw_people(plain(900 - left, 900 - top), moved)
+        assert changed(part).any()
+        assert np.abs(whole[top:, left:] - part).max() <= 8
 
 
 def test_a_person_on_a_huge_frame_needs_little_memory() -> None:
@@ -314,7 +307,7 @@ def test_a_label_is_read_beside_its_keypoint_on_any_ground_and_at_any_size(size:
     """Light letters with a dark edge, of 8 pixels or more and a share of the picture, right of the keypoint."""
     frame = np.full((size[1], size[0], 3), level, np.uint8)
     x, y = size[0] / 3, size[1] / 2
-    draw_labels(frame, people({4: (x, y)}), labels="index")
+    draw_labels(frame, people_at({4: (x, y)}), labels="index")
     rows, columns = np.nonzero((frame != level).any(axis=2))
     letters = max(8, min(size) / 55)
     assert letters * 0.8 <= np.ptp(rows) + 1 <= letters * 1.8
@@ -325,7 +318,7 @@ def test_a_label_is_read_beside_its_keypoint_on_any_ground_and_at_any_size(size:
 
 
 def test_names_are_longer_than_indices_and_none_is_nothing() -> None:
-    somebody_there = people({4: (20, 80)})
+    somebody_there = people_at({4: (20, 80)})
     index, name = (draw_labels(plain(), somebody_there, labels=labels) for labels in ("index", "name"))
     assert np.ptp(np.nonzero(changed(name))[1]) > 4 * np.ptp(np.nonzero(changed(index))[1])
     assert not changed(draw_labels(plain(), somebody_there, labels="none")).any()
@@ -334,12 +327,12 @@ def test_names_are_longer_than_indices_and_none_is_nothing() -> None:
 @pytest.mark.parametrize("place", [(0, 0), (199, 0), (0, 159), (199, 159), (-50, -50), (500, 80)])
 def test_a_label_stays_inside_the_frame(place: tuple[float, float]) -> None:
     """As much of it is seen as of one in the middle."""
-    middle = changed(draw_labels(plain(), people({4: (100, 80)}), labels="name")).sum()
-    assert changed(draw_labels(plain(), people({4: place}), labels="name")).sum() == pytest.approx(middle, rel=0.1)
+    middle = changed(draw_labels(plain(), people_at({4: (100, 80)}), labels="name")).sum()
+    assert changed(draw_labels(plain(), people_at({4: place}), labels="name")).sum() == pytest.approx(middle, rel=0.1)
 
 
 def test_what_is_not_drawn_is_not_labelled() -> None:
-    hidden = people({4: (50, 50, 0.2), 5: (np.nan, 50), 6: (50, 80, 0.0)})
+    hidden = people_at({4: (50, 50, 0.2), 5: (np.nan, 50), 6: (50, 80, 0.0)})
     assert not changed(draw_labels(plain(), hidden, labels="index", threshold=0.2)).any()
 
 

@@ -8,26 +8,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+import walking
 from conftest import RunScript
-from networks import RADIUS, Pair, pack_maps, packed_network, paint_person, painted_network, standing_person
+from figures import result_of
+from networks import Pair, black, pack_maps, packed_network
+from posecv.arrays import Array, Frame
+from posecv.drawing.maps import overlay
 from posecv.errors import UsageError
 from posecv.geometry import Fit, NetSize
-from posecv.outputs.heatmaps import Heatmaps, channels_of, overlay
-from posecv.people import People, View
+from posecv.outputs.heatmaps import Heatmaps, channels_of
+from posecv.result import Result, View
 from posecv.skeletons import COCO, HAND, MPI, SKELETONS, Skeleton
-from posecv.sources import Still
 from posecv.sources.pictures import read_picture
 from scenes import scene
-
-Frame = NDArray[np.uint8]
-Array = NDArray[np.float32]
-
-
-@pytest.fixture(scope="module")
-def coco(tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    return painted_network(tmp_path_factory.mktemp("coco"), COCO)
 
 
 def grey(width: int, height: int) -> Frame:
@@ -93,7 +87,7 @@ def test_nothing_is_neutral_and_the_signs_have_colours_of_their_own() -> None:
 
 
 def test_the_frame_under_the_values_is_grey_and_stays_as_it_is() -> None:
-    frame = np.zeros((1, 2, 3), np.uint8)
+    frame = black(2, 1)
     frame[0, 0] = (255, 0, 0)
     shown = overlay(frame, np.zeros((1, 2), np.float32))
     assert len(set(shown[0, 0].tolist())) == 1
@@ -133,21 +127,21 @@ def test_beyond_a_box_there_is_nothing() -> None:
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
-def seen(maps: Array, fit: Fit, skeleton: Skeleton = COCO) -> People:
-    people = People.empty(skeleton)
-    return People(people.keypoints, people.scores, skeleton, view=View(maps, fit))
+def seen(maps: Array) -> Result:
+    """What a network made of a picture that has its input's size."""
+    height, width = maps.shape[1] * 8, maps.shape[2] * 8
+    return result_of(frame=grey(width, height), view=View(maps, Fit(width, height, 1.0)))
 
 
 def test_values_are_the_network_s_own_with_their_signs(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     maps = rng.normal(size=(57, 6, 8)).astype(np.float32)
-    still = Still(grey(64, 48), Path("a.png"))
-    people = seen(maps, Fit(64, 48, 1.0))
+    result = seen(maps)
     for item, channels in (("nose", [0]), ("neck-nose", [47, 48]), ("background", [18]), ("pafs", range(19, 57))):
         output = Heatmaps(tmp_path / "a", item)
-        assert not output.has(still)
-        output.write(still, people)
-        assert output.has(still)
+        assert not output.has(None)
+        output.write(result)
+        assert output.has(None)
         values = np.load(tmp_path / f"a_heatmaps_{item}.npy")
         assert values.dtype == np.float32
         np.testing.assert_array_equal(values, maps[list(channels)])
@@ -160,7 +154,7 @@ def test_of_several_maps_a_picture_shows_what_is_farthest_from_nothing(tmp_path:
     maps[31, :, :4] = 0.3  # x of one limb
     maps[33, :, :4] = -0.8  # x of another
     maps[31, :, 4:] = 0.5
-    Heatmaps(tmp_path / "a", "pafs").write(Still(grey(64, 48), Path("a.png")), seen(maps, Fit(64, 48, 1.0)))
+    Heatmaps(tmp_path / "a", "pafs").write(seen(maps))
     x, y = (read_picture(tmp_path / f"a_heatmaps_pafs_{axis}.png") for axis in "xy")
     assert (y == 120).all()
     assert x[24, 8].tolist() == overlay(grey(1, 1), np.full((1, 1), -0.8, np.float32))[0, 0].tolist()
@@ -168,9 +162,8 @@ def test_of_several_maps_a_picture_shows_what_is_farthest_from_nothing(tmp_path:
 
 
 def test_a_network_of_heatmaps_alone_has_no_fields_to_show(tmp_path: Path) -> None:
-    people = seen(np.zeros((19, 6, 8), np.float32), Fit(64, 48, 1.0))
     with pytest.raises(UsageError, match="heatmaps alone"):
-        Heatmaps(tmp_path / "a", "pafs").write(Still(grey(64, 48), Path("a.png")), people)
+        Heatmaps(tmp_path / "a", "pafs").write(seen(np.zeros((19, 6, 8), np.float32)))
 
 
 # --- runs -----------------------------------------------------------------------------------------------------------
@@ -201,13 +194,8 @@ def test_the_maps_of_a_picture_are_written_with_its_other_results(run_script: Ru
 def test_the_maps_of_a_film_are_named_by_its_frames_and_gone_on_with(
     run_script: RunScript, coco: Pair, tmp_path: Path
 ) -> None:
-    writer = cv2.VideoWriter(str(tmp_path / "walk.avi"), cv2.VideoWriter.fourcc(*"FFV1"), 10, (176, 192))
-    for number in range(6):
-        person = standing_person(COCO, 84 + number, 44) * np.array([0.5, 0.5, 1], np.float32)
-        writer.write(paint_person(np.zeros((192, 176, 3), np.uint8), person, COCO, radius=RADIUS))
-    writer.release()
-    words = ["-p", str(coco[0]), "-m", str(coco[1]), "-i", "walk.avi", "--net-size", "192"]
-    words += ["--heatmaps", "out", "--step", "2", "--json", "out", "--resume"]
+    walking.film(tmp_path / "walk.avi", 6)
+    words = walking.words(coco, "-i", "walk.avi", "--heatmaps", "out", "--step", "2", "--json", "out", "--resume")
     assert run_script("run_multi_pose.py", *words, "--last", "3").returncode == 0
     names = [f"walk_{number:012d}_{kind}" for number in (0, 2) for kind in ("heatmaps_all.npy", "heatmaps_all.png")]
     names += [f"walk_{number:012d}_keypoints.json" for number in (0, 2)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from posecv import memory
+from posecv.memory import free_memory
 
 PROGRAM = """
 import ctypes, resource, sys
@@ -52,12 +52,10 @@ def test_the_pages_of_a_large_buffer_are_given_once() -> None:
     assert more >= 4 * first
 
 
-def test_free_memory_is_what_the_system_says_and_unknown_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
-    assert memory.free_memory() is None
-    memory.MEMINFO.write_text("MemTotal:       24596568 kB\nMemFree:           99 kB\nMemAvailable:    2048 kB\n")
-    assert memory.free_memory() == 2 << 20
-    memory.MEMINFO.write_text("MemTotal:       24596568 kB\n")
-    assert memory.free_memory() is None
+def test_free_memory_is_what_the_system_says_and_unknown_elsewhere(tmp_path: Path) -> None:
+    meminfo = tmp_path / "meminfo"
+    assert free_memory(meminfo) is None
+    meminfo.write_text("MemTotal:       24596568 kB\nMemFree:           99 kB\nMemAvailable:    2048 kB\n")
+    assert free_memory(meminfo) == 2 << 20
+    meminfo.write_text("MemTotal:       24596568 kB\n")
+    assert free_memory(meminfo) is None

@@ -6,39 +6,30 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from figures import raising, result_of, someone
 from networks import black
+from posecv.arrays import Frame
 from posecv.drawing import skeletons as drawing
 from posecv.drawing.rate import Rate
 from posecv.drawing.style import Style
 from posecv.errors import OutputError, UsageError
-from posecv.outputs import openpose_json, pictures, style
+from posecv.outputs import openpose_json, pictures
 from posecv.outputs.files import plan_files, prepare_files, result_names, write_whole
 from posecv.outputs.openpose_json import OpenPoseJson, format_record
 from posecv.outputs.pictures import DrawnPicture
 from posecv.outputs.window import Window, WindowClosed
 from posecv.people import People
 from posecv.skeletons import BODY_25, COCO, FACE, HAND, SKELETONS, Skeleton
-from posecv.sources import Still
 from posecv.sources.pictures import read_picture
-
-Frame = NDArray[np.uint8]
-
-
-def someone(skeleton: Skeleton = COCO, score: float = 0.5, number: int = 1) -> People:
-    keypoints = np.zeros((number, len(skeleton.keypoints), 3), np.float32)
-    keypoints[..., 0] = np.arange(len(skeleton.keypoints)) * 3 + 10
-    keypoints[..., 1] = np.arange(len(skeleton.keypoints)) % 7 * 8 + 20
-    keypoints[..., 2] = score
-    return People(keypoints, np.full(number, score, np.float32), skeleton)
-
 
 # --- names ----------------------------------------------------------------------------------------------------------
 
@@ -93,13 +84,13 @@ def test_one_file_for_several_inputs_is_a_mistake() -> None:
 
 
 def test_a_name_that_is_empty_is_a_mistake() -> None:
-    with pytest.raises(UsageError, match="--json is given an empty name"):
+    with pytest.raises(UsageError, match="json='' is an empty name"):
         plan_files([Path("a.jpg")], "", openpose_json.KIND)
 
 
 @pytest.mark.parametrize("where", ["out.json", "out.mp4", "out.csv"])
 def test_a_file_of_another_kind_is_a_mistake(where: str) -> None:
-    with pytest.raises(UsageError, match="is not written by --output"):
+    with pytest.raises(UsageError, match=r"^output=out\.\w+: \.\w+ is not among what it writes"):
         plan_files([Path("a.jpg")], where, pictures.KIND)
 
 
@@ -216,7 +207,7 @@ def test_nobody_is_an_empty_list() -> None:
 
 
 def test_a_record_has_openpose_s_keys_in_their_order_and_no_space() -> None:
-    text = format_record(someone(number=2))
+    text = format_record(someone(count=2))
     record = json.loads(text)
     assert list(record) == ["version", "people"]
     assert [list(person) for person in record["people"]] == [KEYS, KEYS]
@@ -263,7 +254,7 @@ def test_a_keypoint_that_is_no_number_is_a_missing_one(value: float) -> None:
 
 
 def test_hands_and_faces_of_people_stand_beside_their_bodies() -> None:
-    body = someone(number=2)
+    body = someone(count=2)
     hands = np.zeros((2, 2, 21, 3), np.float32)
     hands[0, 0], hands[1, 1] = 1, 2
     faces = np.zeros((2, 70, 3), np.float32)
@@ -280,7 +271,7 @@ def test_hands_and_faces_of_people_stand_beside_their_bodies() -> None:
 
 def test_the_file_of_a_record_has_no_newline_at_its_end(tmp_path: Path) -> None:
     path = tmp_path / "a_keypoints.json"
-    OpenPoseJson(path).write(Still(black(120, 100), Path("a.jpg")), someone())
+    OpenPoseJson(path).write(result_of(someone()))
     assert path.read_text() == format_record(someone())
     assert path.read_bytes().endswith(b"]}]}")
 
@@ -290,7 +281,7 @@ def test_the_file_of_a_record_has_no_newline_at_its_end(tmp_path: Path) -> None:
 
 def test_a_drawn_picture_is_what_draw_people_draws_and_the_frame_stays(tmp_path: Path) -> None:
     frame, path = black(120, 100), tmp_path / "a_pose.png"
-    DrawnPicture(path, Style(alpha=0.3)).write(Still(frame, Path("a.jpg")), someone())
+    DrawnPicture(path, Style(alpha=0.3)).write(result_of(someone(), frame))
     assert not frame.any()
     np.testing.assert_array_equal(read_picture(path), drawing.draw_people(black(120, 100), someone(), alpha=0.3))
 
@@ -301,37 +292,36 @@ def test_weak_keypoints_of_hands_and_faces_are_not_drawn(
 ) -> None:
     path = tmp_path / "a.png"
     for score, seen in ((drawn_above, False), (drawn_above + 0.01, True)):
-        DrawnPicture(path).write(Still(black(300, 100), Path("a.jpg")), someone(skeleton, score))
+        DrawnPicture(path).write(result_of(someone(skeleton, score), black(300, 100)))
         assert read_picture(path).any() == seen
-    DrawnPicture(path, Style(threshold=0.001)).write(Still(black(300, 100), Path("a.jpg")), someone(skeleton, 0.01))
+    DrawnPicture(path, Style(threshold=0.001)).write(result_of(someone(skeleton, 0.01), black(300, 100)))
     assert read_picture(path).any()
 
 
 def test_what_is_drawn_may_be_less_and_on_nothing() -> None:
     frame = np.full((100, 120, 3), 90, np.uint8)
-    skeleton = Style().drawn(frame, someone())
-    keypoints = Style(render="keypoints").drawn(frame, someone())
-    blank = Style(render="blank").drawn(frame, someone())
-    np.testing.assert_array_equal(Style(render="none").drawn(frame, someone()), frame)
+    skeleton = Style().drawn(result_of(someone(), frame))
+    keypoints = Style(render="keypoints").drawn(result_of(someone(), frame))
+    blank = Style(render="blank").drawn(result_of(someone(), frame))
+    np.testing.assert_array_equal(Style(render="none").drawn(result_of(someone(), frame)), frame)
     assert 0 < (keypoints != frame).sum() < (skeleton != frame).sum()
     np.testing.assert_array_equal(blank, drawing.draw_people(black(120, 100), someone()))
     assert (frame == 90).all()
 
 
 def test_labels_stand_on_what_is_drawn_and_on_nothing_else() -> None:
-    bare = Style().drawn(black(300, 200), someone())
-    labelled = Style(labels="index").drawn(black(300, 200), someone())
+    bare = Style().drawn(result_of(someone(), black(300, 200)))
+    labelled = Style(labels="index").drawn(result_of(someone(), black(300, 200)))
     expected = drawing.draw_labels(drawing.draw_people(black(300, 200), someone()), someone(), labels="index")
     np.testing.assert_array_equal(labelled, expected)
     assert (labelled != bare).any()
-    assert not Style(labels="name", render="none").drawn(black(300, 200), someone()).any()
+    assert not Style(labels="name", render="none").drawn(result_of(someone(), black(300, 200))).any()
 
 
-def test_the_rate_that_is_shown_is_that_of_the_frames_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(np.arange(10) / 25)
-    monkeypatch.setattr(style, "perf_counter", lambda: next(clock))
-    shown = Style(rate=Rate(), render="none")
-    drawn = [shown.drawn(black(300, 200), someone()) for _ in range(3)]
+def test_the_rate_that_is_shown_is_that_of_the_frames_drawn() -> None:
+    times = iter(np.arange(10) / 25)
+    shown = Style(rate=Rate(clock=lambda: next(times)), render="none")
+    drawn = [shown.drawn(result_of(someone(), black(300, 200))) for _ in range(3)]
     for frame, rate in zip(drawn, (0, 25, 25), strict=True):
         np.testing.assert_array_equal(frame, drawing.draw_rate(black(300, 200), rate))
 
@@ -339,71 +329,67 @@ def test_the_rate_that_is_shown_is_that_of_the_frames_drawn(monkeypatch: pytest.
 @pytest.mark.parametrize("suffix", sorted(pictures.KIND.suffixes))
 def test_each_suffix_that_is_offered_can_be_written(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
-    DrawnPicture(path).write(Still(black(120, 100), Path("a.jpg")), someone())
+    DrawnPicture(path).write(result_of(someone()))
     assert read_picture(path).shape == (100, 120, 3)
 
 
 def test_a_picture_that_a_format_cannot_hold_says_so(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"OpenCV cannot write 17000 x 1 pixels as \.webp"):
-        DrawnPicture(tmp_path / "a.webp").write(Still(black(17000, 1), Path("a.jpg")), People.empty(COCO))
+        DrawnPicture(tmp_path / "a.webp").write(result_of(frame=black(17000, 1)))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_every_skeleton_has_a_record_and_a_picture(tmp_path: Path) -> None:
     for name, skeleton in SKELETONS.items():
-        DrawnPicture(tmp_path / f"{name}.png").write(Still(black(400, 100), Path("a.jpg")), someone(skeleton))
-        OpenPoseJson(tmp_path / f"{name}.json").write(Still(black(120, 100), Path("a.jpg")), someone(skeleton))
+        DrawnPicture(tmp_path / f"{name}.png").write(result_of(someone(skeleton), black(400, 100)))
+        OpenPoseJson(tmp_path / f"{name}.json").write(result_of(someone(skeleton)))
     assert len(list(tmp_path.iterdir())) == 2 * len(SKELETONS)
 
 
 # --- the window -----------------------------------------------------------------------------------------------------
 
 
-class Screen:
+class Screen(ModuleType):
     """Stands for OpenCV's windows: keys to come, and whether the window is still there."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, keys: list[int], visible: float = 1.0) -> None:
-        self.keys, self.visible, self.shown, self.open = iter(keys), visible, list[Frame](), True
-        monkeypatch.setattr(cv2, "imshow", lambda _title, frame: self.shown.append(frame), raising=False)
-        monkeypatch.setattr(cv2, "waitKey", lambda _milliseconds: next(self.keys, -1), raising=False)
-        monkeypatch.setattr(cv2, "getWindowProperty", lambda _title, _property: self.visible, raising=False)
-        monkeypatch.setattr(cv2, "destroyAllWindows", lambda: setattr(self, "open", False), raising=False)
+    def __init__(self, keys: Sequence[int] = (), visible: Callable[[], float] = lambda: 1.0) -> None:
+        super().__init__("screen")
+        self.shown, self.open = list[Frame](), True
+        coming = iter(keys)
+        self.imshow = lambda _title, frame: self.shown.append(frame)
+        self.waitKey = lambda _milliseconds: next(coming, -1)
+        self.getWindowProperty = lambda _title, _property: visible()
+        self.destroyAllWindows = lambda: setattr(self, "open", False)
 
 
-def test_a_window_shows_the_drawn_picture_until_a_key_is_pressed(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = Screen(monkeypatch, [-1, -1, ord(" ")])
-    window = Window("posecv")
-    window.write(Still(black(120, 100), Path("a.jpg")), someone())
+def test_a_window_shows_the_drawn_picture_until_a_key_is_pressed() -> None:
+    screen = Screen([-1, -1, ord(" ")])
+    window = Window("posecv", gui=screen)
+    window.write(result_of(someone()))
     window.close()
     np.testing.assert_array_equal(screen.shown[0], drawing.draw_people(black(120, 100), someone()))
     assert not screen.open
 
 
 @pytest.mark.parametrize("key", [ord("q"), ord("Q"), 27, 0x100000 + 27])
-def test_q_and_escape_end_a_window(monkeypatch: pytest.MonkeyPatch, key: int) -> None:
-    Screen(monkeypatch, [-1, key])
+def test_q_and_escape_end_a_window(key: int) -> None:
     with pytest.raises(WindowClosed):
-        Window("posecv").write(Still(black(120, 100), Path("a.jpg")), someone())
+        Window("posecv", gui=Screen([-1, key])).write(result_of(someone()))
 
 
 @pytest.mark.parametrize("visible", [0.0, -1.0])
-def test_a_window_that_was_closed_ends(monkeypatch: pytest.MonkeyPatch, visible: float) -> None:
-    Screen(monkeypatch, [], visible)
+def test_a_window_that_was_closed_ends(visible: float) -> None:
     with pytest.raises(WindowClosed):
-        Window("posecv").write(Still(black(120, 100), Path("a.jpg")), someone())
+        Window("posecv", gui=Screen(visible=lambda: visible)).write(result_of(someone()))
 
 
-def test_a_window_whose_closing_makes_opencv_raise_ends_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_receiver(_title: str, _property: int) -> float:
-        raise cv2.error("NULL guiReceiver (please create a window)")
-
-    Screen(monkeypatch, [])
-    monkeypatch.setattr(cv2, "getWindowProperty", no_receiver)
+def test_a_window_whose_closing_makes_opencv_raise_ends_too() -> None:
+    no_receiver = raising(cv2.error("NULL guiReceiver (please create a window)"))
     with pytest.raises(WindowClosed):
-        Window("posecv").write(Still(black(120, 100), Path("a.jpg")), someone())
+        Window("posecv", gui=Screen(visible=no_receiver)).write(result_of(someone()))
 
 
-def test_a_large_picture_is_shown_reduced(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = Screen(monkeypatch, [])
-    Window("posecv").show(black(8000, 6000))
+def test_a_large_picture_is_shown_reduced() -> None:
+    screen = Screen()
+    Window("posecv", gui=screen).show(black(8000, 6000))
     assert screen.shown[0].shape == (800, 1067, 3)

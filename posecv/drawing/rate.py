@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from time import perf_counter
 
 __all__ = ["Rate"]
 
@@ -11,15 +13,17 @@ SILENCE = 1.0  # seconds after which the rate of what does not come any more beg
 
 
 class Rate:
-    """Frames per second over the last few frames."""
+    """Frames per second over the last few frames; `clock` tells the time in seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
+        self._clock = clock
         self._times: deque[float] = deque(maxlen=RECENT)
 
-    def tick(self, now: float) -> float:
-        """Count a frame at a time in seconds; the rate, 0 with the first."""
-        self._times.append(now)
-        return self.at(now)
+    def tick(self, now: float | None = None) -> float:
+        """Count a frame, at a time or now; the rate, 0 with the first."""
+        time = self._clock() if now is None else now
+        self._times.append(time)
+        return self.at(time)
 
     def at(self, now: float) -> float:
         """The rate at a time; 0 before the second frame.

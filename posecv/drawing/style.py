@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import perf_counter
 
 import numpy as np
 
@@ -13,7 +12,6 @@ from posecv.drawing.skeletons import ALPHA, DRAWN_ABOVE, draw_labels, draw_peopl
 from posecv.result import Result
 
 __all__ = ["Style"]
-
 
 
 @dataclass(frozen=True)
@@ -49,4 +47,4 @@ class Style:
             limbs = self.render != "keypoints"
             draw_people(picture, people, threshold=threshold, alpha=self.alpha, limbs=limbs)
             draw_labels(picture, people, labels=self.labels, threshold=threshold)
-        return draw_rate(picture, self.rate.tick(perf_counter())) if self.rate else picture
+        return draw_rate(picture, self.rate.tick()) if self.rate else picture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import ClassVar
 
 import cv2
@@ -34,10 +35,13 @@ class Window:
         The window's name.
     style : Style
         How people are shown.
+    gui : module
+        OpenCV, whose window it is, or what stands for it.
     """
 
     title: str
     style: Style = field(default_factory=Style)
+    gui: ModuleType = cv2
     wants_view: ClassVar[bool] = False
     interactive: ClassVar[bool] = True
 
@@ -59,7 +63,7 @@ class Window:
 
     def show(self, frame: Frame) -> None:
         """Show a frame as it is, reduced where it does not fit on a screen."""
-        cv2.imshow(self.title, fitted(frame))
+        self.gui.imshow(self.title, fitted(frame))
 
     def pressed(self, milliseconds: int) -> bool:
         """Whether a key is pressed within some time; WindowClosed where it says to end, or the window is gone."""
@@ -70,20 +74,20 @@ class Window:
 
     def key(self, milliseconds: int) -> str:
         """The key that is pressed within some time, or nothing; WindowClosed where the window is gone."""
-        key = cv2.waitKey(milliseconds)
+        key: int = self.gui.waitKey(milliseconds)
         if not self._is_open():
             raise WindowClosed
         return "" if key == -1 else chr(key & 0xFF)
 
     def _is_open(self) -> bool:
         try:
-            return cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) >= 1
+            return bool(self.gui.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) >= 1)
         except cv2.error:  # Qt's way to say that its last window is closed
             return False
 
     def close(self) -> None:
         """Take the window away."""
-        cv2.destroyAllWindows()
+        self.gui.destroyAllWindows()
 
 
 def fitted(frame: Frame) -> Frame:
