@@ -22,6 +22,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ sys.path.insert(0, str(ROOT))
 import posecv  # noqa: E402
 from posecv import geometry  # noqa: E402
 from posecv.engines.network import Network  # noqa: E402
+from posecv.estimators.single_pass import Everybody  # noqa: E402
 from posecv.models import NET_SIDE  # noqa: E402
 from posecv.skeletons import COCO_17  # noqa: E402
 from training import HELD_OUT  # noqa: E402
@@ -111,7 +113,7 @@ def coco_results(image: int, people: posecv.People) -> list[dict[str, Any]]:
             "keypoints": [float(value) for value in person[order].ravel()],
             "score": float(score),
         }
-        for person, score in zip(people, people.scores, strict=True)
+        for person, score in zip(people.keypoints, people.scores, strict=True)
     ]
 
 
@@ -134,16 +136,19 @@ def precision(truth: dict[str, Any], results: list[dict[str, Any]]) -> dict[str,
     return dict(zip(FIGURES, evaluation.stats[:6].tolist(), strict=True))
 
 
-def run(network: Network, data: Data, net_size: str, **thresholds: Any) -> dict[str, float]:
+def run(
+    network: Network, data: Data, net_size: str, *, scale_number: int = 1, **thresholds: Any
+) -> dict[str, float]:
     """Estimate every picture and score the people."""
     truth, pictures = data
+    limits = replace(network.model.thresholds, **thresholds)
+    everybody = Everybody(network, net_size, scale_number, thresholds=limits)
     results = []
     seconds = {"network": 0.0, "decoding": 0.0}
     for image, frame in pictures:
-        took: dict[str, float] = {}
-        people = posecv.estimate_people(network, frame, net_size=net_size, seconds=took, **thresholds)
-        seconds = {name: seconds[name] + took[name] for name in seconds}
-        results += coco_results(image, people)
+        result = everybody(frame)
+        seconds = {name: seconds[name] + result.seconds[name] for name in seconds}
+        results += coco_results(image, result.people)
     count = len(truth["images"])
     return precision(truth, results) | {f"{name} ms": 1000 * total / count for name, total in seconds.items()}
 

@@ -32,7 +32,7 @@ TOGETHER = 6  # of people who have so many in both pictures
 def moved(network: Network, frame: NDArray[np.uint8], interpolation: int, refinement: str) -> list[float]:
     """Distances, in pixels of the frame, between keypoints of the frame and of its enlargement."""
     larger = cv2.resize(frame, None, fx=2, fy=2, interpolation=interpolation)
-    small, large = (posecv.estimate_people(network, each, refinement=refinement) for each in (frame, larger))
+    small, large = (posecv.estimate_people(network, each, refinement=refinement).keypoints for each in (frame, larger))
     distances: list[float] = []
     for person in small:
         candidates = []

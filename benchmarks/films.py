@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter, process_time
 
@@ -24,14 +24,16 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import accuracy, decode  # noqa: E402
-from posecv import pipeline  # noqa: E402
 from posecv.engines.network import Network  # noqa: E402
 from posecv.errors import UsageError  # noqa: E402
-from posecv.estimators.single_pass import estimate_people  # noqa: E402
+from posecv.estimators import Setting  # noqa: E402
+from posecv.estimators.single_pass import Everybody  # noqa: E402
 from posecv.outputs import Output  # noqa: E402
 from posecv.outputs.films import DrawnFilm, check_codec  # noqa: E402
 from posecv.outputs.openpose_json import OpenPoseJson  # noqa: E402
-from posecv.people import People  # noqa: E402
+from posecv.result import Result  # noqa: E402
+from posecv.run import pipeline  # noqa: E402
+from posecv.skeletons import Skeleton  # noqa: E402
 from posecv.sources.films import Film  # noqa: E402
 
 Frame = NDArray[np.uint8]
@@ -64,6 +66,25 @@ class Run:
         return self.network / self.wall
 
 
+@dataclass(frozen=True)
+class Timed:
+    """An estimator that notes the seconds which each frame spent in the network."""
+
+    everybody: Everybody
+    spent: list[float] = field(default_factory=list)
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """That of the network."""
+        return self.everybody.skeleton
+
+    def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
+        """What the estimator finds."""
+        result = self.everybody(frame, before, **overrides)
+        self.spent.append(result.seconds["network"])
+        return result
+
+
 def pan(path: Path, frames: int) -> Path:
     """A film whose camera goes over a photograph and back, evenly."""
     picture = cv2.imread(str(ROOT / "samples" / "team.jpg"))
@@ -84,19 +105,14 @@ def measure(network: Network, film: Path, codec: str, folder: Path) -> Run:
     outputs: list[Output] = [OpenPoseJson(folder / "film_keypoints.json")]
     if codec != "none":
         outputs.append(DrawnFilm(folder / f"film_pose{SUFFIXES[codec]}", codec))
-    spent: list[float] = []
-
-    def estimate(frame: Frame, seconds: dict[str, float]) -> People:
-        people = estimate_people(network, frame, net_size="-1x368", seconds=seconds)
-        spent.append(seconds["network"])
-        return people
-
-    estimate_people(network, np.zeros((HEIGHT, WIDTH, 3), np.uint8), net_size="-1x368")
+    everybody = Everybody(network, "-1x368")
+    everybody(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    timed = Timed(everybody)
     begin, used = perf_counter(), process_time()
-    code = pipeline.run([pipeline.Job(Film(film), tuple(outputs), (folder,))], estimate)
+    code = pipeline.run([pipeline.Job(Film(film), tuple(outputs), (folder,))], timed)
     if code:
         raise SystemExit(code)
-    return Run(len(spent), perf_counter() - begin, sum(spent), process_time() - used)
+    return Run(len(timed.spent), perf_counter() - begin, sum(timed.spent), process_time() - used)
 
 
 def is_here(codec: str) -> bool:

@@ -31,6 +31,7 @@ from posecv.engines import ENGINES  # noqa: E402
 from posecv.engines.network import Network  # noqa: E402
 from posecv.geometry import STRIDE, Fit, NetSize  # noqa: E402
 from posecv.memory import keep_buffers  # noqa: E402
+from posecv.result import Result  # noqa: E402
 from scenes import paint_maps, random_people  # noqa: E402
 
 Frame = NDArray[np.uint8]
@@ -64,7 +65,7 @@ def one_round(network: Network, frame: Frame, painted: Maps | None) -> tuple[lis
     xy = np.where(cells.keypoints[..., 2:] > 0, fit.to_frame(cells.keypoints[..., :2]), 0)
     people = replace(cells, keypoints=np.concatenate([xy, cells.keypoints[..., 2:]], axis=-1))
     times.append(perf_counter())
-    Style().drawn(frame, people)
+    Style().drawn(Result(people, frame))
     times.append(perf_counter())
     return [1000 * float(step) for step in np.diff(times)], len(people)
 

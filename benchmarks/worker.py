@@ -30,6 +30,8 @@ import numpy as np  # noqa: E402
 import posecv  # noqa: E402
 from posecv.engines.engine import Array  # noqa: E402
 from posecv.engines.network import Network  # noqa: E402
+from posecv.estimators import Estimator  # noqa: E402
+from posecv.estimators.single_pass import Everybody, OneHand  # noqa: E402
 from posecv.memory import keep_buffers  # noqa: E402
 
 A_TURN = 2  # results that count; one before them fills the caches again
@@ -54,7 +56,8 @@ def program(network: Network, job: dict[str, Any]) -> Callable[[], Times]:
     took: Times = {}
     network = timed(network, took)
     blob = np.random.default_rng(1).uniform(-0.5, 0.5, (1, 3, job["height"], job["width"])).astype(np.float32)
-    name, estimate = ("team.jpg", posecv.estimate_people) if network.has_fields else ("hand.jpg", posecv.estimate_hand)
+    kind, name = (Everybody, "team.jpg") if network.has_fields else (OneHand, "hand.jpg")
+    estimator: Estimator = kind(network, net_size=(job["width"], job["height"]))
     frame = cv2.imread(str(ROOT / "samples" / name))
 
     def run_network() -> Times:
@@ -62,10 +65,9 @@ def program(network: Network, job: dict[str, Any]) -> Callable[[], Times]:
         return dict(took)
 
     def run_all() -> Times:
-        seconds: dict[str, float] = {}
         start = perf_counter()
-        estimate(network, frame, net_size=(job["width"], job["height"]), seconds=seconds)
-        return took | {"decoding": 1000 * seconds["decoding"], "total": 1000 * (perf_counter() - start)}
+        result = estimator(frame)
+        return took | {"decoding": 1000 * result.seconds["decoding"], "total": 1000 * (perf_counter() - start)}
 
     return run_network if job["maps"] else run_all
 

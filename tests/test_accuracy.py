@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import oracle
+import posecv
 import posecv.estimators.single_pass
 from benchmarks import accuracy
 from posecv.engines.network import Network, load_network
@@ -54,7 +55,7 @@ def remembering(network: Network) -> Network:
 def average_precision(network: Network, truth: dict[str, Any], pictures: list[Picture]) -> float:
     results = []
     for image, frame in pictures:
-        results += accuracy.coco_results(image, posecv.estimators.single_pass.estimate_people(network, frame))
+        results += accuracy.coco_results(image, posecv.estimate_people(network, frame))
     return accuracy.precision(truth, results)["AP"]
 
 
@@ -62,7 +63,8 @@ def average_precision(network: Network, truth: dict[str, Any], pictures: list[Pi
 def test_people_in_photographs_are_found_as_precisely_as_by_the_oracle(
     photographs: tuple[dict[str, Any], list[Picture]], light_coco: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slowly(maps: NDArray[np.float32], skeleton: Skeleton, **thresholds: Any) -> People:
+    def slowly(maps: NDArray[np.float32], skeleton: Skeleton, *, stride: int, **thresholds: Any) -> People:
+        assert stride == 8  # which the oracle takes for granted
         return oracle.decode(maps, skeleton, Thresholds(**thresholds))
 
     network = remembering(load_network(*light_coco))

@@ -2,9 +2,10 @@
 
 Those that find everybody, hands or faces are slimmed forms of Lightweight OpenPose (Osokin, arXiv:1811.12004): the
 same layers with the same names, of which the wide ones have fewer channels, the side branches are left out and one
-chain of 3x3 convolutions ends in all maps, where there were two. So `training.slim` can choose their channels among Lightweight OpenPose's and fit their
-weights, and training begins with a network that sees people already. A side branch of our own, at sixteenths, looks far
-around: without it the network sees 219 pixels, and people who are larger fall apart.
+chain of 3x3 convolutions ends in all maps, where there were two. So `training.slim` can choose their channels among
+Lightweight OpenPose's and fit their weights, and training begins with a network that sees people already. A side branch
+of our own, at sixteenths, looks far around: without it the network sees 219 pixels, and people who are larger fall
+apart.
 
 Those that look at one person's crop are residual (He et al., 2016): dense 3x3 convolutions, which OpenCV is fast at,
 most of them at sixteenths, and a way back to quarters, where the maps are.

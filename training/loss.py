@@ -55,7 +55,8 @@ def cross_entropy(logits: Tensor, batch: Batch, background: int) -> tuple[Tensor
     """The loss of maps of one person before their sigmoid, its part for places, and what knowing no place would cost.
 
     A keypoint's map is taken twice: as a distribution over the cells, by its softmax, which learns places, and as a
-    probability a cell, by its sigmoid, which learns how sure a place is, and that keypoints outside the crop are nowhere.
+    probability a cell, by its sigmoid, which learns how sure a place is, and that keypoints outside the crop are
+    nowhere.
     """
     shape = logits.shape
     maps, wanted = logits.flatten(2), batch.maps.flatten(2)                           # (B, C, cells)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from posecv.formats.caffe import read_pair, write_caffemodel
-from training.batches import Batches
+from training.batches import Batches, Recipe
 from training.data import load_shards
 from training.designs import (
     CONTEXT,
@@ -54,10 +54,12 @@ def main() -> None:
     parser.add_argument("--to", type=Path, required=True, help="caffemodel to write")
     args = parser.parse_args()
     torch.manual_seed(0)
-    design = DESIGNS[args.network]
+    design, recipe = DESIGNS[args.network], RECIPES[args.network]
+    if not (isinstance(design, Design) and isinstance(recipe, Recipe)):
+        raise SystemExit(f"{args.network} looks at one person's crop: nothing wide has its layers")
     wide = CaffeNet(*read_pair(args.wide / "pose.prototxt", args.wide / "pose.caffemodel")).eval()
     pictures = [picture for picture in load_shards(args.shards, share=0.1) if picture.split == "train"]
-    batches = Batches(pictures, design.skeleton, mirrored(design.skeleton), RECIPES[args.network], torch.device("cpu"))
+    batches = Batches(pictures, design.skeleton, mirrored(design.skeleton), recipe, torch.device("cpu"))
     crops = [batches.batch(step, 16).crops for step in range(args.crops // 16)]
     with torch.inference_mode():
         slim = slimmed(wide, design, crops)

@@ -73,6 +73,7 @@ def main() -> None:
     batches: Batches | Persons
     held_out: Batches | Persons
     if isinstance(recipe, PersonRecipe):
+        assert isinstance(design, Residual)
         recipe = replace(recipe, size=_shrunk(design.size, args.shrink))
         batches = Persons(parts["train"], design.skeleton, opposite, recipe, device, seed=args.seed)
         held_out = Persons(parts["val"], design.skeleton, opposite, recipe, device, seed=1 << 20)
@@ -87,6 +88,8 @@ def main() -> None:
     run = Run(network, args, precision)
     replay = None
     if args.teacher:
+        if isinstance(batches, Persons):
+            raise SystemExit(f"--teacher: {args.network} looks at one person's crop, and no teacher has its maps")
         teacher = CaffeNet(*read_pair(args.teacher / "pose.prototxt", args.teacher / "pose.caffemodel"))
         teacher.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
         replay = Replay(batches, teacher, args.trust, args.fresh, run.precision)
