@@ -227,8 +227,8 @@ def strongest_peaks(maps: Array, skeleton: Skeleton, threshold: float = 0.1) -> 
 def match_people(a: People, b: People) -> list[tuple[int, int]]:
     """Pair the people of two answers who have the same keypoints in about the same places, nearest first."""
     pairs = []
-    for i, one in enumerate(a):
-        for j, other in enumerate(b):
+    for i, one in enumerate(a.keypoints):
+        for j, other in enumerate(b.keypoints):
             found = a.found[i]
             if found.any() and np.array_equal(found, b.found[j]):
                 distance = float(np.hypot(*(one - other)[found, :2].T).mean())

@@ -19,7 +19,7 @@ from posecv.decoding.grouping import group
 from posecv.decoding.limbs import Connections, connect
 from posecv.decoding.peaks import MAX_PEAKS, Peaks, cubic_weights, find_peaks, to_cells
 from posecv.engines.network import Network, load_network
-from posecv.errors import InputError
+from posecv.errors import InputError, UsageError
 from posecv.geometry import Fit, NetSize
 from posecv.models import NET_SIDE
 from posecv.people import People
@@ -226,7 +226,7 @@ def test_cubic_weights_add_up_to_one(fraction: float) -> None:
 def test_the_only_persons_keypoints_are_the_strongest_of_all_peaks() -> None:
     maps = scene("20 people").maps
     peaks = find_peaks(maps[:18], 0.1)
-    (person,) = decode_person(maps, COCO)
+    (person,) = decode_person(maps, COCO).keypoints
     for keypoint in range(18):
         candidates = of_keypoint(peaks, keypoint)
         x, y, score = candidates[candidates[:, 2].argmax()]
@@ -245,7 +245,7 @@ def test_a_map_that_is_highest_on_its_edge_gives_the_cell_there(row: int, column
     y, x = np.mgrid[:12, :14]
     maps[3] = 0.9 * np.exp(-np.hypot(x - column, y - row) / 3)
     maps[3, row, column] = 0.9
-    (hand,) = decode_person(maps, HAND)
+    (hand,) = decode_person(maps, HAND).keypoints
     assert np.abs(hand[3, :2] - (column, row)).max() <= 0.5
     assert hand[3, 2] == pytest.approx(0.9, rel=0.1)
     assert not np.delete(hand, 3, axis=0).any()
@@ -255,7 +255,7 @@ def test_a_map_that_is_flat_at_its_highest_gives_a_keypoint_on_the_plateau() -> 
     maps = np.zeros((HAND.channels, 20, 20), np.float32)
     maps[0, 5:15, 6:16] = 0.8
     maps[1] = 0.8
-    (hand,) = decode_person(maps, HAND)
+    (hand,) = decode_person(maps, HAND).keypoints
     assert 5.5 <= hand[0, 0] <= 15.5
     assert 4.5 <= hand[0, 1] <= 14.5
     overshoot = oracle.enlarge(maps[:1]).max()  # at the plateau's rim
@@ -274,7 +274,7 @@ def test_keypoints_at_or_below_the_threshold_are_missing() -> None:
 
 def test_with_no_threshold_at_all_every_keypoint_has_a_place() -> None:
     maps = np.random.default_rng(1).normal(-1, 0.1, (HAND.channels, 10, 12)).astype(np.float32)
-    (hand,) = decode_person(maps, HAND, threshold=-np.inf)
+    (hand,) = decode_person(maps, HAND, threshold=-np.inf).keypoints
     assert np.isfinite(hand).all()
     assert (hand[:, 2] != 0).all()
 
@@ -591,7 +591,7 @@ def test_people_cannot_be_told_apart_without_fields() -> None:
 
 
 def test_an_unknown_threshold_is_named() -> None:
-    with pytest.raises(TypeError, match="nonsense"):
+    with pytest.raises(UsageError, match="unknown threshold nonsense; did you mean nms_threshold or "):
         decode_people(scene("1 person").maps, COCO, nonsense=1)
 
 

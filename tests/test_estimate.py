@@ -16,14 +16,16 @@ from networks import RADIUS, black, pack_maps, packed_network, paint_person, pai
 from posecv.decoding import decode_people, decode_person
 from posecv.engines.network import Network, load_network
 from posecv.errors import InputError, ModelError, UsageError
+from posecv.estimators import Estimator
 from posecv.estimators.boxes import hand_boxes
-from posecv.estimators.single_pass import (
+from posecv.estimators.functions import (
     estimate_faces,
     estimate_hand,
     estimate_hands,
     estimate_people,
     estimate_person,
 )
+from posecv.estimators.single_pass import Everybody, OneHand, OnePerson
 from posecv.people import People
 from posecv.skeletons import BODY_25, COCO, FACE, HAND, MPI, Skeleton
 from scenes import paint_maps, scene
@@ -59,7 +61,7 @@ def test_no_keypoint_lies_outside_the_picture(packed: Network) -> None:
     people = np.zeros((1, 18, 3), np.float32)
     people[0, 0] = (81, 20, 0.9)  # a nose in the last column, at pixel 651.5
     frame = np.ascontiguousarray(pack_maps(paint_maps(people, COCO))[:, :652])
-    (whole,) = decode_person(paint_maps(people, COCO), COCO)
+    (whole,) = decode_person(paint_maps(people, COCO), COCO).keypoints
     assert whole[0, 0] * 8 + 3.5 + 0.5 > 651
     (cut,) = estimate_person(packed, frame, net_size="656x368").keypoints
     assert cut[0, 0] == 651
@@ -120,7 +122,7 @@ def test_thresholds_reach_the_decoder(painted: Network) -> None:
     assert len(estimate_people(painted, frame)) == 1
     assert len(estimate_people(painted, frame, nms_threshold=0.7)) == 0
     assert len(estimate_people(painted, frame, min_subset_cnt=19)) == 0
-    with pytest.raises(TypeError, match="nonsense"):
+    with pytest.raises(UsageError, match="unknown setting nonsense; there are net_size, .*nms_threshold"):
         estimate_people(painted, frame, nonsense=1)
 
 
@@ -329,12 +331,12 @@ def test_the_face_of_a_body_is_found_where_it_was_painted(tmp_path: Path) -> Non
     np.testing.assert_allclose(people.faces[0, :, :2], expected[:, :2], atol=PAINTED + 0.6)
 
 
-@pytest.mark.parametrize("estimate", [estimate_people, estimate_person, estimate_hand])
+@pytest.mark.parametrize("made", [Everybody, OnePerson, OneHand])
 def test_the_seconds_of_network_and_decoding_are_told(
-    painted: Network, hand: Network, estimate: Callable[..., People]
+    painted: Network, hand: Network, made: Callable[..., Estimator]
 ) -> None:
-    seconds: dict[str, float] = {}
-    estimate(hand if estimate is estimate_hand else painted, black(160, 160), net_size=160, seconds=seconds)
+    estimator = made(hand if made is OneHand else painted, net_size=160)
+    seconds = estimator(black(160, 160)).seconds
     assert set(seconds) == {"network", "decoding"}
     assert all(value >= 0 for value in seconds.values())
 

@@ -23,10 +23,12 @@ def three() -> People:
 def test_people_are_counted_and_walked_over() -> None:
     people = three()
     assert len(people) == 3
-    for person, keypoints in zip(people, people.keypoints, strict=True):
-        np.testing.assert_array_equal(person, keypoints)
-    x, y, score = people.keypoints[0, 4]
-    assert (x, y, score) == (4, 44, np.float32(0.3))
+    for person, keypoints, score in zip(people, people.keypoints, people.scores, strict=True):
+        assert len(person) == 1
+        np.testing.assert_array_equal(person.keypoints[0], keypoints)
+        np.testing.assert_array_equal(person.scores, score)
+    x, y, confidence = people.keypoints[0, 4]
+    assert (x, y, confidence) == (4, 44, np.float32(0.3))
 
 
 def test_a_keypoint_is_found_where_it_has_a_score() -> None:

@@ -12,12 +12,14 @@ import pytest
 from numpy.typing import NDArray
 
 from networks import RADIUS, black, pack_maps, packed_network, paint_person, standing_person
-from posecv.decoding.average import averaged, common_fit, hand_factors, smaller_fits, zoomed
+from posecv.decoding.average import averaged
 from posecv.engines.network import Network, load_network
 from posecv.errors import UsageError
-from posecv.estimators.single_pass import estimate_hand, estimate_people, estimate_person
-from posecv.geometry import Fit, NetSize
+from posecv.estimators.functions import estimate_hand, estimate_people, estimate_person
+from posecv.estimators.single_pass import Everybody, OneHand, OnePerson
+from posecv.geometry import Fit, NetSize, common_fit, hand_factors, smaller_fits, zoomed
 from posecv.people import People
+from posecv.result import Result, View
 from posecv.skeletons import COCO, HAND
 from scenes import scene
 
@@ -47,7 +49,7 @@ def test_no_scale_is_smaller_than_the_least_input() -> None:
 
 @pytest.mark.parametrize(("number", "gap"), [(0, 0.25), (5, 0.25), (2, 1.0), (2, -0.1), (2, math.nan)])
 def test_scales_that_are_nothing_or_larger_than_the_first_are_a_mistake(number: int, gap: float) -> None:
-    with pytest.raises(UsageError, match="--scale-number"):
+    with pytest.raises(UsageError, match=r"^scale_number=\d scale_gap="):
         smaller_fits(frame_fit(640, 480), (640, 480), number, gap)
 
 
@@ -57,7 +59,7 @@ def test_a_hand_s_boxes_are_openpose_s() -> None:
     assert hand_factors(1, 0.4) == [1.0]
     assert zoomed((10, 20, 101, 101), 0.8) == (10 + 10.5, 20 + 10.5, 80, 80)  # iround(80.8) = 81, of that 80
     for number, spread in ((0, 0.4), (3, 1.9), (3, -0.1), (3, math.nan)):
-        with pytest.raises(UsageError, match="--hand-scales"):
+        with pytest.raises(UsageError, match=r"^scale_number=\d scale_range="):
             hand_factors(number, spread)
 
 
@@ -129,11 +131,9 @@ def test_what_several_boxes_show_is_seen_as_widely_as_the_widest_and_as_finely_a
 # --- estimates ------------------------------------------------------------------------------------------------------
 
 
-class Seen(list[tuple[Array, Fit]]):
-    """What a look was shown."""
-
-    def __call__(self, maps: Array, fit: Fit) -> None:
-        self.append((maps.copy(), fit))
+def view_of(result: Result) -> View:
+    assert result.view
+    return result.view
 
 
 def assert_same(one: People, other: People) -> None:
@@ -147,17 +147,14 @@ def test_one_scale_is_what_there_is_without_scales(painted: Network, estimate: A
     assert_same(estimate(painted, frame), estimate(painted, frame, scale_number=1, scale_gap=0.9))
 
 
-@pytest.mark.parametrize("estimate", [estimate_people, estimate_person])
-def test_the_decoder_gets_the_mean_of_the_scales_maps(painted: Network, estimate: Any) -> None:
+@pytest.mark.parametrize("made", [Everybody, OnePerson])
+def test_the_decoder_gets_the_mean_of_the_scales_maps(painted: Network, made: Any) -> None:
     frame = paint_person(black(500, 368), standing_person(COCO, 180, 44), COCO)
-    seen, single = Seen(), Seen()
-    estimate(painted, frame, net_size="-1x160", scale_number=3, scale_gap=0.2, look=seen)
+    maps, at = view_of(made(painted, net_size="-1x160", scale_number=3, scale_gap=0.2)(frame))
     fits = smaller_fits(frame_fit(500, 368, "-1x160"), (500, 368), 3, 0.2)
-    for fit in fits:
-        single.append((painted.maps(fit.blob(frame, painted.model.preprocessing)), fit))
-    ((maps, at),) = seen
+    single = [painted.maps(fit.blob(frame, painted.model.preprocessing)).copy() for fit in fits]
     assert at == fits[0]
-    np.testing.assert_allclose(maps, slow_mean([one for one, _ in single], fits, fits[0]), atol=1e-4)
+    np.testing.assert_allclose(maps, slow_mean(single, fits, fits[0]), atol=1e-4)
 
 
 def test_somebody_seen_at_two_scales_stands_where_painted(painted: Network) -> None:
@@ -172,11 +169,12 @@ def test_somebody_seen_at_two_scales_stands_where_painted(painted: Network) -> N
         np.testing.assert_allclose(people.keypoints[0, :, :2] - 0.5, person[:, :2], atol=1.5)
 
 
-def test_a_look_is_shown_the_maps_before_they_are_decoded(tmp_path: Path) -> None:
+def test_a_result_s_view_holds_the_maps_before_they_are_decoded(tmp_path: Path) -> None:
     network = load_network(*packed_network(tmp_path, COCO), device="cpu")
-    maps, seen = scene("5 people").maps, Seen()
-    assert len(estimate_people(network, pack_maps(maps), net_size="656x368", look=seen)) == 5
-    ((shown, fit),) = seen
+    maps = scene("5 people").maps
+    result = Everybody(network)(pack_maps(maps), net_size="656x368")
+    assert len(result.people) == 5
+    shown, fit = view_of(result)
     np.testing.assert_allclose(shown, maps, atol=1 / 30000)
     assert fit == Fit(656, 368, 1.0)
 
@@ -205,10 +203,9 @@ def test_of_several_boxes_the_one_whose_hand_scores_highest_is_taken(hand: Netwo
         square = zoomed(box, factor)
         singly.append(estimate_hand(hand, frame, square, left, net_size="240x240"))
     scores = [people.keypoints[..., 2].mean() for people in singly]
-    seen = Seen()
-    people = estimate_hand(hand, frame, box, left, net_size="240x240", scale_number=3, look=seen)
+    result = OneHand(hand, box, left, net_size="240x240", scale_number=3)(frame)
+    people, (_, fit) = result.people, view_of(result)
     assert_same(people, singly[int(np.argmax(scores))])
-    ((_, fit),) = seen
     assert fit.scale == pytest.approx(240 / zoomed(box, (0.8, 1.0, 1.2)[int(np.argmax(scores))])[2])
     np.testing.assert_allclose(people.keypoints[0, :, :2], expected[:, :2], atol=2)
 
@@ -223,14 +220,13 @@ def test_the_mean_of_several_boxes_finds_the_hand_where_it_was_painted(
         frame = np.ascontiguousarray(frame[:, ::-1])
         expected[:, 0] = 599 - expected[:, 0]
         box = box and (599 - box[0] - box[2], *box[1:])
-    seen = Seen()
     size = "-1x400" if box is None else "240x240"
-    people = estimate_hand(hand, frame, box, left, net_size=size, scale_number=3, merge="mean", look=seen)
-    ((maps, fit),) = seen
+    result = OneHand(hand, box, left, net_size=size, scale_number=3, merge="mean")(frame)
+    people, (maps, fit) = result.people, view_of(result)
     assert maps.shape == (22, fit.height // 8, fit.width // 8)
     np.testing.assert_allclose(people.keypoints[0, :, :2], expected[:, :2], atol=2)
 
 
 def test_a_merge_that_nobody_knows_is_a_mistake(hand: Network) -> None:
-    with pytest.raises(UsageError, match="--hand-merge median"):
+    with pytest.raises(UsageError, match="^merge=median is unknown; there are best, mean$"):
         estimate_hand(hand, black(64, 64), merge="median")

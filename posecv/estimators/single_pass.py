@@ -166,7 +166,7 @@ class OneHand:
             name = self.network.skeleton.name
             raise ModelError(f"{self.network.model.name} is a network for {name}, not for hands; try light_hand")
         if self.merge not in MERGES:
-            raise UsageError(f"merge {self.merge!r} is unknown; there are {', '.join(MERGES)}")
+            raise UsageError(f"merge={self.merge} is unknown; there are {', '.join(MERGES)}")
 
     @property
     def skeleton(self) -> Skeleton:
