@@ -7,22 +7,29 @@ path, gets the same row.
 
 from __future__ import annotations
 
+import atexit
 import difflib
 import hashlib
+import importlib.resources
 import math
 import os
 import re
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from posecv.errors import ModelError, reason
-from posecv.geometry import Preprocessing
+from posecv.files import KEPT, content, once
 from posecv.skeletons import BODY_25, COCO, FACE, HAND, MPI, MPI_4_STAGES, REFINEMENTS, SKELETONS, Skeleton, Thresholds
+
+if TYPE_CHECKING:
+    from posecv.geometry import Preprocessing
 
 __all__ = [
     "Model",
@@ -40,8 +47,13 @@ __all__ = [
 
 NET_SIDE = 368  # OpenPose's
 GATE = 0.2  # OpenPose draws no weaker keypoints of hands; its networks' own gate has not been measured
+FED = ("scale", "mean", "swap_rb", "padding")  # columns that tell how a picture is fed
 PERSON_SCORES = ("openpose", "sized")
 USES = ("any", "non-commercial", "research")
+
+PACKAGE = Path(__file__).resolve().parent  # inside a file where Python imports from a zip
+_UNZIPPING = threading.Lock()
+_copies: dict[Path, Path] = {}
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,7 @@ class Model:
     prototxt: Path
     caffemodel: Path
     skeleton: Skeleton | None = None
-    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    preprocessing: Preprocessing = field(default_factory=lambda: _preprocessing({}))
     thresholds: Thresholds = field(default_factory=Thresholds)
     person_score: str = "openpose"
     net_side: int = NET_SIDE
@@ -217,7 +229,33 @@ def _plain(name: str) -> str:
 
 
 def _first_file(candidates: Iterable[Path]) -> Path | None:
-    return next((path for path in candidates if os.path.isfile(path)), None)  # Path's raises in folders of others
+    return next((found for path in candidates if (found := _on_disk(path))), None)
+
+
+def _on_disk(path: Path) -> Path | None:
+    """The path itself, or a copy where it lies in this package and that in a zip; None where there is no such file."""
+    if os.path.isfile(path):  # Path's raises in folders of others
+        return path
+    zipped = not os.path.isdir(PACKAGE) and path.is_relative_to(PACKAGE)
+    return _unzipped(path.relative_to(PACKAGE)) if zipped else None
+
+
+def _unzipped(place: Path) -> Path | None:
+    """A copy of a file of this package, which is there until the program ends; None where there is no such file."""
+    with _UNZIPPING:
+        if place not in _copies:
+            file = importlib.resources.files(__package__).joinpath(*place.parts)
+            if not file.is_file():
+                return None
+            _copies[place] = _until_exit().enter_context(importlib.resources.as_file(file))
+        return _copies[place]
+
+
+@cache
+def _until_exit() -> ExitStack:
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack
 
 
 def _weights(row: Row) -> Iterator[Path]:
@@ -232,9 +270,8 @@ def _weights(row: Row) -> Iterator[Path]:
 
 def _models_folder() -> Path:
     """The checkout's `models/`, or the copy inside an installed package."""
-    package = Path(__file__).resolve().parent
-    checkout = package.parent / "models"
-    return checkout if (checkout / "MANIFEST.tsv").is_file() else package / "_models"
+    checkout = PACKAGE.parent / "models"
+    return checkout if os.path.isfile(checkout / "MANIFEST.tsv") else PACKAGE / "_models"
 
 
 def cache_folder(kind: str) -> Path:
@@ -267,6 +304,12 @@ def _remedy(row: Row) -> str:
 
 def sha256_of(path: Path) -> str:
     """The hash of a file's content, in hexadecimal digits."""
+    return once(("sha256", path), lambda: _hashed(path))
+
+
+def _hashed(path: Path) -> str:
+    if path.stat().st_size <= KEPT:  # who loads a network wants the content too
+        return hashlib.sha256(content(path)).hexdigest()
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -279,7 +322,8 @@ def sha256_of(path: Path) -> str:
 
 def manifest() -> tuple[Row, ...]:
     """The rows of the manifest that belongs to this package, read once."""
-    return _read_once(_models_folder() / "MANIFEST.tsv")
+    path = _models_folder() / "MANIFEST.tsv"
+    return _read_once(_on_disk(path) or path)
 
 
 @cache
@@ -320,11 +364,18 @@ def _read_row(path: Path, number: int, header: list[str], line: str) -> Row:
             values[column] = COLUMNS[column](text)
         except ValueError as error:
             raise ModelError(f"{path}, line {number}, column {column}: {text!r} is {error}") from None
-    preprocessing = Preprocessing(**{column.name: values.pop(column.name) for column in fields(Preprocessing)})
+    preprocessing = _preprocessing({name: values.pop(name) for name in FED})
     constants = {column.name: values.pop(column.name) for column in fields(Thresholds)}
     own = {name: value for name, value in constants.items() if value is not None}
     thresholds = replace(values["skeleton"].thresholds, **own)
     return Row(preprocessing=preprocessing, thresholds=thresholds, **values)
+
+
+def _preprocessing(values: dict[str, Any]) -> Preprocessing:
+    """Imported this late because `geometry` stands on OpenCV, and the scripts' help and complaints come without it."""
+    from posecv.geometry import Preprocessing
+
+    return Preprocessing(**values)
 
 
 def _text(text: str) -> str:

@@ -11,6 +11,7 @@ True
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import importlib.metadata
@@ -19,19 +20,20 @@ import io
 import os
 import re
 import sys
-from collections.abc import Mapping
-from contextlib import redirect_stderr
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from posecv.errors import DeviceError
 
-__all__ = ["Desktop", "Facts", "complaint", "require_opencv", "why_no_window", "window_complaint"]
+__all__ = ["Desktop", "Facts", "complaint", "require_opencv", "require_packages", "why_no_window", "window_complaint"]
 
 WHEELS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
-COMPANIONS = ("numpy", "imutils")
+COMPANIONS = ("numpy",)
+LIVE = ("imutils",)  # what the live demo takes besides; everything is named where something is missing anyway
 OLDEST_PYTHON = (3, 10)
 # What the wheels with windows expect of the system, and Debian's packages that bring it.
 SYSTEM_LIBRARIES = ("libGL", "libgthread", "libglib")
@@ -77,7 +79,9 @@ class Facts:
 
 
 def require_opencv() -> None:
-    """Make sure that Python, NumPy, imutils and OpenCV will do, before anything else imports them.
+    """Make sure that Python, NumPy and OpenCV will do, before anything else imports them.
+
+    Any number of threads may ask at once; the first finds out.
 
     Raises
     ------
@@ -89,9 +93,22 @@ def require_opencv() -> None:
         raise DeviceError(found)
 
 
-@cache
+def require_packages(*names: str) -> None:
+    """Make sure that packages are installed which only some programs take; DeviceError where one is not."""
+    missing = _missing(names)
+    if missing:
+        raise DeviceError(complaint(Facts(sys.version_info[:2], missing)))
+
+
+_FINDING = threading.Lock()
+_found: list[str | None] = []  # the complaint, once it is known
+
+
 def _require_once() -> str | None:
-    return complaint(_facts())
+    with _FINDING:
+        if not _found:
+            _found.append(complaint(_facts()))
+        return _found[0]
 
 
 def complaint(facts: Facts) -> str | None:
@@ -163,19 +180,21 @@ def _reinstall(wheel: str, install: str) -> str:
 
 def _facts() -> Facts:
     """The facts of this process. Imports cv2; what that prints is held back where it fails."""
-    missing = tuple(name for name in COMPANIONS if importlib.util.find_spec(name) is None)
-    if missing and importlib.util.find_spec("cv2") is None:
-        missing = (*missing, f'"{WHEELS[0]}>=4.8,<6"')  # one installation instead of two
+    missing = _missing(COMPANIONS)
+    if missing:  # one installation instead of two
+        missing += _missing(LIVE)
+        missing += (f'"{WHEELS[0]}>=4.8,<6"',) if _missing(("cv2",)) else ()
     known = Facts(sys.version_info[:2], missing, _wheels(), _version_of("numpy") or "this one")
     if missing or len(known.wheels) > 1:
         return known  # importing cv2 would only print more about the same
     printed = io.StringIO()
     try:
-        with redirect_stderr(printed):
+        with _held_back(printed):
             cv2 = importlib.import_module("cv2")
     except Exception as error:  # a binary module of unknown making: anything can come
         return replace(known, failure=str(error) or type(error).__name__)
-    sys.stderr.write(printed.getvalue())
+    if sys.stderr is not None:
+        sys.stderr.write(printed.getvalue())
     dnn = getattr(cv2, "dnn", None)
     return replace(
         known,
@@ -184,6 +203,46 @@ def _facts() -> Facts:
         dnn=dnn is not None,
         importers=hasattr(dnn, "readNetFromCaffe") or hasattr(dnn, "readNetFromONNX"),
     )
+
+
+class _Switch:
+    """A stderr that keeps what one thread prints; that of all others goes where it would have gone."""
+
+    def __init__(self, others: Any, kept: io.StringIO) -> None:
+        self._others, self._kept, self._thread = others, kept, threading.get_ident()
+
+    def write(self, text: str) -> int:
+        target = self._kept if self._thread == threading.get_ident() else self._others
+        return len(text) if target is None else target.write(text)
+
+    def flush(self) -> None:
+        if self._others is not None:
+            self._others.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._others, name)
+
+    def let_go(self) -> None:
+        """From now on everything goes where it would have gone: somebody may have kept this one."""
+        self._thread = -1
+
+
+@contextlib.contextmanager
+def _held_back(kept: io.StringIO) -> Iterator[None]:
+    """Put aside what this thread prints on stderr. Whatever other threads do to `sys.stderr` meanwhile stays."""
+    before = sys.stderr
+    switch: Any = _Switch(before, kept)
+    sys.stderr = switch
+    try:
+        yield
+    finally:
+        switch.let_go()
+        if sys.stderr is switch:
+            sys.stderr = before
+
+
+def _missing(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if importlib.util.find_spec(name) is None)
 
 
 def _wheels() -> tuple[str, ...]:

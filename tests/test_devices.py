@@ -44,7 +44,7 @@ def targets(monkeypatch: pytest.MonkeyPatch, *devices: str) -> None:
         ("  NVIDIA CUDA:  YES (ver 12.6, CUFFT)", 0, (), "nvidia-smi"),
         ("  NVIDIA CUDA:  YES (ver 12.6, CUFFT)", -1, (), "nvidia-smi"),
         ("  NVIDIA CUDA:  YES (ver 12.6, CUFFT)", 1, (), "CUDA_ARCH_BIN"),
-        ("  NVIDIA CUDA:  YES (ver 12.6, CUFFT)", 1, ("cuda",), "--device cuda,"),
+        ("  NVIDIA CUDA:  YES (ver 12.6, CUFFT)", 1, ("cuda",), "device=cuda,"),
     ],
 )
 def test_what_cuda_lacks_is_told(
@@ -56,7 +56,7 @@ def test_what_cuda_lacks_is_told(
     with pytest.raises(DeviceError, match=words) as error:
         choose_device("cuda-fp16")
     assert "\n" not in str(error.value)
-    assert "or use --device cpu" in str(error.value)
+    assert "or use device=cpu" in str(error.value)
 
 
 @pytest.mark.parametrize(("kind", "allowed", "taken"), [(4, "", True), (2, "", False), (2, "1", True), (2, "0", False)])
@@ -97,14 +97,14 @@ def test_a_network_that_runs_where_it_should_needs_no_words(on_cpu: str) -> None
 
 @pytest.mark.parametrize("device", ["cuda", "cuda-fp16", "opencl"])
 def test_a_network_that_runs_on_the_cpu_is_told(on_cpu: str, device: str) -> None:
-    assert fallen_back(on_cpu, device) == f"--device {device}: OpenCV runs this network on the CPU instead"
+    assert fallen_back(on_cpu, device) == f"device={device}: OpenCV runs this network on the CPU instead"
 
 
 def test_layers_that_run_on_the_cpu_are_counted_with_their_types(on_cpu: str) -> None:
     count = on_cpu.count("OCV/CPU")
     dump = on_cpu.replace("OCV/CPU", "CUDA/CUDA").replace("CUDA/CUDA", "OCV/CUDA", 2)
     found = fallen_back(dump, "cuda")
-    assert found.startswith("--device cuda: ")
+    assert found.startswith("device=cuda: ")
     assert f"of {count} layers run on the CPU instead" in found or f"of {count - 1} layers" in found
     assert "Convolution" in found
 
@@ -129,7 +129,7 @@ def test_a_device_that_is_none_is_found_out(pair: Pair, monkeypatch: pytest.Monk
     monkeypatch.setattr(cv2.ocl, "Device", SimpleNamespace(getDefault=lambda: SimpleNamespace(type=lambda: 4)))
     for engine in ("auto", "opencv", "opencv-thin"):
         network = load_network(*pair, device="opencl", engine=engine)
-        assert network.engine.warning == "--device opencl: OpenCV runs this network on the CPU instead"
+        assert network.engine.warning == "device=opencl: OpenCV runs this network on the CPU instead"
     assert load_network(*pair, device="cpu").engine.warning == ""
 
 

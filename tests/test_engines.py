@@ -18,7 +18,7 @@ from posecv.arrays import Array
 from posecv.engines import ENGINES, Engine, fastest
 from posecv.engines.network import load_network
 from posecv.errors import DeviceError, ModelError, PoseError, UsageError
-from posecv.estimators.single_pass import estimate_people
+from posecv.estimators.functions import estimate_people
 from posecv.models import Model
 from posecv.skeletons import COCO
 
@@ -103,7 +103,7 @@ def test_an_engine_that_is_not_installed_is_named_with_its_package(
     if engine.startswith("opencv"):
         pytest.skip("OpenCV is always installed")
     monkeypatch.setitem(sys.modules, EXTRAS[engine], None)
-    with pytest.raises(DeviceError, match=f"--engine {engine}: .*pip install {EXTRAS[engine]}"):
+    with pytest.raises(DeviceError, match=f"engine={engine}: .*pip install {EXTRAS[engine]}"):
         load_network("light_hand", engine=engine)
 
 

@@ -14,7 +14,8 @@ import pytest
 from networks import write_manifest
 from posecv import models
 from posecv.errors import ModelError
-from posecv.models import Preprocessing, find_model, manifest, model_of_pair, read_manifest, skeleton_of_channels
+from posecv.geometry import Preprocessing
+from posecv.models import find_model, manifest, model_of_pair, read_manifest, skeleton_of_channels
 from posecv.skeletons import BODY_25, COCO, FACE, HAND, MPI, MPI_4_STAGES, SKELETONS, Skeleton, Thresholds
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -307,7 +308,7 @@ def test_weights_that_nobody_offers_are_told_to_be_put_in_place(checkout: Path) 
 
 def test_a_package_outside_a_checkout_finds_the_models_inside_itself(tmp_path: Path) -> None:
     package = tmp_path / "site" / "posecv"
-    for name in ("__init__.py", "errors.py", "skeletons.py", "models.py"):
+    for name in ("__init__.py", "arrays.py", "errors.py", "files.py", "geometry.py", "skeletons.py", "models.py"):
         put(package / name, b"" if name == "__init__.py" else (ROOT / "posecv" / name).read_bytes())
     put(package / "_models" / "MANIFEST.tsv", (ROOT / "models" / "MANIFEST.tsv").read_bytes())
     prototxt = put(package / "_models" / "hand" / "pose.prototxt")

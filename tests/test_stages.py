@@ -245,7 +245,7 @@ def test_engines_are_compared_for_each_number_of_stages(tmp_path: Path, monkeypa
 
 @pytest.mark.parametrize("stages", [0, -1, 4])
 def test_stages_that_are_not_there_are_told_how_many_there_are(stages: int, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=rf"--stages {stages}: pose has 3 stages: give 1 to 3"):
+    with pytest.raises(UsageError, match=rf"stages={stages}: pose has 3 stages: give 1 to 3"):
         load_network(*stages_together(tmp_path, 3), device="cpu", stages=stages)
 
 

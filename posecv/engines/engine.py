@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -13,8 +14,9 @@ from posecv.formats import caffe, onnx
 from posecv.formats.conversion import kept_or_converted
 from posecv.models import Model
 
-__all__ = ["Array", "Engine", "needed", "onnx_of"]
+__all__ = ["Engine", "Forward", "needed", "one_at_a_time", "onnx_of"]
 
+Forward = Callable[[Array], Sequence[Array]]
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Engine:
         Names of what the network gives.
     forward : callable
         A (N, 3, H, W) float32 blob of any size -> a (N, C, h, w) float32 array for each output, which stays as it is;
-        ModelError where the network does not run on this blob.
+        ModelError where the network does not run on this blob. Any number of threads may call it at once.
     note : str
         What is worth a line to those who want to know; may be empty.
     warning : str
@@ -38,9 +40,23 @@ class Engine:
 
     name: str
     outputs: tuple[str, ...]
-    forward: Callable[[Array], Sequence[Array]]
+    forward: Forward
     note: str = ""
     warning: str = ""
+
+
+def one_at_a_time(forward: Forward) -> Forward:
+    """The same for many threads: each waits until the one before it is done.
+
+    Nothing is lost by it: engines share one frame's work among all cores.
+    """
+    lock = threading.Lock()
+
+    def locked(blob: Array) -> Sequence[Array]:
+        with lock:
+            return forward(blob)
+
+    return locked
 
 
 def needed(package: str, engine: str) -> ModuleType:

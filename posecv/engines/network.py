@@ -6,9 +6,9 @@ is there, and the output is a layout that some skeleton explains.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from posecv.engines import ENGINES, Engine
 from posecv.engines.devices import DEVICES, choose_device
 from posecv.engines.fastest import load_fastest
 from posecv.errors import ModelError, UsageError
+from posecv.files import content, each_once
 from posecv.formats import onnx
 from posecv.formats.caffe import read_binary
 from posecv.formats.conversion import ORIGIN
@@ -34,7 +35,6 @@ from posecv.models import (
 from posecv.skeletons import SKELETONS, Skeleton
 
 __all__ = ["DEVICES", "Network", "choose_device", "load_network"]
-
 
 PROBE = 32  # side of the empty image that a network is tried on
 STRIDES = 4, 8, 16
@@ -59,8 +59,11 @@ class Network:
         Whether the maps hold part affinity fields besides the heatmaps.
     stride : int
         Pixels of its input a cell of the maps.
-    loading : tuple of (str, value)
-        The arguments of `load_network` that it came from; pickling keeps them alone, and unpickling loads it again.
+
+    Notes
+    -----
+    Any number of threads may use one network at once. Pickling keeps the places of its files and all that is known
+    about it, and unpickling loads it again with the same engine.
     """
 
     model: Model
@@ -69,13 +72,15 @@ class Network:
     outputs: tuple[str, ...]
     has_fields: bool = False
     stride: int = STRIDE
-    loading: tuple[tuple[str, object], ...] = ()
 
     def __repr__(self) -> str:
         return f"<Network {self.model.name} on {self.device}>"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _loaded_again, (self.loading,)
+        engine = self.engine.name
+        if engine not in ENGINES:
+            raise TypeError(f"{self} cannot be pickled: no engine is called {engine}")
+        return _loaded_again, (self.model, self.device, engine, self.outputs, self.has_fields, self.stride)
 
     @property
     def skeleton(self) -> Skeleton:
@@ -90,6 +95,7 @@ class Network:
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
+@each_once()
 def load_network(
     model: str | Path = OWN_MODEL,
     caffemodel: str | Path | None = None,
@@ -147,7 +153,6 @@ def load_network(
     >>> network = load_network("coco")                                        # doctest: +SKIP
     >>> network = load_network("pose.prototxt", "pose.caffemodel", device="cuda")    # doctest: +SKIP
     """
-    loading = tuple(locals().items())  # the arguments
     opencv.require_opencv()
     if engine != "auto" and engine not in ENGINES:
         raise UsageError(f"engine={engine} is unknown; there are auto, {', '.join(ENGINES)}")
@@ -163,15 +168,22 @@ def load_network(
         runner = load_fastest(known, height, width)
     else:
         runner = ENGINES["opencv" if engine == "auto" else engine](known, device)
-    network = _recognised(Network(known, device, runner, runner.outputs, loading=loading), skeleton)
+    network = _recognised(Network(known, device, runner, runner.outputs), skeleton)
     if device != "cpu":  # which compiles and chooses kernels when it sees a size first
         network.maps(np.zeros((1, 3, height, width), np.float32))
     return network
 
 
-def _loaded_again(loading: tuple[tuple[str, Any], ...]) -> Network:
-    """A network in another process, by what it was loaded from there."""
-    return load_network(**dict(loading))
+@each_once()
+def _loaded_again(
+    model: Model, device: str, engine: str, outputs: tuple[str, ...], has_fields: bool, stride: int
+) -> Network:
+    """A network in another process, by what was known about it in the first."""
+    opencv.require_opencv()
+    if not (os.path.isfile(model.prototxt) and os.path.isfile(model.caffemodel)):
+        here = find_model(model.name)  # on another computer, or the files were copies out of a zip
+        model = replace(model, prototxt=here.prototxt, caffemodel=here.caffemodel)
+    return Network(model, device, ENGINES[engine](model, device), outputs, has_fields, stride)
 
 
 def _model(name: str | Path, caffemodel: str | Path | None) -> Model:
@@ -217,7 +229,13 @@ def _recognised(network: Network, asked: Skeleton | str | None) -> Network:
     thresholds = model.thresholds if skeleton is model.skeleton else skeleton.thresholds
     return replace(
         network,
-        model=replace(model, skeleton=skeleton, thresholds=thresholds),
+        model=replace(
+            model,
+            skeleton=skeleton,
+            thresholds=thresholds,
+            prototxt=model.prototxt.absolute(),  # for whoever loads it again from another folder
+            caffemodel=model.caffemodel.absolute(),
+        ),
         # Old conversions give the fields (L1) and the heatmaps (L2) apart, in either order.
         outputs=tuple(sorted(channels, key=lambda name: channels[name] != skeleton.heatmaps)),
         has_fields=total > skeleton.heatmaps,
@@ -228,7 +246,7 @@ def _recognised(network: Network, asked: Skeleton | str | None) -> Network:
 def _layer_names(model: Model) -> str:
     """A text in which the names of all layers stand."""
     if model.is_onnx:
-        return " ".join(onnx.node_names(model.prototxt.read_bytes()))
+        return " ".join(onnx.node_names(content(model.prototxt)))
     return model.prototxt.read_text(encoding="utf-8", errors="replace")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from posecv.arrays import Array
 from posecv.engines.devices import DEVICES, fallen_back
-from posecv.engines.engine import Engine, onnx_of
+from posecv.engines.engine import Engine, one_at_a_time, onnx_of
 from posecv.errors import ModelError
 from posecv.formats import caffe, onnx
 from posecv.formats.stages import first_stages, read_network
@@ -65,6 +65,7 @@ def _engine(name: str, model: Model, net: cv2.dnn.Net, device: str, note: str) -
         net.setPreferableTarget(target)
     outputs = tuple(net.getUnconnectedOutLayersNames())
 
+    @one_at_a_time  # two threads in one network end the process (OpenCV 4) or get each other's maps (OpenCV 5)
     def forward(blob: Array) -> Sequence[Array]:
         try:
             net.setInput(blob)
@@ -79,11 +80,13 @@ def _engine(name: str, model: Model, net: cv2.dnn.Net, device: str, note: str) -
 
 
 def _from_pair(model: Model) -> cv2.dnn.Net:
-    message, _ = caffe.read_pair(model.prototxt, model.caffemodel)  # says what is wrong; OpenCV would fail an assertion
+    message = caffe.read_pair(model.prototxt, model.caffemodel)[0]  # says what is wrong; OpenCV would fail an assertion
     if model.stages is None:
-        return cv2.dnn.readNetFromCaffe(str(model.prototxt), str(model.caffemodel))
-    text = caffe.format_prototxt(first_stages(message, model.stages)).encode()
-    return cv2.dnn.readNetFromCaffe(np.frombuffer(text, np.uint8), np.fromfile(model.caffemodel, np.uint8))
+        text = model.prototxt.read_bytes()
+    else:
+        text = caffe.format_prototxt(first_stages(message, model.stages)).encode()
+    weights = caffe.read_binary(model.caffemodel, "caffemodel")
+    return cv2.dnn.readNetFromCaffe(np.frombuffer(text, np.uint8), np.frombuffer(weights, np.uint8))
 
 
 def _from_onnx(data: bytes, device: str) -> cv2.dnn.Net:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from posecv.arrays import Array
-from posecv.engines.engine import Engine, needed, onnx_of
+from posecv.engines.engine import Engine, needed, one_at_a_time, onnx_of
 from posecv.errors import DeviceError, ModelError
 from posecv.models import Model
 
@@ -38,6 +38,7 @@ def _load(model: Model, device: str, name: str, precision: dict[str, str]) -> En
     except Exception as error:  # of a binary module: anything can come
         raise ModelError(f"{model.prototxt}: OpenVINO cannot read this network: {_reason(error)}") from error
 
+    @one_at_a_time  # a request that is busy refuses; one for each thread would need the memory of its maps again
     def forward(blob: Array) -> Sequence[Array]:
         try:
             results = request.infer([blob])

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from posecv.arrays import Array
 from posecv.errors import ModelError
+from posecv.files import content
 from posecv.formats.protobuf import BYTES, VARINT, delimited, read_fields, read_varint, varint
 
 __all__ = [
@@ -598,6 +599,6 @@ def _content(path: Path, what: str, limit: int) -> bytes:
     try:
         if path.stat().st_size > limit:
             raise ModelError(f"{path} has more than {limit >> 20} MB: no {what} has")
-        return path.read_bytes()
+        return content(path)
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror or error}") from None

@@ -13,7 +13,7 @@ import zlib
 from pathlib import Path
 
 from posecv.errors import OutputError
-from posecv.files import write_whole
+from posecv.files import once, write_whole
 from posecv.formats import onnx
 from posecv.formats.caffe import read_pair
 from posecv.formats.stages import first_stages
@@ -46,7 +46,8 @@ def kept_or_converted(prototxt: Path, caffemodel: Path, *, thin: bool = False, s
     A copy that is damaged is made again; a folder that cannot be written to does no harm.
     """
     if not caffemodel.is_file() or caffemodel.stat().st_size <= SMALL:
-        return convert_pair(prototxt, caffemodel, thin=thin, stages=stages)
+        key = ("onnx", prototxt, caffemodel, thin, stages)
+        return once(key, lambda: convert_pair(prototxt, caffemodel, thin=thin, stages=stages))
     kind = f"{'-thin' if thin else ''}{f'-{stages}-stages' if stages else ''}"
     copy = kept_folder("onnx") / f"{_hash_of(prototxt, caffemodel)}{kind}.onnx"
     with contextlib.suppress(OSError):
