@@ -24,13 +24,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from posecv.arrays import Array, Frame
 from posecv.formats.caffe import Message, format_prototxt, write_caffemodel
 from posecv.formats.conversion import convert_pair
 from posecv.models import COLUMNS
 from posecv.skeletons import COCO, FACE, HAND, MPI_4_STAGES, Skeleton
 
-Array = NDArray[np.float32]
-Frame = NDArray[np.uint8]
 Pair = tuple[Path, Path]
 Outputs = Literal["joined", "split", "heatmaps"]
 

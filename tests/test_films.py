@@ -10,34 +10,37 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import walking
 from conftest import REPOSITORY, RunScript
-from networks import Pair, painted_network
+from figures import Finds, Frames, Sink, raising, result_of, someone
+from networks import Pair, black
+from posecv.arrays import Frame
 from posecv.errors import InputError, ModelError, OutputError, UsageError
 from posecv.outputs import Output
 from posecv.outputs import films as drawn_films
 from posecv.outputs.films import DrawnFilm, check_codec
 from posecv.outputs.growing import CocoResults, Csv, JsonLines, part_of
 from posecv.people import People
+from posecv.result import Result
 from posecv.run import pipeline
+from posecv.run.job import Job, joined
 from posecv.skeletons import COCO, HAND
-from posecv.sources import Still, films
+from posecv.sources import Still
 from posecv.sources.films import Film
 from posecv.sources.selection import Selection
 from walking import walker, words
 
-Frame = NDArray[np.uint8]
-
 WIDTH, HEIGHT = 64, 48
 SHADE = 10  # of frame n is n times this, so that a frame tells its number
+WRIST = COCO.keypoints.index("right_wrist")
 
 
 def grey(number: int, width: int = WIDTH, height: int = HEIGHT) -> Frame:
@@ -71,14 +74,6 @@ def table(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
-def someone(number: int = 1) -> People:
-    keypoints = np.zeros((number, 18, 3), np.float32)
-    keypoints[..., :2] = np.arange(36).reshape(18, 2)
-    keypoints[..., 2] = 0.5
-    keypoints[:, 4] = 0
-    return People(keypoints, np.full(number, 0.5, np.float32), COCO)
-
-
 # --- in -------------------------------------------------------------------------------------------------------------
 
 
@@ -88,7 +83,7 @@ def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     if request.param == "PyAV":
         pytest.importorskip("av")
     else:
-        monkeypatch.setattr(films, "pyav", lambda: None)
+        monkeypatch.setitem(sys.modules, "av", None)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +110,7 @@ def test_the_frames_asked_for_come_with_their_numbers_and_times(
 
 @pytest.mark.usefixtures("reader")
 def test_a_film_may_be_turned_and_mirrored(tmp_path: Path) -> None:
-    frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    frame = black(WIDTH, HEIGHT)
     frame[:24, :32] = 255  # upper left
     writer = cv2.VideoWriter(str(tmp_path / "a.avi"), cv2.VideoWriter.fourcc(*"FFV1"), 10, (WIDTH, HEIGHT))
     writer.write(frame)
@@ -146,7 +141,7 @@ def test_a_film_that_was_taken_upright_or_upside_down_is_read_upright(
 ) -> None:
     """As telephones have it: a matrix a, b, c, d in the header takes x, y to a x + c y, b x + d y."""
     writer = cv2.VideoWriter(str(tmp_path / "a.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, (WIDTH, HEIGHT))
-    frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    frame = black(WIDTH, HEIGHT)
     frame[:24, :32] = 255  # upper left
     for _ in range(3):
         writer.write(frame)
@@ -173,7 +168,7 @@ def test_both_readers_give_the_same_frames(tmp_path: Path, monkeypatch: pytest.M
         path = film(tmp_path / name, 10, codec)
         by_av = list(Film(path).stills())
         with monkeypatch.context() as without:
-            without.setattr(films, "pyav", lambda: None)
+            without.setitem(sys.modules, "av", None)
             by_opencv = list(Film(path).stills())
         for one, other in zip(by_av, by_opencv, strict=True):
             np.testing.assert_allclose(one.frame.astype(int), other.frame, atol=2)
@@ -198,7 +193,7 @@ def test_frames_that_come_at_no_steady_rate_keep_their_times(tmp_path: Path) -> 
     # And a film that is made of them has them too.
     copied = DrawnFilm(tmp_path / "b.mp4")
     for still in Film(tmp_path / "a.mp4").stills():
-        copied.write(still, People.empty(COCO))
+        copied.write(nobody_in(still))
     copied.close()
     again = list(Film(tmp_path / "b.mp4").stills())
     np.testing.assert_allclose([still.time for still in again], np.array(milliseconds) / 1000, atol=1e-3)
@@ -250,17 +245,25 @@ def test_a_film_without_frames_or_without_those_asked_for_says_so(tmp_path: Path
 # --- out ------------------------------------------------------------------------------------------------------------
 
 
-def stills(count: int, rate: float = 10, width: int = WIDTH, height: int = HEIGHT) -> list[Still]:
-    frames = (grey(number, width, height) for number in range(count))
-    return [Still(frame, Path("a.avi"), number, number / rate, rate) for number, frame in enumerate(frames)]
+def results(count: int, people: People | None = None, width: int = WIDTH, height: int = HEIGHT) -> list[Result]:
+    """Of frames that tell their numbers, ten a second."""
+    frames = [grey(number, width, height) for number in range(count)]
+    return [
+        result_of(people, frame, "a.avi", number=number, time=number / 10, rate=10.0)
+        for number, frame in enumerate(frames)
+    ]
+
+
+def nobody_in(still: Still) -> Result:
+    return joined(result_of(), still)
 
 
 @pytest.mark.parametrize("name", ["a.avi", "a.webm", "a.mkv", "a.mp4", "a.mov"])
 @pytest.mark.parametrize("size", [(64, 48), (65, 49)])
 def test_a_film_plays_with_its_frames_rate_and_size(tmp_path: Path, name: str, size: tuple[int, int]) -> None:
     output = DrawnFilm(tmp_path / name)
-    for still in stills(12, width=size[0], height=size[1]):
-        output.write(still, People.empty(COCO))
+    for result in results(12, width=size[0], height=size[1]):
+        output.write(result)
         assert not (tmp_path / name).exists()
     output.close()
     assert [path.name for path in tmp_path.iterdir()] == [name]
@@ -273,7 +276,7 @@ def test_a_film_plays_with_its_frames_rate_and_size(tmp_path: Path, name: str, s
 
 def test_people_are_drawn_into_a_film(tmp_path: Path) -> None:
     output = DrawnFilm(tmp_path / "a.avi", codec="ffv1")
-    output.write(stills(1)[0], someone())
+    output.write(results(1, someone())[0])
     output.close()
     (frame,) = played(tmp_path / "a.avi")
     assert (frame.astype(int).max(axis=2) - frame.min(axis=2)).max() > 100
@@ -281,8 +284,8 @@ def test_people_are_drawn_into_a_film(tmp_path: Path) -> None:
 
 def test_frames_of_other_sizes_are_fitted_between_bars(tmp_path: Path) -> None:
     output = DrawnFilm(tmp_path / "a.avi", codec="ffv1")
-    output.write(Still(grey(20), Path("a.png")), People.empty(COCO))
-    output.write(Still(grey(20, 24, 48), Path("b.png")), People.empty(COCO))
+    output.write(result_of(frame=grey(20)))
+    output.write(result_of(frame=grey(20, 24, 48)))
     output.close()
     _, frame = played(tmp_path / "a.avi")
     assert frame.shape == (48, 64, 3)
@@ -308,7 +311,7 @@ def test_sound_is_copied_from_where_the_film_begins(tmp_path: Path) -> None:
         container.mux(pictures.encode(None))
     output = DrawnFilm(tmp_path / "b.mp4")
     for still in Film(tmp_path / "a.mp4", Selection(first=5, last=14)).stills():
-        output.write(still, People.empty(COCO))
+        output.write(nobody_in(still))
     output.close()
     with av.open(str(tmp_path / "b.mp4")) as container:
         heard = [float(packet.pts * packet.time_base) for packet in container.demux(audio=0) if packet.dts is not None]
@@ -317,7 +320,7 @@ def test_sound_is_copied_from_where_the_film_begins(tmp_path: Path) -> None:
 
 
 def test_a_codec_that_is_not_there_is_named_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="--codec nonsense"):
+    with pytest.raises(UsageError, match="codec=nonsense"):
         check_codec(Path("a.avi"), "nonsense")
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(UsageError, match="PyAV"):
@@ -332,7 +335,7 @@ def test_without_pyav_a_film_says_what_it_lacks(
     drawn_films._tell.cache_clear()
     for name in ("a.mp4", "b.mp4"):
         output = DrawnFilm(tmp_path / name)
-        output.write(stills(1)[0], People.empty(COCO))
+        output.write(results(1)[0])
         output.close()
     (line,) = capsys.readouterr().err.splitlines()
     assert "browsers" in line
@@ -346,9 +349,9 @@ def test_growing_files_are_whole_after_every_still_and_get_their_names_at_the_en
     paths = [tmp_path / name for name in ("a.jsonl", "a.csv", "a.json")]
     outputs: list[Output] = [JsonLines(paths[0]), Csv(paths[1]), CocoResults(paths[2])]
     persons = [2, 0, 1]
-    for at, still in enumerate(stills(3)):
+    for at, result in enumerate(results(3)):
         for output in outputs:
-            output.write(still, someone(persons[at]))
+            output.write(replace(result, people=someone(count=persons[at], missing=[WRIST])))
         lines = [json.loads(line) for line in part_of(paths[0]).read_text().splitlines()]
         assert [(line["source"], line["frame"], line["time"]) for line in lines] == [
             ("a.avi", number, number / 10) for number in range(at + 1)
@@ -359,33 +362,29 @@ def test_growing_files_are_whole_after_every_still_and_get_their_names_at_the_en
     for output in outputs:
         output.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.json", "a.jsonl"]
-    row = table(paths[1])[1]
+    row, written = table(paths[1])[1], someone().keypoints[0].astype(int)
     assert (row["frame"], row["person"], row["nose_x"], row["neck_y"], row["right_wrist_score"]) == (
-        "0", "1", "0", "3", "0",
+        "0", "1", str(written[0, 0]), str(written[1, 1]), "0",
     )  # fmt: skip
 
 
 def test_coco_results_have_coco_s_order_and_the_picture_s_number(tmp_path: Path) -> None:
     output = CocoResults(tmp_path / "a.json")
-    output.write(Still(grey(0), Path("COCO_val2014_000000000042.jpg")), someone())
+    people = someone(missing=[WRIST])
+    output.write(result_of(people, source="COCO_val2014_000000000042.jpg"))
     output.close()
     (row,) = json.loads((tmp_path / "a.json").read_text())
     assert row["image_id"] == 42
     assert row["category_id"] == 1
     keypoints = np.array(row["keypoints"]).reshape(17, 3)
-    assert keypoints[0].tolist() == [0, 1, 1]  # nose, keypoint 0
-    assert keypoints[1].tolist() == [30, 31, 1]  # left eye, keypoint 15
-    assert keypoints[10].tolist() == [-1, -1, 0]  # right wrist, keypoint 4, which is missing
+    assert keypoints[0].tolist() == [*people.keypoints[0, 0, :2], 1]  # nose
+    assert keypoints[1].tolist() == [*people.keypoints[0, COCO.keypoints.index("left_eye"), :2], 1]
+    assert keypoints[10].tolist() == [-1, -1, 0]  # right wrist, which is missing
     with pytest.raises(ModelError, match="17 keypoints"):
-        CocoResults(tmp_path / "b.json").write(stills(1)[0], People.empty(HAND))
+        CocoResults(tmp_path / "b.json").write(results(1, People.empty(HAND))[0])
 
 
 # --- runs -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def coco(tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    return painted_network(tmp_path_factory.mktemp("coco"), COCO)
 
 
 @pytest.fixture(scope="session")
@@ -539,56 +538,22 @@ def test_a_disk_that_is_full_ends_the_run_with_what_fitted(coco: Pair, long_film
     assert len([json.loads(line) for line in lines[:-1]]) > 10
 
 
-def test_the_outputs_of_a_film_that_breaks_keep_what_was_there(tmp_path: Path) -> None:
-    kept: list[int | None] = []
-
-    class Sink:
-        def write(self, still: Still, _people: People) -> None:
-            kept.append(still.number)
-
-        def has(self, _still: Still) -> bool:
-            return False
-
-        def close(self) -> None:
-            kept.append(None)
-
-    class Breaking:
-        path, live = Path("a.avi"), False
-
-        def expected(self) -> int | None:
-            return 5
-
-        def stills(self) -> Any:
-            yield from stills(3)
-            raise InputError("a.avi: broken")
-
-    jobs = [pipeline.Job(Breaking(), (Sink(),))]
-    assert pipeline.run(jobs, lambda _frame, _seconds: People.empty(COCO)) == 1
-    assert kept == [0, 1, 2, None]
+def test_the_outputs_of_a_film_that_breaks_keep_what_was_there() -> None:
+    sink, breaking = Sink(), Frames(3, at_end=raising(InputError("a.avi: broken")))
+    assert pipeline.run([Job(breaking, (sink,))], Finds()) == 1
+    assert sink.kept == [0, 1, 2, None]
 
 
 def test_an_output_that_fails_ends_its_film_and_not_the_next(tmp_path: Path) -> None:
-    class Full:
-        count = 0
-
-        def write(self, _still: Still, _people: People) -> None:
-            self.count += 1
-            raise OutputError("a.avi: disk full")
-
-        def has(self, _still: Still) -> bool:
-            return False
-
-        def close(self) -> None:
-            pass
-
     both = [film(tmp_path / "a.avi", 200), film(tmp_path / "b.avi")]
-    full, seen = Full(), list[int]()
+    tried, seen = list[int | None](), list[int]()
 
-    def nobody(frame: Frame, _seconds: dict[str, float]) -> People:
-        seen.append(number_of(frame))
-        return People.empty(COCO)
+    def full(result: Result) -> None:
+        tried.append(result.number)
+        raise OutputError("a.avi: disk full")
 
-    assert pipeline.run([pipeline.Job(Film(both[0]), (full,)), pipeline.Job(Film(both[1]), ())], nobody) == 1
-    assert full.count == 1
+    estimator = Finds(before=lambda frame: seen.append(number_of(frame)))
+    assert pipeline.run([Job(Film(both[0]), (Sink(full),)), Job(Film(both[1]))], estimator) == 1
+    assert tried == [0]
     assert len(seen) < 60
     assert seen[-20:] == list(range(20))

@@ -25,21 +25,19 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from conftest import HIDDEN, REPOSITORY, RunScript
+from figures import Finds, Frames, Sink, raising, result_of, someone
 from networks import Pair, painted_network
 from posecv.errors import InputError, OutputError
 from posecv.outputs import Output
 from posecv.outputs.growing import CocoResults, Csv, JsonLines, part_of
-from posecv.people import People
+from posecv.result import Result
 from posecv.run import pipeline
+from posecv.run.job import Job
 from posecv.skeletons import COCO
-from posecv.sources import Still
 from posecv.sources.pictures import read_picture
 from walking import HEIGHT, WIDTH, film, unsteady_film, walk, walker, words
-
-Frame = NDArray[np.uint8]
 
 WEBM = "out.webm"
 NECK = COCO.keypoints.index("neck")
@@ -52,11 +50,6 @@ posix = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POS
 def neck_x(number: int) -> float:
     """Where the neck of that frame is found: OpenPose counts from the corner of a pixel."""
     return float(walker(number)[NECK, 0]) + 0.5
-
-
-@pytest.fixture(scope="session")
-def coco(tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    return painted_network(tmp_path_factory.mktemp("coco"), COCO)
 
 
 def started(folder: Path, *words: str | Path) -> subprocess.Popen[str]:
@@ -153,45 +146,9 @@ def test_a_folder_is_finished_after_a_run_was_killed_in_its_middle(coco: Pair, t
     assert played(whole) == 60
 
 
-class Sink:
-    """An output that remembers the numbers of its stills, and its end as None."""
-
-    def __init__(self, at_last: Callable[[], None] | None = None, last: int = -1) -> None:
-        self.kept: list[int | None] = []
-        self.at_last, self.last = at_last, last
-
-    def write(self, still: Still, _people: People) -> None:
-        if self.at_last and still.number == self.last:
-            self.at_last()
-        self.kept.append(still.number)
-
-    def has(self, _still: Still) -> bool:
-        return False
-
-    def close(self) -> None:
-        self.kept.append(None)
-
-
-class Frames:
-    """A source of black frames that ends as it is told."""
-
-    def __init__(
-        self, count: int, name: str = "a.avi", live: bool = False, at_end: Callable[[], None] | None = None
-    ) -> None:
-        self.path, self.live, self.count, self.at_end = Path(name), live, count, at_end
-
-    def expected(self) -> int:
-        return self.count
-
-    def stills(self) -> Iterator[Still]:
-        for number in range(self.count):
-            yield Still(np.zeros((16, 16, 3), np.uint8), self.path, number, number / 10, 10)
-        if self.at_end:
-            self.at_end()
-
-
-def nobody(_frame: Frame, _seconds: dict[str, float]) -> People:
-    return People.empty(COCO)
+def at_frame(last: int, act: Callable[[], None]) -> Callable[[Result], None]:
+    """What an output does before it takes the frame of that number."""
+    return lambda result: act() if result.number == last else None
 
 
 def test_an_interruption_while_the_last_frames_are_written_waits_for_them() -> None:
@@ -200,9 +157,9 @@ def test_an_interruption_while_the_last_frames_are_written_waits_for_them() -> N
         _thread.interrupt_main()
         time.sleep(0.3)
 
-    sink = Sink(interrupt, last=2)
+    sink = Sink(at_frame(2, interrupt))
     with pytest.raises(KeyboardInterrupt):
-        pipeline.run([pipeline.Job(Frames(4), (sink,))], nobody)
+        pipeline.run([Job(Frames(4), (sink,))], Finds())
     assert sink.kept == [0, 1, 2, 3, None]
 
 
@@ -213,12 +170,10 @@ def test_a_run_that_is_stopped_does_not_wait_for_a_stream_that_gives_nothing() -
         gone.wait(60)
         ended.set()
 
-    def stopped(_frame: Frame, _seconds: dict[str, float]) -> People:
-        raise KeyboardInterrupt
-
     sink = Sink()
+    jobs = [Job(Frames(1, live=True, at_end=stall), (sink,))]
     with pytest.raises(KeyboardInterrupt):
-        pipeline.run([pipeline.Job(Frames(1, live=True, at_end=stall), (sink,))], stopped)
+        pipeline.run(jobs, Finds(before=raising(KeyboardInterrupt())))
     assert not ended.is_set()
     assert sink.kept == [None]
     gone.set()
@@ -226,14 +181,9 @@ def test_a_run_that_is_stopped_does_not_wait_for_a_stream_that_gives_nothing() -
 
 def test_a_camera_never_takes_the_place_of_a_film_s_frames() -> None:
     sinks = Sink(), Sink()
-    sources = Frames(30), Frames(300, "camera_0", live=True)
-
-    def slow(frame: Frame, _seconds: dict[str, float]) -> People:
-        time.sleep(0.005)
-        return nobody(frame, {})
-
-    jobs = [pipeline.Job(source, (sink,)) for source, sink in zip(sources, sinks, strict=True)]
-    assert pipeline.run(jobs, slow) == 0
+    sources = Frames(30), Frames(300, Path("camera_0"), live=True)
+    jobs = [Job(source, (sink,)) for source, sink in zip(sources, sinks, strict=True)]
+    assert pipeline.run(jobs, Finds(before=lambda _: time.sleep(0.005))) == 0
     assert sinks[0].kept == [*range(30), None]
     assert len(sinks[1].kept) < 300
     assert sinks[1].kept[-2:] == [299, None]
@@ -241,14 +191,11 @@ def test_a_camera_never_takes_the_place_of_a_film_s_frames() -> None:
 
 def test_what_failed_is_closed_before_the_next_begins() -> None:
     """Thousands of damaged films must not leave thousands of files open."""
-    def broken() -> None:
-        raise InputError("a.avi: broken")
-
     first = Sink()
     seen: list[list[int | None]] = []
-    second = Sink(lambda: seen.append(list(first.kept)), last=20)
-    jobs = [pipeline.Job(Frames(3, at_end=broken), (first,)), pipeline.Job(Frames(21, "b.avi"), (second,))]
-    assert pipeline.run(jobs, nobody) == 1
+    second = Sink(at_frame(20, lambda: seen.append(list(first.kept))))
+    broken = Frames(3, at_end=raising(InputError("a.avi: broken")))
+    assert pipeline.run([Job(broken, (first,)), Job(Frames(21, Path("b.avi")), (second,))], Finds()) == 1
     assert seen == [[0, 1, 2, None]]
 
 
@@ -310,19 +257,17 @@ def assert_parsed(folder: Path, least: int) -> None:
     assert len(rows) >= len(lines) - 1
 
 
-def fill(output: Output, still: Still, people: People) -> None:
+def fill(output: Output, result: Result) -> None:
     while True:
-        output.write(still, people)
+        output.write(result)
 
 
 def test_on_a_full_disk_growing_files_stay_as_they_were_before_what_did_not_fit(small_disk: Path) -> None:
-    keypoints = np.ones((8, 18, 3), np.float32)
-    crowd = People(keypoints, np.ones(8, np.float32), COCO)
-    still = Still(np.zeros((1, 1, 3), np.uint8), Path("a.avi"), 0)
+    crowd = result_of(someone(count=8), source="a.avi", number=0)
     for make, name in ((JsonLines, "out.jsonl"), (Csv, "out.csv"), (CocoResults, "out.json")):
         output: Output = make(small_disk / name)
         with pytest.raises(OutputError, match="no space left"):
-            fill(output, still, crowd)
+            fill(output, crowd)
         (part,) = small_disk.glob("out.part.*")
         assert part.stat().st_size > 500_000
         if part.suffix == ".jsonl":
@@ -560,10 +505,10 @@ from posecv.outputs.growing import JsonLines
 
 write = JsonLines.write
 
-def measured(self, still, people):
-    write(self, still, people)
-    if still.number in (2000, 9999):
-        print(still.number, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+def measured(self, result):
+    write(self, result)
+    if result.number in (2000, 9999):
+        print(result.number, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 JsonLines.write = measured
 sys.exit(cli.run_pose(sys.argv[1:]))

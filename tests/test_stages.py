@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from benchmarks import forward
 from conftest import REPOSITORY, RunScript
-from networks import Array, Layers, Pair
+from networks import Layers, Pair
+from posecv.arrays import Array
 from posecv.engines import ENGINES, Engine, fastest
 from posecv.engines.network import load_network
 from posecv.errors import UsageError

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from networks import Pair, paint_person, standing_person
+from networks import Pair, black, paint_person, standing_person
+from posecv.arrays import Frame
 from posecv.skeletons import COCO
-
-Frame = NDArray[np.uint8]
 
 WIDTH, HEIGHT = 176, 192
 
@@ -29,7 +28,7 @@ def walker(number: int) -> NDArray[Any]:
 
 def walk(number: int) -> Frame:
     """That frame."""
-    return paint_person(np.zeros((HEIGHT, WIDTH, 3), np.uint8), walker(number), COCO, radius=6)
+    return paint_person(black(WIDTH, HEIGHT), walker(number), COCO, radius=6)
 
 
 def film(path: Path, count: int, codec: str = "FFV1") -> Path:

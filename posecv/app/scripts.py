@@ -112,7 +112,7 @@ def guarded(parser: Parser, argv: Sequence[str] | None, work: Callable[[argparse
             return work(options)
     except PoseError as error:
         hint = " (--help lists the options)" if isinstance(error, UsageError) else ""
-        say(f"{parser.prog}: {in_flags(str(error))}{hint}")
+        say(" ".join(f"{parser.prog}: {in_flags(str(error))}{hint}".split()))
         return error.exit_code
     except _Terminated:
         return 128 + signal.SIGTERM
@@ -191,15 +191,21 @@ class _Late:
 
     def _build(self) -> Estimator:
         from posecv.estimators.build import above
-        from posecv.outputs.heatmaps import channels_of
 
         if self._built is None:
             config = self._config
             built = config.estimator.build(_loaded(config))
-            for item in config.outputs.maps if config.places.get("heatmaps") else ():
-                channels_of(item, built.skeleton)  # refuses what this network has no map of
+            _check_maps(config, built.skeleton)
             self._built = above(built, config.threshold)
         return self._built
+
+
+def _check_maps(config: RunConfig, skeleton: Skeleton) -> None:
+    """UsageError where a network of that skeleton has no such maps as are to be written."""
+    from posecv.outputs.heatmaps import channels_of
+
+    for item in config.outputs.maps if config.places.get("heatmaps") else ():
+        channels_of(item, skeleton)
 
 
 def _loaded(config: RunConfig) -> Loaded:
@@ -280,6 +286,7 @@ def _webcam(config: LiveConfig) -> int:
         raise UsageError(f"no window ({no_window}); {other}")
     outputs, film = _live_outputs(config, source)
     estimator = config.estimator.build(_loaded(run))
+    _check_maps(run, estimator.skeleton)
     can_multi = estimator.everybody is not None
     if config.multi and not can_multi:
         name = estimator.network.model.name

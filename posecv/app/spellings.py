@@ -112,17 +112,20 @@ FLAGS = {"merge": "hand-merge", "scale_range": "hand-range"}
 PARAMETERS = (
     "net_size", "hand_net_size", "face_net_size", "scale_number", "scale_gap", "scale_range", "merge", "engine",
     "device", "skeleton", "stages", "first", "last", "step", "rotate", "keypoint_scale", "heatmaps_of", "heatmaps",
-    "threshold", "codec", "output", "json", "csv", "coco_json", "record",
+    "threshold", "body_model", "codec", "output", "json", "csv", "coco_json", "record",
 )  # fmt: skip
 
 
 def in_flags(message: str) -> str:
-    """What the library says of its parameters, in the words of the command line.
+    """What the library says of its parameters and functions, in the words of the command line.
 
     >>> in_flags("net_size=370: 370 is not a multiple of 16")
     '--net-size 370: 370 is not a multiple of 16'
+    >>> in_flags("mpi has no part affinity fields; use estimate_person (run_pose.py)")
+    'mpi has no part affinity fields; use run_pose.py'
     """
     names = "|".join(sorted(PARAMETERS, key=len, reverse=True))
+    message = re.sub(r"\bestimate_\w+ \((run_\w+\.py)\)", r"\1", message)
     return re.sub(rf"\b({names})=", lambda match: f"--{FLAGS.get(match[1], match[1].replace('_', '-'))} ", message)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from posecv.arrays import Frame
 from posecv.engines.network import Network, load_network
+from posecv.errors import ModelError
 from posecv.estimators import Estimator, Setting
 from posecv.estimators.parts import Faces, Hands, HandsOfBodies, WithParts
 from posecv.estimators.single_pass import HAND_RANGE, MERGES, SCALE_GAP, SINGLE_THRESHOLD, Everybody, OneHand, OnePerson
@@ -121,10 +122,15 @@ class HandsAlong:
     hands: Part
 
     def build(self, loaded: Loaded) -> Estimator:
-        """The estimator."""
+        """The estimator; ModelError where the network of bodies finds one person alone."""
         hands = self.hands.build(loaded)
         assert isinstance(hands, Hands)
-        return HandsOfBodies(self.bodies.build(loaded), hands)
+        choice = self.bodies.network
+        network = choice.load(loaded)
+        if not network.has_fields:
+            named = ",".join(filter(None, (choice.model, choice.caffemodel)))
+            raise ModelError(f"body_model={named} is no network that tells people apart; it finds no arms")
+        return HandsOfBodies(_everybody(self.bodies, network), hands)
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,8 @@ class _Line:
             writer.start()
         try:
             for message in self._ahead:
+                if isinstance(message, Read) and self.tallies[message.job].failure:
+                    continue  # it was read before its job failed
                 worked = self._worked(message)
                 if writer:
                     self._hand_on(worked)
