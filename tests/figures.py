@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -131,3 +132,16 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
+
+
+class Screen(ModuleType):
+    """Stands for OpenCV's windows: keys to come, and whether the window is still there."""
+
+    def __init__(self, keys: Sequence[int] = (), visible: Callable[[], float] = lambda: 1.0) -> None:
+        super().__init__("screen")
+        self.shown, self.open = list[Frame](), True
+        coming = iter(keys)
+        self.imshow = lambda _title, frame: self.shown.append(frame)
+        self.waitKey = lambda _milliseconds: next(coming, -1)
+        self.getWindowProperty = lambda _title, _property: visible()
+        self.destroyAllWindows = lambda: setattr(self, "open", False)

@@ -5,35 +5,42 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from networks import own_models, paint_person, painted_network, standing_person, write_manifest
-from posecv import models, opencv
+from conftest import RunScript
+from figures import Finds, Screen, Sink, Terminal, people_at, raising
+from networks import Pair, black, paint_person, painted_network, standing_person
+from posecv import opencv
 from posecv.app import scripts as cli
-from posecv.app.options import hand_parser, multi_parser, parse, single_parser
+from posecv.app.config import RunConfig, hand_config, many_config
+from posecv.app.options import camera_parser, hand_parser, multi_parser, parse, single_parser
+from posecv.app.plan import plan_outputs
+from posecv.arrays import Frame
 from posecv.drawing import skeletons as drawing
 from posecv.engines.network import Network
 from posecv.errors import InputError, OutputError, UsageError
-from posecv.estimators import single_pass as estimate
-from posecv.geometry import Fit, NetSize
-from posecv.outputs import Output
+from posecv.estimators import Estimator
+from posecv.estimators.build import HandsAlong
+from posecv.estimators.parts import HandsOfBodies
+from posecv.estimators.single_pass import Everybody
+from posecv.outputs import Output, window
 from posecv.outputs.window import Window, WindowClosed
-from posecv.people import People
 from posecv.run import pipeline
+from posecv.run.job import Job
 from posecv.skeletons import COCO, HAND, MPI
-from posecv.sources import Still
 from posecv.sources.find import find_sources
 from posecv.sources.pictures import Picture
 from posecv.sources.selection import Selection
 from posecv.sources.streams import Camera
 
-Frame = NDArray[np.uint8]
 Main = Callable[[list[str]], int]
 
 SCRIPTS: dict[str, Main] = {
@@ -277,102 +284,95 @@ def test_what_cannot_be_done_is_said_before_anything_is_read_or_written(
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_without_a_network_the_line_names_the_ways_to_one(
-    script: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_script: RunScript, bare_checkout: Path, script: str
 ) -> None:
-    write_manifest(tmp_path)
-    monkeypatch.setattr(models, "_models_folder", lambda: tmp_path)
-    assert SCRIPTS[script](["-i", "0"]) == 2
-    line = only_line(capsys)
+    result = run_script(str(bare_checkout / f"{script}.py"), "-i", "0")
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
     fetched = "hand" if script == "run_hand" else "coco"
     assert all(word in line for word in ("-p FILE", "-m FILE", "--model NAME", f"./getModels.sh {fetched} "))
 
 
-def test_an_opencv_that_will_not_do_is_one_line(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(opencv, "_require_once", lambda: "OpenCV 4.7.0 is too old")
-    assert cli.run_pose([*PAIR, "-i", "a.png"]) == cli.webcam_pose(PAIR) == 2
-    assert capsys.readouterr().err.count("OpenCV 4.7.0 is too old\n") == 2
+@pytest.mark.parametrize("words", [["run_pose.py", *PAIR, "-i", "a.png"], ["webcam_pose.py", *PAIR]])
+def test_an_opencv_that_will_not_do_is_one_line(run_script: RunScript, tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "old" / "cv2").mkdir(parents=True)
+    (tmp_path / "old" / "cv2" / "__init__.py").write_text('__version__ = "4.7.0"')
+    result = run_script(*words, env={"PYTHONPATH": str(tmp_path / "old")})
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"{words[0]}: OpenCV 4.7.0 is too old: ")
 
 
 # --- hands where arms end -------------------------------------------------------------------------------------------
 
 
+def run_with(config: RunConfig, estimator: Estimator, *more: Output) -> int:
+    """Make of the inputs what is asked for, with another estimator; `more` outputs get the results too."""
+    sources = find_sources(config.inputs, config.selection)
+    plans = plan_outputs(config.places, config.outputs, sources)
+    jobs = [Job(source, (*plan.outputs, *more), plan.told) for source, plan in zip(sources, plans, strict=True)]
+    return pipeline.run(jobs, estimator)
+
+
+def silent(_network: Network) -> None:
+    """Says nothing about a network that is loaded."""
+
+
 def test_the_hands_of_a_body_are_told_as_the_sides_that_they_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    coco: Pair, hand_pair: Pair, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A body that is known stretches its left arm to where a mirrored hand is painted."""
-    body = np.zeros((1, 18, 3), np.float32)
-    for name, x in (("shoulder", 509), ("elbow", 459), ("wrist", 299)):
-        body[0, COCO.keypoints.index(f"left_{name}")] = (x, 200, 0.9)
-    asked = dict[str, object]()
-
-    def known(network: Network, frame: Frame, *, look: Callable[..., None], seconds: dict[str, float]) -> People:
-        asked.update(skeleton=network.skeleton)
-        look(np.zeros((57, 46, 46), np.float32), Fit.of_frame(frame, NetSize.parse("-1x368")))
-        return People(body, np.ones(1, np.float32), COCO)
-
-    monkeypatch.setattr(estimate, "estimate_people", known)
+    places = {"left_shoulder": (509, 200), "left_elbow": (459, 200), "left_wrist": (299, 200)}
+    body = people_at({COCO.keypoints.index(name): place for name, place in places.items()})
     hand = standing_person(HAND, 305, 150)
-    frame = np.ascontiguousarray(paint_person(np.zeros((400, 600, 3), np.uint8), hand, HAND)[:, ::-1])
+    frame = np.ascontiguousarray(paint_person(black(600, 400), hand, HAND)[:, ::-1])
     cv2.imwrite(str(tmp_path / "a.png"), frame)
-    pairs = [painted_network(tmp_path / skeleton.name, skeleton) for skeleton in (HAND, COCO)]
-    words = ["-p", str(pairs[0][0]), "-m", str(pairs[0][1]), "-i", str(tmp_path / "a.png"), "--net-size", "240x240"]
-    words += ["--from-body", "--body-model", ",".join(map(str, pairs[1])), "--json", str(tmp_path / "a.json")]
-    assert cli.run_hand(words) == 0
+    words = ["-p", str(hand_pair[0]), "-m", str(hand_pair[1]), "-i", str(tmp_path / "a.png"), "--net-size", "240x240"]
+    words += ["--from-body", "--body-model", ",".join(map(str, coco)), "--json", str(tmp_path / "a.json")]
+    config = hand_config(parse(hand_parser(), words))
+    assert isinstance(config.estimator, HandsAlong)
+    asked = config.estimator.build(silent)
+    assert isinstance(asked, HandsOfBodies)
+    assert asked.bodies.skeleton == COCO
+    assert run_with(config, replace(asked, bodies=Finds(body))) == 0
     assert "1 hand, 21 keypoints" in only_line(capsys)
-    assert asked == {"skeleton": COCO}
     (found,) = json.loads((tmp_path / "a.json").read_text())["people"]
     left = np.array(found["hand_left_keypoints_2d"]).reshape(21, 3)
     np.testing.assert_allclose(left[:, :2], np.column_stack([599 - hand[:, 0], hand[:, 1]]), atol=1.5)
     assert found["hand_right_keypoints_2d"] == found["pose_keypoints_2d"] == []
-    words[words.index("--body-model") + 1] = ",".join(map(str, pairs[0]))
+    assert cli.run_hand(words) == 0
+    capsys.readouterr()
+    words[words.index("--body-model") + 1] = ",".join(map(str, hand_pair))
     assert cli.run_hand(words) == 2
-    assert "finds no arms" in capsys.readouterr().err
+    assert "finds no arms" in only_line(capsys)
 
 
 @pytest.mark.parametrize(
     ("words", "kept"),
     [("--json a.json", False), ("--json a.json --keypoint-scale net", True), ("--heatmaps maps", True)],
 )
-def test_people_keep_the_maps_that_they_were_found_in_only_for_outputs_that_want_them(
-    words: str, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_results_keep_the_maps_that_people_were_found_in_only_for_outputs_that_want_them(
+    words: str, kept: bool, coco: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    views = []
-
-    def run(_jobs: object, found: Callable[..., People], **_: object) -> int:
-        views.append(found(np.zeros((64, 64, 3), np.uint8), {}).view)
-        return 0
-
-    monkeypatch.setattr(pipeline, "run", run)
     monkeypatch.chdir(tmp_path)
-    cv2.imwrite("a.png", np.zeros((64, 64, 3), np.uint8))
-    prototxt, caffemodel = map(str, painted_network(tmp_path, COCO))
-    given = ["-p", prototxt, "-m", caffemodel, "-i", "a.png", "--net-size", "64", *words.split()]
-    assert cli.run_multi_pose(given) == 0
-    assert [view is not None for view in views] == [kept]
+    cv2.imwrite("a.png", black(64, 64))
+    given = ["-p", str(coco[0]), "-m", str(coco[1]), "-i", "a.png", "--net-size", "64", *words.split()]
+    config, sink = many_config(parse(multi_parser(), given)), Sink()
+    assert run_with(config, config.estimator.build(silent), sink) == 0
+    assert [result.view is not None for result in sink.results] == [kept]
 
 
-def test_maximized_constants_reach_the_decoder_and_keep_the_model_s_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given = dict[str, object]()
-
-    def nobody(_network: Network, frame: Frame, *, look: Callable[..., None], **settings: object) -> People:
-        given.update(settings)
-        look(np.zeros((57, 1, 1), np.float32), Fit.of_frame(frame, NetSize.parse("-1x368")))
-        return People.empty(COCO)
-
-    monkeypatch.setattr(estimate, "estimate_people", nobody)
-    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64, 3), np.uint8))
-    prototxt, caffemodel = painted_network(tmp_path, COCO)
-    words = ["-p", str(prototxt), "-m", str(caffemodel), "-i", str(tmp_path / "a.png"), "--json", str(tmp_path)]
-    assert cli.run_multi_pose([*words, "--maximize_positives", "--scale-number", "3", "--scale-gap", "0.1"]) == 0
-    del given["seconds"]
-    assert given == {
-        "nms_threshold": 0.02, "inter_threshold": 0.01, "inter_min_above": 0.75, "min_subset_cnt": 2,
-        "min_subset_score": 0.05, "scale_number": 3, "scale_gap": 0.1,
-    }  # fmt: skip
+def test_maximized_constants_reach_the_decoder_and_keep_the_model_s_others(coco: Pair, picture: Path) -> None:
+    words = ["-p", str(coco[0]), "-m", str(coco[1]), "-i", str(picture), "--json", str(picture.parent)]
+    words += ["--maximize_positives", "--scale-number", "3", "--scale-gap", "0.1"]
+    everybody = many_config(parse(multi_parser(), words)).estimator.build(silent)
+    assert isinstance(everybody, Everybody)
+    assert (everybody.scale_number, everybody.scale_gap) == (3, 0.1)
+    assert everybody.thresholds == replace(
+        everybody.network.model.thresholds,
+        nms_threshold=0.02, inter_threshold=0.01, inter_min_above=0.75, min_subset_cnt=2, min_subset_score=0.05,
+    )  # fmt: skip
+    assert cli.run_multi_pose(words) == 0
 
 
 def test_a_camera_is_asked_for_a_size_and_a_rate() -> None:
@@ -383,23 +383,15 @@ def test_a_camera_is_asked_for_a_size_and_a_rate() -> None:
 # --- our own networks -----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return own_models(tmp_path_factory.mktemp("models"))
-
-
 @pytest.fixture
-def said(
-    own_folder: Path, picture: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., list[str]]:
+def said(run_script: RunScript, checkout: Path, picture: Path) -> Callable[..., list[str]]:
     """What a script says on stderr about a picture, with painted networks under the names of our own."""
-    monkeypatch.setattr(models, "_models_folder", lambda: own_folder)
 
     def run(script: str, *words: str, code: int = 0) -> list[str]:
-        record = str(picture.with_suffix(".json"))
-        words = ("-i", str(picture), "--json", record, "--net-size", "64x64", *words)
-        assert SCRIPTS[script](list(words)) == code
-        return capsys.readouterr().err.splitlines()
+        given = ["-i", str(picture), "--json", str(picture.with_suffix(".json")), "--net-size", "64x64", *words]
+        result = run_script(str(checkout / f"{script}.py"), *given)
+        assert result.returncode == code, result.stderr
+        return result.stderr.splitlines()
 
     return run
 
@@ -434,31 +426,11 @@ def test_a_network_for_any_use_says_nothing_about_it(said: Callable[..., list[st
 # --- the pipeline's exit codes --------------------------------------------------------------------------------------
 
 
-class Sink:
-    """An output that keeps what it gets, or fails."""
-
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error, self.frames, self.closed = error, list[Frame](), False
-
-    def write(self, still: Still, people: People) -> None:
-        if self.error:
-            raise self.error
-        self.frames.append(still.frame)
-
-    def has(self, _still: Still) -> bool:
-        return False
-
-    def close(self) -> None:
-        self.closed = True
+NOBODY = Finds(seconds={"network": 0.25, "decoding": 0.0015})
 
 
-def job(path: Path, *outputs: Output, files: tuple[Path, ...] = ()) -> pipeline.Job:
-    return pipeline.Job(Picture(path, Selection()), outputs, files)
-
-
-def nobody(_frame: Frame, seconds: dict[str, float]) -> People:
-    seconds.update(network=0.25, decoding=0.0015)
-    return People.empty(COCO)
+def job(path: Path, *outputs: Output, files: tuple[Path, ...] = ()) -> Job:
+    return Job(Picture(path, Selection()), outputs, files)
 
 
 @pytest.fixture
@@ -478,46 +450,45 @@ def picture(tmp_path: Path) -> Path:
         ("good", MemoryError(), 2),
     ],
 )
-def test_the_exit_code_says_how_much_was_done(picture: Path, inputs: str, error: BaseException, code: int) -> None:
-    sink = Sink(error)
+def test_the_exit_code_says_how_much_was_done(
+    picture: Path, inputs: str, error: BaseException | None, code: int
+) -> None:
+    sink = Sink(raising(error) if error else None)
     jobs = [job(picture if word == "good" else picture / "none", sink) for word in inputs.split()]
-    assert pipeline.run(jobs, nobody) == code
+    assert pipeline.run(jobs, NOBODY) == code
     assert sink.closed
 
 
 def test_a_line_a_picture_tells_what_was_found_and_the_times(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pipeline.run([job(picture, files=(Path("out/a_pose.png"),))], nobody)
+    pipeline.run([job(picture, files=(Path("out/a_pose.png"),))], NOBODY)
     assert only_line(capsys) == f"{picture}: nobody (network 250.0 ms, decoding 1.5 ms) -> out/a_pose.png"
 
 
 def test_a_line_about_a_failure_names_the_picture(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def outside(_frame: Frame, _seconds: dict[str, float]) -> People:
-        raise InputError("the box lies\noutside")
-
-    pipeline.run([job(picture)], outside)
+    pipeline.run([job(picture)], Finds(before=raising(InputError("the box lies\noutside"))))
     assert only_line(capsys) == f"{picture}: the box lies outside"
 
 
 def test_too_little_memory_is_said_in_words(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def huge(frame: Frame, _seconds: dict[str, float]) -> People:
+    def huge(frame: Frame) -> None:
         cv2.resize(frame, (1 << 24, 1 << 24))
         raise AssertionError("somebody has 700 TB of memory")
 
-    assert pipeline.run([job(picture)], huge) == 2
+    assert pipeline.run([job(picture)], Finds(before=huge)) == 2
     assert only_line(capsys) == f"{picture}: there is not enough memory for it"
 
 
 def test_a_picture_in_a_window_is_told_about_while_it_is_shown(
     picture: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pipeline.run([job(picture, Sink(WindowClosed()))], nobody)
+    pipeline.run([job(picture, Sink(raising(WindowClosed())))], NOBODY)
     assert only_line(capsys).startswith(f"{picture}: nobody")
 
 
 def test_ctrl_c_says_what_is_done_and_closes_the_outputs(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    good, stopped = Sink(), Sink(KeyboardInterrupt())
+    good, stopped = Sink(), Sink(raising(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
-        pipeline.run([job(picture, good), job(picture, stopped)], nobody)
+        pipeline.run([job(picture, good), job(picture, stopped)], NOBODY)
     assert "stopped: 1 of 2 pictures done" in capsys.readouterr().err
     assert good.closed
     assert stopped.closed
@@ -525,61 +496,40 @@ def test_ctrl_c_says_what_is_done_and_closes_the_outputs(picture: Path, capsys: 
 
 def test_closing_the_window_ends_a_run_and_is_no_failure(picture: Path) -> None:
     later = Sink()
-    jobs = [job(picture, Sink(WindowClosed())), job(picture, later)]
-    assert pipeline.run(jobs, nobody) == 0
-    assert later.frames == []
+    jobs = [job(picture, Sink(raising(WindowClosed()))), job(picture, later)]
+    assert pipeline.run(jobs, NOBODY) == 0
+    assert later.results == []
 
 
-def test_several_pictures_on_a_terminal_have_a_progress_bar(
-    picture: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def on_a_terminal(jobs: Sequence[Job], estimator: Estimator) -> tuple[int, str]:
+    """The exit code of a run before a terminal, and what it writes there."""
+    with redirect_stderr(Terminal()) as terminal:
+        return pipeline.run(jobs, estimator, bar=True), terminal.getvalue()
+
+
+def test_several_pictures_on_a_terminal_have_a_progress_bar(picture: Path) -> None:
     pytest.importorskip("tqdm")
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    assert pipeline.run([job(picture)] * 3, nobody, bar=True) == 0
-    text = capsys.readouterr().err
+    code, text = on_a_terminal([job(picture)] * 3, NOBODY)
+    assert code == 0
     assert "0/3" in text
     assert text.count(f"{picture}: nobody") == 3
 
 
-def test_what_is_said_about_the_network_stands_above_the_progress_bar(
-    picture: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_said_about_the_network_stands_above_the_progress_bar(picture: Path) -> None:
     pytest.importorskip("tqdm")
-
-    def loading(frame: Frame, seconds: dict[str, float]) -> People:
-        print("research use only", file=sys.stderr)
-        return nobody(frame, seconds)
-
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    pipeline.run([job(picture)] * 2, loading, bar=True)
-    assert capsys.readouterr().err.startswith("research use only\n")
+    loading = Finds(before=lambda _: print("research use only", file=sys.stderr))
+    _, text = on_a_terminal([job(picture)] * 2, loading)
+    assert text.startswith("research use only\n")
 
 
-def test_without_tqdm_there_are_plain_lines(
-    picture: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+def test_without_tqdm_there_are_plain_lines(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tqdm", None)
-    assert pipeline.run([job(picture)] * 3, nobody, bar=True) == 0
-    assert capsys.readouterr().err.count("\n") == 3
+    code, text = on_a_terminal([job(picture)] * 3, NOBODY)
+    assert code == 0
+    assert text.count("\n") == 3
 
 
 # --- windows, and networks that do not fit ---------------------------------------------------------------------------
-
-
-def fake_window(monkeypatch: pytest.MonkeyPatch, last: int) -> list[Frame]:
-    """Windows that show into a list and are closed with its frame number `last`."""
-    shown: list[Frame] = []
-
-    def pressed(_self: Window, _milliseconds: int) -> bool:
-        if len(shown) == last:
-            raise WindowClosed
-        return False
-
-    monkeypatch.setattr(Window, "show", lambda _self, frame: shown.append(frame))
-    monkeypatch.setattr(Window, "pressed", pressed)
-    monkeypatch.setattr(Window, "close", lambda _self: shown.append(np.zeros(0, np.uint8)))
-    return shown
 
 
 @pytest.fixture
@@ -588,14 +538,8 @@ def pair(tmp_path: Path, request: pytest.FixtureRequest) -> list[str]:
     return ["-p", str(prototxt), "-m", str(caffemodel)]
 
 
-def test_ctrl_c_before_a_camera_ends_with_130(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupted(_options: Namespace) -> int:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(cli, "_webcam", interrupted)
-    assert cli.webcam_pose([]) == 130
+def test_ctrl_c_before_a_camera_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.guarded(camera_parser(), [], raising(KeyboardInterrupt())) == 130
     assert "Traceback" not in capsys.readouterr().err
 
 
@@ -619,8 +563,9 @@ def test_with_a_display_pictures_are_shown_and_nothing_is_saved(
 ) -> None:
     monkeypatch.chdir(picture.parent)
     monkeypatch.setattr(opencv, "why_no_window", lambda: None)
+    screen = Screen([ord("q")])
+    monkeypatch.setattr(window, "Window", partial(Window, gui=screen))
     before = set(picture.parent.iterdir())
-    shown = fake_window(monkeypatch, last=1)
     assert cli.run_multi_pose([*pair, "-i", str(picture), "--net-size", "64x64"]) == 0
-    assert shown[0].shape == (1, 2, 3)
+    assert [frame.shape for frame in screen.shown] == [(1, 2, 3)]
     assert set(picture.parent.iterdir()) == before

@@ -6,18 +6,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import cv2
 import numpy as np
 import pytest
 
-from figures import raising, result_of, someone
+from figures import Screen, raising, result_of, someone
 from networks import black
-from posecv.arrays import Frame
 from posecv.drawing import skeletons as drawing
 from posecv.drawing.rate import Rate
 from posecv.drawing.style import Style
@@ -347,19 +344,6 @@ def test_every_skeleton_has_a_record_and_a_picture(tmp_path: Path) -> None:
 
 
 # --- the window -----------------------------------------------------------------------------------------------------
-
-
-class Screen(ModuleType):
-    """Stands for OpenCV's windows: keys to come, and whether the window is still there."""
-
-    def __init__(self, keys: Sequence[int] = (), visible: Callable[[], float] = lambda: 1.0) -> None:
-        super().__init__("screen")
-        self.shown, self.open = list[Frame](), True
-        coming = iter(keys)
-        self.imshow = lambda _title, frame: self.shown.append(frame)
-        self.waitKey = lambda _milliseconds: next(coming, -1)
-        self.getWindowProperty = lambda _title, _property: visible()
-        self.destroyAllWindows = lambda: setattr(self, "open", False)
 
 
 def test_a_window_shows_the_drawn_picture_until_a_key_is_pressed() -> None:
