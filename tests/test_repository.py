@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import re
 import shutil
 import subprocess
-import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
-import cv2
 import numpy as np
 import pytest
 
 import posecv
 from conftest import OWN_WEIGHTS, REPOSITORY, RunScript
-from networks import paint_person, painted_network, standing_person, write_manifest
-from posecv.errors import ModelError
-from posecv.models import Preprocessing, Row, manifest, read_manifest
+from networks import painted_network, write_manifest
+from posecv.geometry import Preprocessing
+from posecv.models import Row, manifest, read_manifest
 from posecv.skeletons import COCO, FACE, HAND
+from tools import demo, fill_manifest
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-SCRIPTS = ("run_pose.py", "run_multi_pose.py", "run_hand.py", "webcam_pose.py")
 MEGABYTE = 1_000_000
 
 OWN_ROWS = [row for row in manifest() if f"models/{row.weights}/pose.caffemodel" in OWN_WEIGHTS]
@@ -58,23 +53,6 @@ def links(page: Path) -> set[str]:
     """The local files that a page links to, as it writes them."""
     targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
     return {target.partition("#")[0] for target in targets if not re.match(r"[a-z]+:|#", target)}
-
-
-def tool(name: str) -> ModuleType:
-    """A program of tools/, which is no module of a package."""
-    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "tools" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def code_block(name: str) -> str:
-    """The code block of the README that stands under the comment `<!-- tested: NAME -->`."""
-    found = re.search(rf"<!-- tested: {name} -->\n```\w+\n(.*?)```", README, re.DOTALL)
-    assert found, f"the README marks no block {name}"
-    return found[1]
 
 
 # -------------------------------------------------------------------------------------------------- what is tracked
@@ -194,7 +172,7 @@ def test_size_and_hashes_are_written_into_the_rows_without_mirrors(tmp_path: Pat
     for name in ("ours", "theirs"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "pose.caffemodel").write_bytes(b"weights")
-    tool("fill_manifest").main(tmp_path)
+    fill_manifest.main(tmp_path)
     assert [row.bytes for row in read_manifest(tmp_path / "MANIFEST.tsv")] == [7, None, None]
     (ours, *_) = read_manifest(tmp_path / "MANIFEST.tsv")
     assert (ours.md5, ours.sha256) == (hashlib.md5(b"weights").hexdigest(), hashlib.sha256(b"weights").hexdigest())
@@ -213,19 +191,6 @@ def test_what_a_page_links_to_is_there(page: Path) -> None:
 def test_the_readme_leads_to_every_page_of_docs() -> None:
     there = {f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md")}
     assert there <= links(REPOSITORY / "README.md")
-
-
-def test_the_readme_names_every_option_and_no_other(run_script: RunScript) -> None:
-    section = README[README.index("\n## Options") :].split("\n## ")[1]
-    rows = [line for line in section.splitlines() if line.startswith("| `")]
-    named = {option for row in rows for option in re.findall(r"(--[a-z-]+)", row.split(" | ")[0])}
-    assert named == set().union(*(options(run_script, script) for script in SCRIPTS))
-
-
-def options(run_script: RunScript, script: str) -> set[str]:
-    """The options that a script's help lists, without other programs' spellings of them."""
-    lines = run_script(script, "--help", env={"COLUMNS": "100"}).stdout.splitlines()
-    return {option for line in lines if line.startswith("  -") for option in re.findall(r"--[a-z-]+", line[:40])}
 
 
 def test_the_readme_has_every_model() -> None:
@@ -247,94 +212,59 @@ def test_the_citation_has_what_its_format_asks_for() -> None:
     assert len(keys) == len(set(keys))
 
 
-def test_the_readmes_library_lines_find_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    painted_network(tmp_path, COCO)
-    (tmp_path / "samples").mkdir()
-    frame = np.zeros((368, 656, 3), np.uint8)
-    for x in (180, 460):
-        paint_person(frame, standing_person(COCO, x, 44), COCO)
-    _, png = cv2.imencode(".png", frame)  # under the photograph's name: JPEG would change the dots' colours
-    (tmp_path / "samples" / "team.jpg").write_bytes(png.tobytes())
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    exec(compile(code_block("library"), "README.md", "exec"), names)
-    people = names["people"]
-    assert isinstance(people, posecv.People)
-    assert len(people) == 2
-    assert (tmp_path / "team_pose.jpg").stat().st_size > 0
-
-
 # ------------------------------------------------------------------------------------------------------- make demo
 
 
 @pytest.fixture
-def demo(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    return tool("demo")
+def demo_checkout(bare_checkout: Path) -> Path:
+    """The checkout without weights, with the demo and two photographs."""
+    for name in ("tools/demo.py", "samples/player.jpg", "samples/camera.jpg"):
+        (bare_checkout / name).parent.mkdir(exist_ok=True)
+        shutil.copy(REPOSITORY / name, bare_checkout / name)
+    return bare_checkout
 
 
-def test_without_weights_the_demo_says_where_they_come_from(
-    demo: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def nothing(name: str) -> None:
-        raise ModelError(name)
-
-    monkeypatch.setattr(demo, "find_model", nothing)
-    assert demo.main() == 0
-    said = capsys.readouterr().out
-    assert "./getModels.sh coco" in said
-    assert "./getModels.sh hand" not in said
+def run_demo(run_script: RunScript, checkout: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """The demo of a checkout, as a program."""
+    return run_script(str(checkout / "tools" / "demo.py"), env={"PYTHONPATH": str(checkout), **env})
 
 
-def test_the_demo_prefers_models_for_any_use(demo: ModuleType) -> None:
+def test_without_weights_the_demo_says_where_they_come_from(run_script: RunScript, demo_checkout: Path) -> None:
+    result = run_demo(run_script, demo_checkout)
+    assert result.returncode == 0, result.stderr
+    assert "./getModels.sh coco" in result.stdout
+    assert "./getModels.sh hand" not in result.stdout
+
+
+def test_the_demo_prefers_models_for_any_use() -> None:
     uses = [row.use == "any" for row in demo.body_rows(manifest())]
     assert uses == sorted(uses, reverse=True)
 
 
-def test_the_demo_takes_light_body_where_it_is_there(demo: ModuleType) -> None:
+def test_the_demo_takes_light_body_where_it_is_there() -> None:
     first = demo.first_found([row.name for row in demo.body_rows(manifest())])
     assert any(row.name == "light_body" for row in OWN_ROWS) == (first is not None and first.name == "light_body")
 
 
 def test_the_demo_runs_with_the_first_model_that_it_finds(
-    demo: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run_script: RunScript, demo_checkout: Path, tmp_path: Path
 ) -> None:
     """With a painted network found through POSECV_MODELS, where our own is not there, on the real photographs."""
-    row: Row = demo.body_rows(manifest())[0]
+    row = demo.body_rows(manifest())[0]
     (tmp_path / row.weights).mkdir()
     painted_network(tmp_path / row.weights, COCO)
-    monkeypatch.setenv("POSECV_MODELS", str(tmp_path))
-    monkeypatch.setattr(demo, "OUTPUT", str(tmp_path / "out"))
-    monkeypatch.setattr(demo, "samples", lambda: ["samples/player.jpg", "samples/camera.jpg"])
-    assert demo.main() == 0
-    drawn = sorted(path.name for path in (tmp_path / "out").glob("*_pose.png"))
+    result = run_demo(run_script, demo_checkout, POSECV_MODELS=str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    drawn = sorted(path.name for path in (demo_checkout / demo.OUTPUT).glob("*_pose.png"))
     assert drawn == ["camera_pose.png", "player_pose.png"]
-    records = (tmp_path / "out" / "people.jsonl").read_text(encoding="utf-8").splitlines()
+    records = (demo_checkout / demo.OUTPUT / "people.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(record)["version"] for record in records] == [pytest.approx(1.3)] * 2
 
 
-def test_the_demo_shows_all_samples_but_the_one_with_a_hand_alone(demo: ModuleType) -> None:
+def test_the_demo_shows_all_samples_but_the_one_with_a_hand_alone() -> None:
     shown = set(demo.samples())
     assert {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "samples").glob("*.jpg")} - shown == {
         "samples/hand.jpg"
     }
     assert "samples/clip.mp4" in shown
     assert all((REPOSITORY / path).is_file() for path in shown)
-
-
-def test_the_readmes_command_lines_are_understood(run_script: RunScript, tmp_path: Path) -> None:
-    """Each is run on files that are not there: it may miss them, never one of its own options."""
-    lines = [line for line in README.splitlines() if re.match(r"python run_\w+\.py|run_\w+ ", line)]
-    assert lines
-    for line in lines:
-        script, *words = command_words(line)
-        result = run_script(script, *words)
-        assert result.returncode in (0, 1, 2)
-        assert "unknown option" not in result.stderr
-        assert "--help" not in result.stderr, (line, result.stderr)
-
-
-def command_words(line: str) -> Sequence[str]:
-    """The script and its words of a command line that may begin with python and end with a comment."""
-    words = line.partition("  #")[0].split()
-    return words[1:] if words[0] == "python" else [f"{words[0]}.py", *words[1:]]

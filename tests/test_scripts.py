@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from conftest import RunScript
-from networks import Pair, broken_pairs, own_models, paint_person, painted_network, standing_person
+from networks import Pair, black, broken_pairs, paint_person, painted_network, standing_person
 from posecv.app import scripts as cli
 from posecv.skeletons import COCO, HAND, Skeleton
 from posecv.sources.pictures import read_picture
@@ -36,16 +36,6 @@ TOLERANCE = 1.0  # pixels
 HALF_PIXEL = 0.5  # OpenPose's convention for bodies
 
 
-@pytest.fixture(scope="session")
-def coco(tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    return painted_network(tmp_path_factory.mktemp("coco"), COCO)
-
-
-@pytest.fixture(scope="session")
-def hand(tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    return painted_network(tmp_path_factory.mktemp("hand"), HAND)
-
-
 def options(pair: Pair) -> list[str]:
     return ["-p", str(pair[0]), "-m", str(pair[1])]
 
@@ -59,7 +49,7 @@ def two_people() -> list[Array]:
 
 def save(path: Path, people: list[Array], skeleton: Skeleton = COCO, radius: float = 6) -> Path:
     """A picture of painted people."""
-    frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    frame = black(WIDTH, HEIGHT)
     for person in people:
         paint_person(frame, person, skeleton, radius=radius)
     cv2.imwrite(str(path), frame)
@@ -116,13 +106,13 @@ def test_one_person_is_found_where_painted(run_script: RunScript, coco: Pair, tm
 @pytest.mark.parametrize("left", [False, True])
 @pytest.mark.parametrize("box", [None, (70, 60, 200, 160)])
 def test_a_hand_is_found_where_painted(
-    run_script: RunScript, hand: Pair, tmp_path: Path, left: bool, box: tuple[int, int, int, int] | None
+    run_script: RunScript, hand_pair: Pair, tmp_path: Path, left: bool, box: tuple[int, int, int, int] | None
 ) -> None:
     keypoints = standing_person(HAND, 110, 80)
     save(tmp_path / "a.png", [keypoints], HAND, radius=6 if box is None else 6 * 200 / 368)
     where = [] if box is None else ["--box", ",".join(map(str, box))]
     words = ["-i", "a.png", "--json", "a.json", *where, *["--left"] * left]
-    result = run_script("run_hand.py", *options(hand), *words)
+    result = run_script("run_hand.py", *options(hand_pair), *words)
     assert result.returncode == 0, result.stderr
     assert "1 hand, 21 keypoints" in result.stderr
     (found,) = people_of(tmp_path / "a.json", f"hand_{'left' if left else 'right'}_keypoints_2d")
@@ -131,10 +121,10 @@ def test_a_hand_is_found_where_painted(
     assert other["pose_keypoints_2d"] == other[f"hand_{'right' if left else 'left'}_keypoints_2d"] == []
 
 
-def test_hands_are_found_along_with_bodies(run_script: RunScript, coco: Pair, hand: Pair, tmp_path: Path) -> None:
+def test_hands_are_found_along_with_bodies(run_script: RunScript, coco: Pair, hand_pair: Pair, tmp_path: Path) -> None:
     person = two_people()[0]
     save(tmp_path / "a.png", [person])
-    names = ["--hand", "--hand-model", ",".join(map(str, hand))]
+    names = ["--hand", "--hand-model", ",".join(map(str, hand_pair))]
     result = run_script("run_multi_pose.py", *options(coco), "-i", "a.png", "--json", "a.json", *names)
     assert result.returncode == 0, result.stderr
     (found,) = json.loads((tmp_path / "a.json").read_text())["people"]
@@ -214,17 +204,6 @@ def test_the_files_of_a_pair_may_have_any_names(run_script: RunScript, coco: Pai
     words = ["-p", prototxt, "-m", caffemodel, "-i", "a.png", "--json", "a.json", "--net-size", "64"]
     result = run_script("run_multi_pose.py", *words)
     assert result.returncode == 0, result.stderr
-
-
-@pytest.fixture(scope="session")
-def checkout(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the scripts and their package, with painted networks under the names of our own."""
-    folder = tmp_path_factory.mktemp("checkout")
-    shutil.copytree(repository / "posecv", folder / "posecv", ignore=shutil.ignore_patterns("__pycache__"))
-    for script in SCRIPTS:
-        shutil.copy(repository / script, folder)
-    own_models(folder / "models")
-    return folder
 
 
 @pytest.mark.parametrize(
@@ -312,7 +291,7 @@ def test_an_input_that_is_none_ends_with_2_and_one_line(
 
 def test_extreme_sizes_work(run_script: RunScript, coco: Pair, tmp_path: Path) -> None:
     for width, height in ((1, 1), (10, 1000), (1000, 10), (8000, 6000)):
-        cv2.imwrite(str(tmp_path / f"{width}.bmp"), np.zeros((height, width, 3), np.uint8))
+        cv2.imwrite(str(tmp_path / f"{width}.bmp"), black(width, height))
     words = ["-i", ".", "--json", "out", "--net-size", "64"]
     result = run_script("run_multi_pose.py", *options(coco), *words)
     assert result.returncode == 0, result.stderr
@@ -365,13 +344,12 @@ def test_each_broken_pair_is_one_line_that_names_the_fault(
 ) -> None:
     """OpenCV's own lines would show too: they go to the same file descriptor."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["run_multi_pose.py"])
     save(tmp_path / "a.png", [])
     faults = broken_pairs(tmp_path / "broken", coco)
     for fault in FAULTS:
         prototxt, caffemodel, _ = faults[fault]
         words = [*options((prototxt, caffemodel)), "-i", "a.png", "--json", "a.json"]
-        assert cli.run_multi_pose(words) == 2, fault
+        assert cli.run_multi_pose(words, "run_multi_pose.py") == 2, fault
         (line,) = capfd.readouterr().err.splitlines()
         assert line.startswith("run_multi_pose.py: "), fault
         assert "error: (" not in line, fault
