@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +23,8 @@ from posecv.drawing.style import Style
 from posecv.errors import OutputError, UsageError
 from posecv.outputs import openpose_json, pictures
 from posecv.outputs.files import plan_files, prepare_files, result_names, write_whole
+from posecv.outputs.films import DrawnFilm
+from posecv.outputs.growing import CocoResults, Csv, JsonLines
 from posecv.outputs.openpose_json import OpenPoseJson, format_record
 from posecv.outputs.pictures import DrawnPicture
 from posecv.outputs.window import Window, WindowClosed
@@ -271,6 +275,33 @@ def test_the_file_of_a_record_has_no_newline_at_its_end(tmp_path: Path) -> None:
     OpenPoseJson(path).write(result_of(someone()))
     assert path.read_text() == format_record(someone())
     assert path.read_bytes().endswith(b"]}]}")
+
+
+# --- outputs on their own -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (JsonLines, "a.jsonl"), (Csv, "a.csv"), (CocoResults, "a.json"), (OpenPoseJson, "a.json"),
+        (DrawnPicture, "a.png"), (DrawnFilm, "a.avi"),
+    ],
+)  # fmt: skip
+def test_what_is_named_in_words_is_whole_when_its_block_ends(
+    tmp_path: Path, make: Callable[[str], Any], name: str
+) -> None:
+    with make(str(tmp_path / name)) as output:
+        output.write(result_of(someone()))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).stat().st_size > 0
+
+
+def test_a_window_closes_when_its_block_ends() -> None:
+    screen = Screen([ord(" ")])
+    with Window("posecv", gui=screen) as output:
+        output.write(result_of(someone()))
+        assert screen.open
+    assert not screen.open
 
 
 # --- drawn pictures -------------------------------------------------------------------------------------------------

@@ -10,11 +10,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -29,7 +28,6 @@ from posecv.sources.films import pyav
 from posecv.terminal import quiet_stderr, say
 
 __all__ = ["CODECS", "KIND", "DrawnFilm", "check_codec", "default_suffix"]
-
 
 # What each suffix holds, the first that works being taken. H.264 takes PyAV: OpenCV's wheels cannot write it, and their
 # mp4v does not play in browsers.
@@ -65,13 +63,12 @@ def default_suffix() -> str:
     return ".mp4" if pyav() else ".avi"
 
 
-@dataclass(eq=False)
 class DrawnFilm:
     """Draws the people on copies of the frames and writes a film, as fast and as large as its source.
 
-    Attributes
+    Parameters
     ----------
-    path : Path
+    path : str or Path
         The file; its suffix says the format.
     codec : str or None
         One of `CODECS` or four characters; by default the first that the suffix allows and that is installed.
@@ -79,13 +76,10 @@ class DrawnFilm:
         How people are shown.
     """
 
-    path: Path
-    codec: str | None = None
-    style: Style = field(default_factory=Style)
-    wants_view: ClassVar[bool] = False
-    interactive: ClassVar[bool] = False
+    wants_view = interactive = False
 
-    def __post_init__(self) -> None:
+    def __init__(self, path: str | Path, codec: str | None = None, style: Style | None = None) -> None:
+        self.path, self.codec, self.style = Path(path), codec, style or Style()
         self._writer: _Writer | None = None
         self._size = 0, 0
         self._count = 0

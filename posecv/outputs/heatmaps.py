@@ -21,8 +21,6 @@ from posecv.skeletons import Skeleton
 __all__ = ["Heatmaps", "channels_of", "plain"]
 
 
-
-
 def plain(item: str) -> str:
     """A name as it stands in files: `Right_Wrist` is right-wrist."""
     return item.strip().lower().replace("_", "-").replace(" ", "-")
@@ -120,6 +118,12 @@ class Heatmaps:
 
     def close(self) -> None:
         """Nothing is left to do: the files are whole."""
+
+    def __enter__(self) -> Heatmaps:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def _numbered(number: int | None) -> str:

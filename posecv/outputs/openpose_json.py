@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from posecv.outputs.coordinates import converted
 from posecv.outputs.files import Kind, write_whole
@@ -15,6 +13,7 @@ from posecv.result import Result
 __all__ = ["KIND", "OpenPoseJson", "format_record"]
 
 KIND = Kind("json", ending="_keypoints.json", suffixes=frozenset({".json"}))
+
 
 def format_record(people: People) -> str:
     """The people of one frame as OpenPose writes them: compact, six significant digits, no newline at the end.
@@ -44,31 +43,27 @@ def _number(value: float) -> str:
     return f"{value:g}"
 
 
-@dataclass(frozen=True)
 class OpenPoseJson:
     """Writes a record a still, each into a file of its own.
 
-    Attributes
+    Parameters
     ----------
-    path : Path
+    path : str or Path
         The file of a picture's record; a film's have their frames' numbers before `_keypoints`, as OpenPose has it.
     scale : str
         Of the coordinates, one of `posecv.outputs.coordinates.SCALES`.
     """
 
-    path: Path
-    scale: str = "image"
-    interactive: ClassVar[bool] = False
+    interactive = False
 
-    @property
-    def wants_view(self) -> bool:
-        """Whether coordinates are in pixels of the network's input."""
-        return self.scale == "net"
+    def __init__(self, path: str | Path, scale: str = "image") -> None:
+        self.path, self.scale = Path(path), scale
+        self.wants_view = scale == "net"
 
     def file(self, number: int | None) -> Path:
         """Where the record of a video's frame, or of an image, goes.
 
-        >>> OpenPoseJson(Path("out/clip_keypoints.json")).file(42).name
+        >>> OpenPoseJson("out/clip_keypoints.json").file(42).name
         'clip_000000000042_keypoints.json'
         """
         if number is None:

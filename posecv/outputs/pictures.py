@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
 
 import cv2
 
@@ -16,7 +14,6 @@ from posecv.result import Result
 
 __all__ = ["KIND", "DrawnPicture"]
 
-
 SUFFIXES = (".avif", ".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 KIND = Kind(
     "output",
@@ -25,22 +22,21 @@ KIND = Kind(
 )
 
 
-@dataclass(frozen=True)
 class DrawnPicture:
     """Draws the people on a copy of one frame and writes it, in the format that the file's suffix says.
 
-    Attributes
+    Parameters
     ----------
-    path : Path
+    path : str or Path
         The file.
     style : Style
         How people are shown.
     """
 
-    path: Path
-    style: Style = field(default_factory=Style)
-    wants_view: ClassVar[bool] = False
-    interactive: ClassVar[bool] = False
+    wants_view = interactive = False
+
+    def __init__(self, path: str | Path, style: Style | None = None) -> None:
+        self.path, self.style = Path(path), style or Style()
 
     def write(self, result: Result) -> None:
         """Write the file; OutputError where that fails."""

@@ -15,7 +15,6 @@ from posecv.result import Result
 
 __all__ = ["Window", "WindowClosed", "fitted"]
 
-
 LARGEST = 1280, 800  # a window that fits on most screens
 MILLISECONDS = 50  # between two looks at whether the window was closed
 ESCAPE = "\x1b"
@@ -88,6 +87,12 @@ class Window:
     def close(self) -> None:
         """Take the window away."""
         self.gui.destroyAllWindows()
+
+    def __enter__(self) -> Window:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def fitted(frame: Frame) -> Frame:
