@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+import walking
 from conftest import RunScript
 from figures import Finds, Screen, Sink, Terminal, people_at, raising
 from networks import Pair, black, paint_person, painted_network, standing_person
@@ -291,6 +292,25 @@ def test_without_a_network_the_line_names_the_ways_to_one(
     (line,) = result.stderr.splitlines()
     fetched = "hand" if script == "run_hand" else "coco"
     assert all(word in line for word in ("-p FILE", "-m FILE", "--model NAME", f"./getModels.sh {fetched} "))
+
+
+def test_a_mistake_is_one_line_whatever_names_hold(
+    picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["-p", "of two\nlines.prototxt", "-m", "pose.caffemodel", "-i", str(picture), "--json", str(picture.parent)]
+    assert cli.run_multi_pose(words) == 2
+    assert "of two lines.prototxt: no such file" in only_line(capsys)
+
+
+@pytest.mark.parametrize("script", ["run_multi_pose", "webcam_pose"])
+def test_maps_that_a_network_does_not_have_are_a_mistake(
+    script: str, coco: Pair, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = walking.film(tmp_path / "a.avi", 2)
+    words = walking.words(coco, "-i", source, "--no-show", "--heatmaps", tmp_path / "maps", "--heatmaps-of", "tail")
+    assert SCRIPTS[script](words) == 2
+    assert "--heatmaps-of tail: coco has no map of this name" in only_line(capsys)
+    assert not (tmp_path / "maps").exists()
 
 
 @pytest.mark.parametrize("words", [["run_pose.py", *PAIR, "-i", "a.png"], ["webcam_pose.py", *PAIR]])
