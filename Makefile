@@ -22,7 +22,7 @@ WINDOWS := import ctypes, sys; \
 .PHONY: demo test check results clean
 
 demo: .venv/run.stamp
-	$(BIN)/python tools/demo.py
+	$(BIN)/python -m tools.demo
 
 test: .venv/dev.stamp
 	$(BIN)/python -m pytest $(PYTEST)
@@ -34,10 +34,10 @@ check: .venv/dev.stamp
 results: $(RESULTS)/results.stamp $(RESULTS5)/results.stamp
 	rm -f benchmarks/results/*.csv
 	for model in light_body light_hand light-coco coco body_25; do for size in 256x352 368x496; do \
-		$(ALONE) $(RESULTS)/bin/python benchmarks/engines.py --models $$model --sizes $$size \
+		$(ALONE) $(RESULTS)/bin/python -m benchmarks.engines --models $$model --sizes $$size \
 		--pythons $(RESULTS)/bin/python $(RESULTS5)/bin/python || exit 1; done; done
-	$(ALONE) $(RESULTS)/bin/python benchmarks/trade.py --only times
-	$(BESIDE) $(RESULTS)/bin/python benchmarks/trade.py --only accuracy
+	$(ALONE) $(RESULTS)/bin/python -m benchmarks.trade --only times
+	$(BESIDE) $(RESULTS)/bin/python -m benchmarks.trade --only accuracy
 
 clean:
 	rm -rf .venv .venv-* build dist demo_output .mypy_cache .pytest_cache .ruff_cache

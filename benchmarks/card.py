@@ -1,7 +1,7 @@
 """A body network's accuracy in detail, as tables for its card: by keypoint, by size, by height in the input.
 
-    python benchmarks/card.py --model light-coco
-    python benchmarks/card.py --model pose.prototxt,pose.caffemodel --net-size=-1x256
+    python -m benchmarks.card --model light-coco
+    python -m benchmarks.card --model pose.prototxt,pose.caffemodel --net-size=-1x256
 
 Needs pycocotools and the shared data (`POSECV_SHARED`, default ../shared).
 """
@@ -13,21 +13,20 @@ import itertools
 import math
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-import posecv  # noqa: E402
-from benchmarks import accuracy  # noqa: E402
-from posecv.engines.network import Network  # noqa: E402
-from posecv.geometry import Fit, NetSize  # noqa: E402
-from posecv.models import NET_SIDE  # noqa: E402
-from posecv.skeletons import COCO_17  # noqa: E402
+import posecv
+from benchmarks import markdown, shared
+from benchmarks.program import one_line
+from posecv.engines.network import Network
+from posecv.evaluation import coco
+from posecv.evaluation.oks import distances, partners, similarities
+from posecv.geometry import Fit, NetSize
+from posecv.models import NET_SIDE
+from posecv.skeletons import COCO_17
 
 TORSO_SHARE = 0.2  # of the torso, within which a keypoint of somebody alone and upright is right
 SIMILAR = 0.5  # from this object keypoint similarity on a person is found, and a keypoint by its own term of it
@@ -65,25 +64,6 @@ class Match:
         return float(np.nanmean(self.similarity))
 
 
-def similarities(distances: Floats, area: float) -> Floats:
-    """(..., 17) terms of the object keypoint similarity."""
-    from pycocotools.cocoeval import Params
-
-    sigmas = Params("keypoints").kpt_oks_sigmas
-    return np.exp(-(distances**2) / (2 * area * (2 * sigmas) ** 2))
-
-
-def partners(oks: Floats) -> list[int | None]:
-    """Of each of M people the one of N found who is theirs, the most similar pairs first: (M, N) to M."""
-    left = oks.copy()
-    found: list[int | None] = [None] * len(oks)
-    while left.size and left.max() > 0:
-        person, other = np.unravel_index(left.argmax(), left.shape)
-        found[person] = int(other)
-        left[person] = left[:, other] = 0
-    return found
-
-
 def upright_torso(labels: Floats) -> float | None:
     """From the shoulders' middle to the hips', where all five are labelled: hips below shoulders below the nose."""
     if not labels[[NOSE, *SHOULDERS, *HIPS], 2].all():
@@ -99,38 +79,37 @@ def matches(annotations: list[dict[str, Any]], people: posecv.People, scale: flo
     """
     rows = [row for row in annotations if row["num_keypoints"] and not row["iscrowd"]]
     order = [people.skeleton.keypoints.index(name) for name in COCO_17]
-    labels = np.array([row["keypoints"] for row in rows], np.float64).reshape(len(rows), 1, 17, 3)
-    found = people.keypoints[None, :, order].astype(np.float64)  # (1, N, 17, 3)
-    away = np.linalg.norm(found[..., :2] - labels[..., :2], axis=-1)  # (M, N, 17)
-    away = np.where(labels[..., 2] > 0, np.where(found[..., 2] > 0, away, np.inf), np.nan)
-    similar = np.array([similarities(each, row["area"]) for each, row in zip(away, rows, strict=True)])
+    labels = np.array([row["keypoints"] for row in rows], np.float64).reshape(len(rows), 17, 3)
+    away = distances(labels, people.keypoints[:, order])  # (M, N, 17)
+    areas = np.array([row["area"] for row in rows], np.float64)
+    similar = similarities(away, areas[:, None, None])
     chosen = partners(np.nanmean(similar, axis=-1)) if away.size else [None] * len(rows)
     result = []
     for index, (row, partner) in enumerate(zip(rows, chosen, strict=True)):
-        person = labels[index, 0]
+        person = labels[index]
         missing = np.where(person[:, 2] > 0, np.inf, np.nan)
-        distances = missing if partner is None else away[index, partner]
+        lies = missing if partner is None else away[index, partner]
         torso = upright_torso(person) if len(rows) == 1 else None
         result.append(
             Match(
                 height=row["bbox"][3] * scale,
-                similarity=similarities(distances, row["area"]),
-                torsos=distances / torso if torso else None,
+                similarity=similarities(lies, row["area"]),
+                torsos=lies / torso if torso else None,
             )
         )
     return result
 
 
-def measure(network: Network, data: accuracy.Data, net_size: str) -> tuple[dict[str, float], list[Match]]:
+def measure(network: Network, data: shared.Data, net_size: str) -> tuple[dict[str, float], list[Match]]:
     """COCO's figures, and every person of the truth."""
     truth, pictures = data
     results, found = [], []
     for image, frame in pictures:
         people = posecv.estimate_people(network, frame, net_size=net_size)
-        results += accuracy.coco_results(image, people)
+        results += coco.records(image, people)
         annotations = [row for row in truth["annotations"] if row["image_id"] == image]
         found += matches(annotations, people, Fit.of_frame(frame, NetSize.parse(net_size)).scale)
-    return accuracy.precision(truth, results), found
+    return coco.average_precision(truth, results), found
 
 
 def share(true: NDArray[np.bool_], of: NDArray[np.bool_]) -> float:
@@ -150,7 +129,7 @@ def by_keypoint(people: list[Match]) -> str:
             figures += [int(labelled.sum()), share(right[:, columns], labelled)]
         rows.append(figures)
     header = ("keypoint", "labels, upright", f"within {TORSO_SHARE} torso", "labels, all", f"similarity {SIMILAR}")
-    return accuracy.table(header, rows)
+    return markdown.table(header, rows)
 
 
 def by_height(people: list[Match]) -> str:
@@ -162,19 +141,21 @@ def by_height(people: list[Match]) -> str:
         found = np.array([person.oks >= SIMILAR for person in some], bool)
         figures = share(found, np.ones_like(found)), share(similar >= SIMILAR, ~np.isnan(similar))
         rows.append((f"{low} and more" if high == math.inf else f"{low} to {high}", len(some), *figures))
-    return accuracy.table(("height in the input, pixels", "people", "found", "their keypoints"), rows)
+    return markdown.table(("height in the input, pixels", "people", "found", "their keypoints"), rows)
 
 
+@one_line
 def main() -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", default="light-coco", help=accuracy.MODEL)
+    parser.add_argument("--model", default="light-coco", help=shared.MODEL)
     parser.add_argument("--net-size", default=f"-1x{NET_SIDE}")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N photographs alone")
     options = parser.parse_args()
-    data = accuracy.evaluation_set(options.limit)
-    figures, people = measure(accuracy.load(options.model), data, options.net_size)
-    print(accuracy.table(figures, [figures.values()]), by_keypoint(people), by_height(people), sep="\n\n")
+    coco.require_pycocotools()
+    data = shared.evaluation_set(options.limit)
+    figures, people = measure(shared.load(options.model), data, options.net_size)
+    print(markdown.table(figures, [figures.values()]), by_keypoint(people), by_height(people), sep="\n\n")
     return 0
 
 

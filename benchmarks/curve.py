@@ -1,7 +1,7 @@
 """Accuracy over time: networks at several heights of their input, as a table and a plot.
 
-    python benchmarks/curve.py curves                                   our own networks and light-coco
-    python benchmarks/curve.py curves --models light_body pose.prototxt,pose.caffemodel --heights 192 256
+    python -m benchmarks.curve curves                                   our own networks and light-coco
+    python -m benchmarks.curve curves --models light_body pose.prototxt,pose.caffemodel --heights 192 256
 
 AP as in accuracy.py; the time is that of the network alone on a frame of 4:3. Needs pycocotools, matplotlib and the
 shared data (`POSECV_SHARED`, default ../shared).
@@ -18,14 +18,13 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from benchmarks import accuracy, decode, forward, plots  # noqa: E402
-from posecv.engines.network import Network  # noqa: E402
-from posecv.errors import ModelError  # noqa: E402
-from posecv.geometry import NetSize  # noqa: E402
-from posecv.models import manifest  # noqa: E402
+from benchmarks import accuracy, decode, forward, markdown, plots, shared
+from benchmarks.program import one_line
+from posecv.engines.network import Network
+from posecv.errors import ModelError
+from posecv.evaluation import coco
+from posecv.geometry import NetSize
+from posecv.models import manifest
 
 YARDSTICK = "light-coco"
 HEIGHTS = (160, 176, 192, 224, 256, 320, 368, 448)
@@ -46,7 +45,7 @@ def default_networks() -> dict[str, Network]:
     for row in manifest():
         if row.skeleton.paf_channels and not row.mirrors:
             try:
-                networks[row.name] = accuracy.load(row.name)
+                networks[row.name] = shared.load(row.name)
             except ModelError as error:
                 print(error, file=sys.stderr)
     return networks
@@ -65,7 +64,7 @@ def measure(networks: dict[str, Network], heights: list[int], rounds: int, limit
 
     def rows(name: str) -> Iterator[dict[str, Any]]:
         for height in heights:
-            figures = accuracy.run(networks[name], accuracy.evaluation_set(limit), f"-1x{height}")
+            figures = accuracy.run(networks[name], shared.evaluation_set(limit), f"-1x{height}")
             yield {"height": height, "ms": times[height][name]} | {figure: figures[figure] for figure in FIGURES}
 
     return {name: list(rows(name)) for name in networks}
@@ -78,21 +77,24 @@ def page(curve: Curve) -> str:
         for name in curve
         for row in curve[name]
     ]
-    return f"{decode.surroundings()}\n\n{accuracy.table(('network', 'height', 'ms', *FIGURES), rows)}\n"
+    return f"{decode.surroundings()}\n\n{markdown.table(('network', 'height', 'ms', *FIGURES), rows)}\n"
 
 
+@one_line
 def main() -> int:
     """Write curve.md and curve.png."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="where to write curve.md and curve.png")
     parser.add_argument(
-        "--models", nargs="+", help=f"each {accuracy.MODEL} (default: our own body networks and {YARDSTICK})"
+        "--models", nargs="+", help=f"each {shared.MODEL} (default: our own body networks and {YARDSTICK})"
     )
     parser.add_argument("--heights", type=int, nargs="+", default=HEIGHTS, help="of the input, multiples of 16")
     parser.add_argument("--rounds", type=int, default=21, help="how often each forward is timed (default: 21)")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N photographs alone")
     options = parser.parse_args()
-    networks = {label(model): accuracy.load(model) for model in options.models or ()} or default_networks()
+    coco.require_pycocotools()
+    shared.evaluation_set(options.limit)  # which must be there, and the times come first
+    networks = {label(model): shared.load(model) for model in options.models or ()} or default_networks()
     curve = measure(networks, options.heights, options.rounds, options.limit)
     options.folder.mkdir(parents=True, exist_ok=True)
     (options.folder / "curve.md").write_text(page(curve), encoding="utf-8")

@@ -1,7 +1,7 @@
 """How long decoding takes: posecv beside the yardstick, in turn, with a network's forward time.
 
-    python benchmarks/decode.py            # a table
-    python benchmarks/decode.py --profile  # and where posecv's time goes
+    python -m benchmarks.decode            # a table
+    python -m benchmarks.decode --profile  # and where posecv's time goes
 
 Both decode the same painted maps of 57 x 46 x 82 (a 656 x 368 input). A round runs one after the other, so that both
 meet the same machine; a row shows medians over the rounds.
@@ -11,28 +11,23 @@ from __future__ import annotations
 
 import argparse
 import cProfile
-import os
 import platform
 import pstats
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "tests"))
-
 import posecv
-from benchmarks import yardstick
+from benchmarks import shared, yardstick
+from benchmarks.painted import Scene, paint_maps, random_people
+from benchmarks.program import one_line
 from posecv.people import People
 from posecv.skeletons import COCO
-from scenes import Scene, paint_maps, random_people
 
-ROOT = Path(__file__).resolve().parents[1]
 LEAST_RATIO = {1: 8.0, 5: 8.0, 20: 4.5, 50: 5.0}  # what the decoder is built to reach, by number of people
 NEAR = 0.5  # cells within which a painted keypoint counts as found
 MOST = 0.9  # share of a painted person's keypoints that somebody found must have
@@ -88,7 +83,7 @@ def row(scene: Scene, rounds: int) -> str:
 
 def forward_time(rounds: int) -> str:
     """A sentence about the time that a real network takes for the same maps."""
-    folder = Path(os.environ.get("POSECV_SHARED", ROOT.parent / "shared")) / "models" / "light-coco"
+    folder = shared.SHARED / "models" / "light-coco"
     if not (folder / "pose.caffemodel").is_file():
         return "network: not measured (no models/light-coco in POSECV_SHARED)"
     network = posecv.load_network(folder / "pose.prototxt", folder / "pose.caffemodel", device="cpu")
@@ -109,7 +104,8 @@ def profile(scene: Scene, rounds: int) -> None:
     pstats.Stats(profiler).strip_dirs().sort_stats("tottime").print_stats(14)
 
 
-def main() -> None:
+@one_line
+def main() -> int:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description="Measure decoding beside the yardstick.")
     parser.add_argument("--people", type=int, nargs="+", default=[1, 5, 20, 50], help="people in the painted scenes")
@@ -127,7 +123,8 @@ def main() -> None:
     if options.profile:
         for scene in scenes:
             profile(scene, options.rounds)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

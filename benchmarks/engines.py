@@ -1,8 +1,8 @@
 """How fast each engine runs each network: network, decoding, total, start-up, memory, share of the machine's peak.
 
-    python benchmarks/engines.py                                              our own networks, light-coco, OpenPose's
-    python benchmarks/engines.py --quick --models light_body
-    python benchmarks/engines.py --pythons python ../opencv5/bin/python       with OpenCV 5 in the same run
+    python -m benchmarks.engines                                              our own networks, light-coco, OpenPose's
+    python -m benchmarks.engines --quick --models light_body
+    python -m benchmarks.engines --pythons python ../opencv5/bin/python       with OpenCV 5 in the same run
 
 Every engine runs in a process of its own; the processes take turns, so that all meet the same machine. A network whose
 weights are missing gets random ones, which take the same time. Writes engines.md, engines.csv and engines.png.
@@ -27,17 +27,15 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from benchmarks import accuracy, curve, decode, forward, plots, results  # noqa: E402
-from benchmarks.macs import multiply_adds  # noqa: E402
-from posecv.engines import ENGINES, opencv  # noqa: E402
-from posecv.errors import ModelError, PoseError  # noqa: E402
-from posecv.files import write_whole  # noqa: E402
-from posecv.formats.caffe import read_prototxt  # noqa: E402
-from posecv.formats.conversion import kept_or_converted  # noqa: E402
-from posecv.models import Model, find_model  # noqa: E402
+from benchmarks import ROOT, curve, decode, forward, plots, results, shared
+from benchmarks.macs import multiply_adds
+from benchmarks.program import one_line
+from posecv.engines import ENGINES, opencv
+from posecv.errors import ModelError, PoseError
+from posecv.files import write_whole
+from posecv.formats.caffe import read_prototxt
+from posecv.formats.conversion import kept_or_converted
+from posecv.models import Model
 
 MODELS = ("light_body", "light_hand", "light-coco", "coco", "body_25")
 SIZES = ("256x352", "368x496")
@@ -91,7 +89,7 @@ class Job:
             "files": self.subject.files, "options": dict(self.subject.options), "maps": self.subject.random,
             "engine": self.engine, "height": self.height, "width": self.width,
         }  # fmt: skip
-        return [self.python, str(ROOT / "benchmarks" / "worker.py"), json.dumps(said)]
+        return [self.python, "-m", "benchmarks.worker", json.dumps(said)]
 
 
 class Worker:
@@ -119,7 +117,9 @@ class Worker:
         self.memory = float("nan")
         start = time.perf_counter()
         self.python = job.python
-        self.process = subprocess.Popen(job.words(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            job.words(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_with_our_packages()
+        )
         self.version: str = self._answer()["version"]
         self.seconds = time.perf_counter() - start
 
@@ -150,16 +150,23 @@ class Worker:
         return statistics.median(each.get(what, float("nan")) for each in self.turns)
 
 
+def _with_our_packages() -> dict[str, str]:
+    """The environment of a Python that is to find the packages of the repository, whatever folder it runs in."""
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
 def subject(model: str, folder: Path) -> Subject:
     """A network by its name or pair; where its weights are missing, random ones are written into a folder."""
     if "," in model:
         prototxt, caffemodel = map(Path, model.split(","))
         return Subject(curve.label(model), (str(prototxt), str(caffemodel)), Model("", prototxt, caffemodel))
-    os.environ.setdefault("POSECV_MODELS", str(accuracy.SHARED / "models"))
     try:
-        return Subject(model, (model,), find_model(model))
+        return Subject(model, (model,), shared.find(model))
     except ModelError:
         prototxt, caffemodel = ROOT / "models" / model / "pose.prototxt", folder / f"{model}.caffemodel"
+        if not prototxt.is_file():
+            raise
         caffemodel.write_bytes(forward.random_weights(prototxt))
         found = Model(model, prototxt, caffemodel)
         for thin in {False, opencv.is_wide(found)}:
@@ -276,11 +283,12 @@ def save(folder: Path, rows: Sequence[results.Row], said: Mapping[str, object]) 
     return text
 
 
+@one_line
 def main() -> int:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=ROOT / "benchmarks" / "results", help="where to write")
-    parser.add_argument("--models", nargs="+", default=MODELS, help=f"each {accuracy.MODEL}")
+    parser.add_argument("--models", nargs="+", default=MODELS, help=f"each {shared.MODEL}")
     parser.add_argument("--sizes", nargs="+", default=SIZES, help="heights and widths of the input")
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=list(ENGINES))
     parser.add_argument("--pythons", nargs="+", default=[sys.executable], help="further ones are timed with OpenCV")
@@ -298,8 +306,7 @@ def main() -> int:
     }
     with tempfile.TemporaryDirectory() as folder:
         os.environ["POSECV_CACHE"] = folder
-        for model in options.models:
-            one = subject(model, Path(folder))
+        for one in [subject(model, Path(folder)) for model in options.models]:
             for size in options.sizes:
                 those = list(jobs(one, size, options.pythons, options.engines))
                 text = save(options.folder, measure(those, options.rounds, options.seconds, peak), said)

@@ -1,6 +1,6 @@
 """Steadiness: how far keypoints move when a photograph is enlarged by 2, which shows the network the same picture.
 
-    python benchmarks/enlarged.py --refinement parabola
+    python -m benchmarks.enlarged --refinement parabola
 
 Needs the shared data (`POSECV_SHARED`, default ../shared).
 """
@@ -8,22 +8,18 @@ Needs the shared data (`POSECV_SHARED`, default ../shared).
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import posecv
+from benchmarks import shared
+from benchmarks.program import one_line
+from posecv.engines.network import Network
+from posecv.skeletons import REFINEMENTS
 
-import posecv  # noqa: E402
-from posecv.engines.network import Network  # noqa: E402
-from posecv.skeletons import REFINEMENTS  # noqa: E402
-
-SHARED = Path(os.environ.get("POSECV_SHARED", ROOT.parent / "shared"))
 SIZE = 480, 640
 SURE = 0.3  # keypoints above this score are compared,
 TOGETHER = 6  # of people who have so many in both pictures
@@ -45,16 +41,16 @@ def moved(network: Network, frame: NDArray[np.uint8], interpolation: int, refine
     return distances
 
 
+@one_line
 def main() -> int:
     """Print a line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--refinement", choices=REFINEMENTS, default="parabola")
     options = parser.parse_args()
-    os.environ.setdefault("POSECV_MODELS", str(SHARED / "models"))
-    network = posecv.load_network("light-coco")
+    network = shared.load("light-coco", "auto")
     distances: list[float] = []
     photographs = 0
-    for path in sorted((SHARED / "data" / "coco" / "images").glob("*.jpg")):
+    for path in sorted(shared.there(shared.SHARED / "data" / "coco" / "images").glob("*.jpg")):
         frame = cv2.imread(str(path))
         if frame is not None and frame.shape[:2] == SIZE:
             photographs += 1

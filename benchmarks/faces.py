@@ -1,7 +1,7 @@
 """Accuracy on crops of faces: how far keypoints lie from their labels, by source and by part of the face.
 
-    python benchmarks/faces.py --model light_face
-    python benchmarks/faces.py --model light_face --stray 0.1    # boxes that are a little off
+    python -m benchmarks.faces --model light_face
+    python -m benchmarks.faces --model light_face --stray 0.1    # boxes that are a little off
 
 The distance is told as a share of the one between the eyes' outer corners (300-W's normalised mean error). A face whose
 68 keypoints lie farther away than 0.1 on average counts as failed. The pupils are not labelled. Needs the shared data
@@ -12,18 +12,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-import posecv  # noqa: E402
-from benchmarks import accuracy  # noqa: E402
-from benchmarks.accuracy import Crop  # noqa: E402
-from posecv.engines.network import Network  # noqa: E402
+import posecv
+from benchmarks import markdown, shared
+from benchmarks.program import one_line
+from benchmarks.shared import Crop
+from posecv.engines.network import Network
 
 LABELLED = 68
 OUTER_CORNERS = 36, 45
@@ -89,22 +86,23 @@ def report(sources: list[str], away: dict[str, Floats]) -> str:
         (part, *(float(np.nanmedian(each[:, slice(*ends)])) for each in away.values())) for part, ends in PARTS.items()
     ]
     names = "part", *(f"{name}: median" for name in away)
-    return accuracy.table(header, rows) + "\n\n" + accuracy.table(names, parts)
+    return markdown.table(header, rows) + "\n\n" + markdown.table(names, parts)
 
 
+@one_line
 def main() -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", default="light_face", help=accuracy.MODEL)
+    parser.add_argument("--model", default="light_face", help=shared.MODEL)
     parser.add_argument("--split", choices=("test", "val"), default="test")
     parser.add_argument("--net-size", help="size of the network's input (default: the model's)")
     parser.add_argument("--stray", type=float, default=0.0, help="how far boxes are off, as a share of their side")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N crops alone")
     options = parser.parse_args()
-    faces = accuracy.crops("face", options.split, options.limit)
-    network = accuracy.load(options.model)
+    faces = shared.crops("face", options.split, options.limit)
+    network = shared.load(options.model)
     rng = np.random.default_rng(0)
-    average = average_face(accuracy.crops("face", "train"))
+    average = average_face(shared.crops("face", "train"))
     found = {
         network.model.name: [found_in(network, face, options.net_size, options.stray, rng) for face in faces],
         "average face": [average * face[1].shape[1::-1] for face in faces],

@@ -1,7 +1,7 @@
 """What of a film's wall time is spent in the network: reading, drawing, encoding and writing are to overlap with it.
 
-    python benchmarks/films.py                                 light-coco and light_body, every codec that is here
-    python benchmarks/films.py --models light_body --codecs none mjpg --frames 300
+    python -m benchmarks.films                                 light-coco and light_body, every codec that is here
+    python -m benchmarks.films --models light_body --codecs none mjpg --frames 300
 
 A 640 x 480 film that pans over samples/team.jpg is made first, and then done as run_multi_pose.py does it, with one
 JSON file a frame beside each film.
@@ -20,21 +20,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from benchmarks import accuracy, decode  # noqa: E402
-from posecv.engines.network import Network  # noqa: E402
-from posecv.errors import UsageError  # noqa: E402
-from posecv.estimators import Setting  # noqa: E402
-from posecv.estimators.single_pass import Everybody  # noqa: E402
-from posecv.outputs import Output  # noqa: E402
-from posecv.outputs.films import DrawnFilm, check_codec  # noqa: E402
-from posecv.outputs.openpose_json import OpenPoseJson  # noqa: E402
-from posecv.result import Result  # noqa: E402
-from posecv.run import pipeline  # noqa: E402
-from posecv.skeletons import Skeleton  # noqa: E402
-from posecv.sources.films import Film  # noqa: E402
+from benchmarks import ROOT, decode, markdown, shared
+from benchmarks.program import one_line
+from posecv.engines.network import Network
+from posecv.errors import UsageError
+from posecv.estimators import Setting
+from posecv.estimators.single_pass import Everybody
+from posecv.outputs import Output
+from posecv.outputs.films import DrawnFilm, check_codec
+from posecv.outputs.openpose_json import OpenPoseJson
+from posecv.result import Result
+from posecv.run import pipeline
+from posecv.skeletons import Skeleton
+from posecv.sources.films import Film
 
 Frame = NDArray[np.uint8]
 
@@ -124,10 +122,11 @@ def is_here(codec: str) -> bool:
     return True
 
 
+@one_line
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--models", nargs="+", default=MODELS, help=accuracy.MODEL)
+    parser.add_argument("--models", nargs="+", default=MODELS, help=shared.MODEL)
     parser.add_argument("--codecs", nargs="+", default=list(SUFFIXES), choices=list(SUFFIXES))
     parser.add_argument("--frames", type=int, default=100)
     options = parser.parse_args()
@@ -135,7 +134,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as place:
         film = pan(Path(place) / "film.avi", options.frames)
         for model in options.models:
-            network = accuracy.load(model)
+            network = shared.load(model)
             for codec in filter(is_here, options.codecs):
                 folder = Path(place) / f"{len(rows)}"
                 folder.mkdir()
@@ -143,7 +142,7 @@ def main() -> int:
                 times = (f"{1000 * seconds / run.frames:.1f}" for seconds in (run.wall, run.network, run.cpu))
                 rows.append((network.model.name, codec, *times, f"{run.share:.3f}"))
     print(f"{decode.surroundings()}, {options.frames} frames of {WIDTH} x {HEIGHT}, milliseconds a frame\n")
-    print(accuracy.table(("network", "codec", "wall", "in the network", "all threads' CPU", "share"), rows))
+    print(markdown.table(("network", "codec", "wall", "in the network", "all threads' CPU", "share"), rows))
     return 0
 
 

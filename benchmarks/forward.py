@@ -1,8 +1,8 @@
 """How fast networks are: milliseconds of a forward pass in OpenCV, in turn, and ratios.
 
-    python benchmarks/forward.py                                  our own networks, light-coco, OpenPose's COCO network
-    python benchmarks/forward.py light_body light-coco --size 184x256
-    python benchmarks/forward.py coco --stages --rounds 5         the first stages alone: 1, 2, ... of them
+    python -m benchmarks.forward                                  our own networks, light-coco, OpenPose's COCO network
+    python -m benchmarks.forward light_body light-coco --size 184x256
+    python -m benchmarks.forward coco --stages --rounds 5         the first stages alone: 1, 2, ... of them
 
 A network whose weights are missing is timed with random ones, which take the same time.
 """
@@ -20,16 +20,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from benchmarks import accuracy, decode  # noqa: E402
-from posecv.engines import ENGINES  # noqa: E402
-from posecv.engines.network import Network, load_network  # noqa: E402
-from posecv.errors import ModelError  # noqa: E402
-from posecv.formats.caffe import layers_of, read_prototxt, write_caffemodel  # noqa: E402
-from posecv.formats.stages import count_stages  # noqa: E402
-from posecv.models import manifest  # noqa: E402
+from benchmarks import ROOT, decode, markdown, shared
+from benchmarks.program import one_line
+from posecv.engines import ENGINES
+from posecv.engines.network import Network, load_network
+from posecv.errors import ModelError
+from posecv.formats.caffe import layers_of, read_prototxt, write_caffemodel
+from posecv.formats.stages import count_stages
+from posecv.models import manifest
 
 OTHERS = ("light-coco", "coco")
 
@@ -57,9 +55,11 @@ def random_weights(prototxt: Path) -> bytes:
 def load(name: str, engine: str = "opencv", stages: int | None = None) -> Network:
     """A network by its name, with random weights where its own are missing."""
     try:
-        return accuracy.load(name, engine, stages)
+        return shared.load(name, engine, stages)
     except ModelError:
         prototxt = ROOT / "models" / name / "pose.prototxt"
+        if not prototxt.is_file():
+            raise
         with tempfile.TemporaryDirectory() as folder:
             caffemodel = Path(folder) / "random.caffemodel"
             caffemodel.write_bytes(random_weights(prototxt))
@@ -88,7 +88,7 @@ def of_networks(models: Sequence[str], engine: str, blob: NDArray[np.float32], r
         (name, f"{statistics.median(taken):.1f}", *(ratio(taken, times[other]) for other in others))
         for name, taken in times.items()
     ]
-    return accuracy.table(("network", "ms", *(f"times as fast as {other}" for other in others)), rows)
+    return markdown.table(("network", "ms", *(f"times as fast as {other}" for other in others)), rows)
 
 
 def of_stages(models: Sequence[str], engine: str, blob: NDArray[np.float32], rounds: int) -> str:
@@ -103,14 +103,15 @@ def of_stages(models: Sequence[str], engine: str, blob: NDArray[np.float32], rou
             (name, stages, f"{statistics.median(taken):.1f}", ratio(taken, times[str(count)]))
             for stages, taken in times.items()
         ]
-    return accuracy.table(("network", "stages", "ms", "times as fast as with all"), rows)
+    return markdown.table(("network", "stages", "ms", "times as fast as with all"), rows)
 
 
+@one_line
 def main() -> int:
     """Print the table."""
     own = [row.name for row in manifest() if not row.mirrors and row.name not in OTHERS]
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("models", nargs="*", default=[*own, *OTHERS], help=accuracy.MODEL)
+    parser.add_argument("models", nargs="*", default=[*own, *OTHERS], help=shared.MODEL)
     parser.add_argument("--size", default="256x352", help="height and width of the input")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--engine", choices=ENGINES, default="opencv")

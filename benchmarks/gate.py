@@ -1,7 +1,7 @@
 """From which mean score on a crop shows a hand or a face: true ones that a gate keeps, other crops that it rejects.
 
-    python benchmarks/gate.py --model light_hand
-    python benchmarks/gate.py --model light_face
+    python -m benchmarks.gate --model light_hand
+    python -m benchmarks.gate --model light_face
 
 Hands and faces are the validation crops of `training/hand` and `training/face`. Crops without them are squares of the
 pictures of `training/coco` that our own networks never saw: anywhere, and on other keypoints of people, since that is
@@ -14,19 +14,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-import posecv  # noqa: E402
-from benchmarks import accuracy  # noqa: E402
-from posecv.engines.network import Network  # noqa: E402
-from posecv.skeletons import COCO_17  # noqa: E402
+import posecv
+from benchmarks import markdown, shared
+from benchmarks.program import one_line
+from posecv.arrays import Frame
+from posecv.engines.network import Network
+from posecv.skeletons import COCO_17
 
 GATES = np.arange(0.2, 0.61, 0.05)
 SIDES = 40.0, 200.0  # pixels of squares, by their logarithm even
@@ -50,7 +48,7 @@ PARTS = {
 }
 
 
-def mean_score(network: Network, frame: accuracy.Frame, box: tuple[float, float, float, float], left: bool) -> float:
+def mean_score(network: Network, frame: Frame, box: tuple[float, float, float, float], left: bool) -> float:
     """The mean score of what a network finds in a box, as `posecv.estimate_hands` and `estimate_faces` gate it."""
     found = posecv.estimate_hand(network, frame, box, left)
     return float(found.keypoints[..., 2].mean()) if len(found) else 0.0
@@ -59,7 +57,7 @@ def mean_score(network: Network, frame: accuracy.Frame, box: tuple[float, float,
 def true_ones(network: Network) -> Floats:
     """Mean scores on crops of hands or faces."""
     scores = []
-    for row, frame in accuracy.crops(network.skeleton.name, "val"):
+    for row, frame in shared.crops(network.skeleton.name, "val"):
         height, width = frame.shape[:2]
         scores.append(mean_score(network, frame, (0, 0, width, height), row.get("hand") == "left"))
     return np.array(scores)
@@ -103,7 +101,7 @@ def _places(person: dict[str, Any], names: tuple[str, ...]) -> Floats:
 
 def other_crops(network: Network, each: int) -> tuple[Floats, Floats]:
     """Mean scores on crops anywhere, and on crops on bodies, at most `each` of a picture."""
-    truth, pictures = accuracy.tuning_set(held_out=True)
+    truth, pictures = shared.tuning_set(held_out=True)
     part = PARTS[network.skeleton.name]
     rng = np.random.default_rng(0)
     scores: dict[bool, list[float]] = {False: [], True: []}
@@ -130,16 +128,17 @@ def report(name: str, true: Floats, anywhere: Floats, on_bodies: Floats) -> str:
     right = [(true >= gate).mean() + (false < gate).mean() for gate in every]
     best = every[int(np.argmax(right))]
     said = f"{(true >= best).mean():.3f} of the {name}s kept, {(false < best).mean():.3f} of the others rejected"
-    return f"{accuracy.table(header, rows)}\n\nright most often: {best:.3f} ({said})"
+    return f"{markdown.table(header, rows)}\n\nright most often: {best:.3f} ({said})"
 
 
+@one_line
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", default="light_hand", help=accuracy.MODEL)
+    parser.add_argument("--model", default="light_hand", help=shared.MODEL)
     parser.add_argument("--each", type=int, default=2, metavar="N", help="crops of each kind a picture")
     options = parser.parse_args()
-    network = accuracy.load(options.model)
+    network = shared.load(options.model)
     print(report(network.skeleton.name, true_ones(network), *other_crops(network, options.each)))
     return 0
 

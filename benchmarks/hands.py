@@ -1,8 +1,8 @@
 """Accuracy on crops of hands: the share of keypoints near their labels (PCK), by source, side, size and keypoint.
 
-    python benchmarks/hands.py --model light_hand
-    python benchmarks/hands.py --model light_hand --mediapipe PYTHON    # beside MediaPipe, which that Python has
-    python benchmarks/hands.py --model light_hand --gloves              # the same hands with their skin recoloured
+    python -m benchmarks.hands --model light_hand
+    python -m benchmarks.hands --model light_hand --mediapipe PYTHON    # beside MediaPipe, which that Python has
+    python -m benchmarks.hands --model light_hand --gloves              # the same hands with their skin recoloured
 
 Needs the shared data (`POSECV_SHARED`, default ../shared).
 """
@@ -13,22 +13,20 @@ import argparse
 import itertools
 import math
 import sys
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-import posecv  # noqa: E402
-from benchmarks import accuracy  # noqa: E402
-from benchmarks.accuracy import Crop, Frame  # noqa: E402
-from posecv.engines.network import Network  # noqa: E402
-from posecv.skeletons import HAND  # noqa: E402
-from training.mediapipe_hands import MediaPipeHands  # noqa: E402
+import posecv
+from benchmarks import markdown, shared
+from benchmarks.program import one_line
+from benchmarks.shared import Crop
+from posecv.arrays import Frame
+from posecv.engines.network import Network
+from posecv.skeletons import HAND
+from training.mediapipe_hands import MediaPipeHands
 
 BOX_SHARE = 0.2  # of the longer side of the box round the labels, within which a keypoint is right
 GROUPS = ("source", "hand")
@@ -94,7 +92,7 @@ def table(first: str, groups: dict[str, NDArray[np.bool_]], rights: dict[str, Fl
         for name, mask in groups.items()
         if (labelled & mask).any()
     ]
-    return accuracy.table((first, "labels", *rights), rows)
+    return markdown.table((first, "labels", *rights), rows)
 
 
 def report(rows: list[dict[str, Any]], rights: dict[str, Floats]) -> str:
@@ -116,10 +114,11 @@ def report(rows: list[dict[str, Any]], rights: dict[str, Floats]) -> str:
     return "\n\n".join([*tables, table("keypoint", keypoints | {"all": whole}, rights)])
 
 
+@one_line
 def main() -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", help=f"{accuracy.MODEL} (default: light_hand, without --mediapipe)")
+    parser.add_argument("--model", help=f"{shared.MODEL} (default: light_hand, without --mediapipe)")
     parser.add_argument("--split", choices=("test", "val"), default="test")
     parser.add_argument("--net-size", help="size of the network's input (default: that of posecv.estimate_hand)")
     parser.add_argument("--mediapipe", metavar="PYTHON", help="a Python that has mediapipe, to run it too")
@@ -127,13 +126,13 @@ def main() -> int:
     parser.add_argument("--gloves", action="store_true", help="give the skin of all hands the colour of gloves")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N crops alone")
     options = parser.parse_args()
-    hands = accuracy.crops("hand", options.split, options.limit)
+    hands = shared.crops("hand", options.split, options.limit)
     if options.gloves:
         colors = itertools.cycle(GLOVES)
         hands = [(row, gloved(frame, np.array(row["keypoints"], float), next(colors))) for row, frame in hands]
     found: dict[str, list[Floats]] = {}
     if options.model or not options.mediapipe:
-        network = accuracy.load(options.model or "light_hand")
+        network = shared.load(options.model or "light_hand")
         found[network.model.name] = [by_network(network, hand, options.net_size) for hand in hands]
     if options.mediapipe:
         found["MediaPipe"] = by_mediapipe(options.mediapipe, [frame for _, frame in hands], options.confidence)

@@ -1,7 +1,7 @@
 """What a frame costs besides the network: its blob, decoding and drawing beside the forward pass, in turn.
 
-    python benchmarks/overhead.py                  light_body in OpenCV, a 640 x 480 frame at -1x368
-    python benchmarks/overhead.py --model light-coco --engine openvino
+    python -m benchmarks.overhead                  light_body in OpenCV, a 640 x 480 frame at -1x368
+    python -m benchmarks.overhead --model light-coco --engine openvino
 
 Two scenes: samples/team.jpg with the people whom the network finds in it, and painted maps of five people, who are
 drawn on the same photograph. Each round does all of a frame's steps one after the other, as a run does.
@@ -13,26 +13,22 @@ import argparse
 import statistics
 import sys
 from dataclasses import replace
-from pathlib import Path
 from time import perf_counter
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-sys.path.insert(1, str(ROOT / "tests"))
-
-import posecv  # noqa: E402
-from benchmarks import accuracy, decode  # noqa: E402
-from posecv.drawing.style import Style  # noqa: E402
-from posecv.engines import ENGINES  # noqa: E402
-from posecv.engines.network import Network  # noqa: E402
-from posecv.geometry import STRIDE, Fit, NetSize  # noqa: E402
-from posecv.memory import keep_buffers  # noqa: E402
-from posecv.result import Result  # noqa: E402
-from scenes import paint_maps, random_people  # noqa: E402
+import posecv
+from benchmarks import ROOT, decode, markdown, shared
+from benchmarks.painted import paint_maps, random_people
+from benchmarks.program import one_line
+from posecv.drawing.style import Style
+from posecv.engines import ENGINES
+from posecv.engines.network import Network
+from posecv.geometry import STRIDE, Fit, NetSize
+from posecv.memory import keep_buffers
+from posecv.result import Result
 
 Frame = NDArray[np.uint8]
 Maps = NDArray[np.float32]
@@ -78,22 +74,23 @@ def row(name: str, network: Network, frame: Frame, painted: Maps | None, rounds:
     return name, results[0][1], *medians, share
 
 
+@one_line
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", default="light_body", help=accuracy.MODEL)
+    parser.add_argument("--model", default="light_body", help=shared.MODEL)
     parser.add_argument("--engine", default="opencv", choices=[*ENGINES, "auto"])
     parser.add_argument("--rounds", type=int, default=31)
     options = parser.parse_args()
     keep_buffers()  # as the scripts do
-    network, frame = accuracy.load(options.model, options.engine), photograph()
+    network, frame = shared.load(options.model, options.engine), photograph()
     width, height = NetSize.parse(NET_SIZE).of_frame(WIDTH, HEIGHT)
     cells = height // STRIDE, width // STRIDE
     painted = paint_maps(random_people(PAINTED, network.skeleton, cells, seed=4), network.skeleton, cells)
     scenes = (("team.jpg", None), ("painted", painted))
     rows = [row(name, network, frame, maps, options.rounds) for name, maps in scenes]
     print(f"{decode.surroundings()}, {network.model.name} in {network.engine.name}, input {height} x {width}\n")
-    print(accuracy.table(("scene", "people", *(f"{step} (ms)" for step in STEPS), "besides / forward"), rows))
+    print(markdown.table(("scene", "people", *(f"{step} (ms)" for step in STEPS), "besides / forward"), rows))
     return 0
 
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import markdown
 from posecv.files import write_whole
 
 Row = dict[str, str]
@@ -50,6 +51,5 @@ def write(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Row]) -> str:
-    """A table in Markdown; an empty field is a dash."""
-    lines = [list(columns), ["---"] * len(columns), *([row.get(name) or "–" for name in columns] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    """Columns of rows as a table in Markdown; an empty field is a dash."""
+    return markdown.table(columns, ([row.get(name, "") for name in columns] for row in rows))

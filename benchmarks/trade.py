@@ -1,8 +1,8 @@
 """Accuracy by engine, precision, size of the input and stages, beside the time from a frame to its people.
 
-    python benchmarks/trade.py                     light_body, light-coco, and the first stage of that
-    python benchmarks/trade.py --only times        on an idle machine; AP does not depend on the machine's load
-    python benchmarks/trade.py --only accuracy
+    python -m benchmarks.trade                     light_body, light-coco, and the first stage of that
+    python -m benchmarks.trade --only times        on an idle machine; AP does not depend on the machine's load
+    python -m benchmarks.trade --only accuracy
 
 A model is written as in accuracy.py, with @2 behind it for its first 2 stages alone. AP as there, the time as the total
 of engines.py for a frame of 4:3. Writes trade.md, trade.csv and trade.png; what is not measured again stays. Needs
@@ -21,14 +21,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from benchmarks import accuracy, curve, decode, engines, plots, results  # noqa: E402
-from posecv.engines import ENGINES, Engine  # noqa: E402
-from posecv.errors import PoseError  # noqa: E402
-from posecv.files import write_whole  # noqa: E402
-from posecv.geometry import NetSize  # noqa: E402
+from benchmarks import ROOT, accuracy, curve, decode, engines, plots, results, shared
+from benchmarks.program import one_line
+from posecv.engines import ENGINES, Engine
+from posecv.errors import PoseError
+from posecv.evaluation import coco
+from posecv.files import write_whole
+from posecv.geometry import NetSize
 
 MODELS = ("light_body", "light-coco", "light-coco@1")
 HEIGHTS = (192, 256, 368)
@@ -86,12 +85,12 @@ def precisions(
         pair, options = staged(model)
         for name in names:
             try:
-                network = accuracy.load(pair, name, **options)
+                network = shared.load(pair, name, **options)
             except PoseError as error:
                 print(f"{model}: {name} is left out: {error}", file=sys.stderr)
                 continue
             for height in heights:
-                figures = accuracy.run(network, accuracy.evaluation_set(limit), f"-1x{height}")
+                figures = accuracy.run(network, shared.evaluation_set(limit), f"-1x{height}")
                 key = dict(zip(KEY, (label(model), name, str(height)), strict=True))
                 told = {figure: results.text(figures[figure], 3) for figure in curve.FIGURES}
                 yield key | told | {"precision": precision(network.engine), "date": date.today().isoformat()}
@@ -121,11 +120,12 @@ def save(folder: Path, rows: Sequence[results.Row]) -> list[results.Row]:
     return results.kept(folder / "trade.csv")
 
 
+@one_line
 def main() -> int:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=ROOT / "benchmarks" / "results", help="where to write")
-    parser.add_argument("--models", nargs="+", default=MODELS, help=f"each {accuracy.MODEL}")
+    parser.add_argument("--models", nargs="+", default=MODELS, help=f"each {shared.MODEL}")
     parser.add_argument("--engines", nargs="+", default=[name for name in ENGINES if name != "opencv-thin"])
     parser.add_argument("--heights", type=int, nargs="+", default=HEIGHTS, help="of the input, multiples of 16")
     parser.add_argument("--only", choices=("times", "accuracy"), help="one of the two")
@@ -133,6 +133,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20, help="of one height, after which to go on")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N photographs alone")
     options = parser.parse_args()
+    if options.only != "times":
+        coco.require_pycocotools()
+        shared.evaluation_set(options.limit)
     wanted = options.models, options.engines, options.heights
     if options.only != "accuracy":
         save(options.folder, list(times(*wanted, options.rounds, options.seconds)))

@@ -1,6 +1,6 @@
 """A network at work in a process of its own, which imports what any program that uses posecv does and nothing else.
 
-    python benchmarks/worker.py '{"files": ["light_body"], "options": {}, "maps": false,
+    python -m benchmarks.worker '{"files": ["light_body"], "options": {}, "maps": false,
                                   "engine": "opencv", "height": 256, "width": 352}'
 
 The first line of its output comes after the first result and tells what runs the network, or why nothing does. Each
@@ -21,18 +21,16 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import cv2
+import numpy as np
 
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
-
-import posecv  # noqa: E402
-from posecv.engines.engine import Array  # noqa: E402
-from posecv.engines.network import Network  # noqa: E402
-from posecv.estimators import Estimator  # noqa: E402
-from posecv.estimators.single_pass import Everybody, OneHand  # noqa: E402
-from posecv.memory import keep_buffers  # noqa: E402
+import posecv
+from benchmarks import ROOT
+from posecv.arrays import Array
+from posecv.engines.network import Network
+from posecv.estimators import Estimator
+from posecv.estimators.single_pass import Everybody, OneHand
+from posecv.memory import keep_buffers
 
 A_TURN = 2  # results that count; one before them fills the caches again
 

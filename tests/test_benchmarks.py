@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import json
 import math
+import os
+import subprocess
 import sys
 import tarfile
 from pathlib import Path
@@ -15,10 +18,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks import accuracy, card, curve, faces, films, gate, hands, overhead, results, trade
+from benchmarks import card, curve, faces, films, gate, hands, overhead, results, shared, trade
+from conftest import REPOSITORY
 from networks import black, paint_person, painted_network, standing_person
 from posecv.engines import Engine
 from posecv.engines.network import Network, load_network
+from posecv.evaluation import coco
 from posecv.people import People
 from posecv.skeletons import COCO, COCO_17, FACE, HAND
 from scenes import paint_maps, random_people
@@ -65,13 +70,6 @@ def test_keypoints_of_somebody_upright_are_right_within_a_fifth_of_the_torso(
     assert card.by_keypoint([match]).splitlines()[-1].startswith(f"| all | 17 | {share:.3f} | 17 |")
 
 
-def test_a_keypoint_has_half_similarity_where_the_gaussian_of_its_sigma_says() -> None:
-    params = pytest.importorskip("pycocotools.cocoeval").Params("keypoints")
-    area = 5000.0
-    distances = 2 * params.kpt_oks_sigmas * math.sqrt(2 * area * math.log(2))
-    assert card.similarities(distances, area) == pytest.approx(0.5)
-
-
 def test_the_similarity_of_a_person_is_that_of_pycocotools(standing: NDArray[np.float32]) -> None:
     """On both sides of the similarity that is measured, COCO's precision at that threshold is 1 and 0."""
     pytest.importorskip("pycocotools")
@@ -81,7 +79,7 @@ def test_the_similarity_of_a_person_is_that_of_pycocotools(standing: NDArray[np.
         people = people_at(moved(standing, pixels))
         (match,) = card.matches(truth["annotations"], people, 1)
         found.append(match.oks >= 0.5)
-        assert accuracy.precision(truth, accuracy.coco_results(1, people))["AP50"] == pytest.approx(float(found[-1]))
+        assert coco.average_precision(truth, coco.records(1, people))["AP50"] == pytest.approx(float(found[-1]))
     assert set(found) == {True, False}
 
 
@@ -92,11 +90,6 @@ def test_everybody_is_compared_with_the_most_similar_one(standing: NDArray[np.fl
     first, second = card.matches([annotation(standing), annotation(other)], people, 1)
     assert 0.9 < first.oks < second.oks < 1
     assert first.torsos is None  # they are not alone
-
-
-def test_one_that_is_found_once_counts_once() -> None:
-    assert card.partners(np.array([[0.7], [0.9]])) == [None, 0]
-    assert card.partners(np.zeros((2, 0))) == [None, None]
 
 
 def test_who_is_missed_has_labels_and_nothing_right(standing: NDArray[np.float32]) -> None:
@@ -136,10 +129,6 @@ def test_people_are_sorted_by_their_height_in_the_input(standing: NDArray[np.flo
     assert lines[2] == "| 0 to 32 | 0 | – | – |"
     assert lines[3] == "| 32 to 64 | 1 | 1.000 | 1.000 |"
     assert lines[-1].startswith("| 256 and more | 0 |")
-
-
-def test_the_precision_of_nobody_is_zero() -> None:
-    assert set(accuracy.precision({}, []).values()) == {0.0}
 
 
 # ---------------------------------------------------------------------------------------------------------- hands
@@ -182,7 +171,7 @@ def test_shares_are_of_the_labels_in_a_group() -> None:
 @pytest.fixture
 def painted_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, standing: NDArray[np.float32]) -> Path:
     """Two painted photographs, of one and of two people, and painted hands, a left and a right one, as shared data."""
-    monkeypatch.setattr(accuracy, "SHARED", tmp_path)
+    monkeypatch.setattr(shared, "SHARED", tmp_path)
     monkeypatch.setenv("POSECV_MODELS", str(tmp_path / "models"))
     photographs = tmp_path / "data" / "coco" / "images"
     photographs.mkdir(parents=True)
@@ -293,7 +282,7 @@ def test_the_card_of_painted_people_is_full_of_ones(
 
 
 def test_the_limit_takes_the_first_photographs_and_their_people_alone(painted_shared: Path) -> None:
-    truth, pictures = accuracy.evaluation_set(1)
+    truth, pictures = shared.evaluation_set(1)
     assert [image for image, _ in pictures] == [1]
     assert [row["image_id"] for row in truth["annotations"]] == [1]
 
@@ -302,7 +291,7 @@ def test_painted_hands_of_both_sides_are_all_right(
     painted_shared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     network = load_network(*painted_network(painted_shared, HAND))
-    monkeypatch.setattr(accuracy, "load", lambda name: network)
+    monkeypatch.setattr(shared, "load", lambda name: network)
     started(monkeypatch, hands, "--model", "painted", "--net-size", "192x192")
     said = capsys.readouterr().out
     assert "0 of 2 hands missed" in said
@@ -320,7 +309,7 @@ def test_left_hands_alone_are_mirrored(painted_shared: Path, monkeypatch: pytest
         return People.empty(HAND)
 
     monkeypatch.setattr("posecv.estimate_hand", estimate_hand, raising=False)
-    for row, frame in accuracy.crops("hand", "test"):
+    for row, frame in shared.crops("hand", "test"):
         for side in (row["hand"], None):
             found = hands.by_network(None, (row | {"hand": side}, frame), None)  # type: ignore[arg-type]
             assert found is hands.MISSED
@@ -362,11 +351,11 @@ def test_the_gate_of_painted_hands_keeps_them_all(
     painted_shared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     network = load_network(*painted_network(painted_shared, HAND))
-    monkeypatch.setattr(accuracy, "load", lambda name: network)
-    monkeypatch.setattr(accuracy, "crops", lambda part, split, crops=accuracy.crops: crops(part, "test"))
+    monkeypatch.setattr(shared, "load", lambda name: network)
+    monkeypatch.setattr(shared, "crops", lambda part, split, crops=shared.crops: crops(part, "test"))
     truth = {"annotations": [annotation(standing_person(COCO, 180, 44))]}
     frame = np.zeros((400, 600, 3), np.uint8)
-    monkeypatch.setattr(accuracy, "tuning_set", lambda held_out: (truth, iter([(1, frame)])))
+    monkeypatch.setattr(shared, "tuning_set", lambda held_out: (truth, iter([(1, frame)])))
     started(monkeypatch, gate, "--each", "1")
     said = capsys.readouterr().out
     assert "| gate | kept of 2 hands | rejected of 1 anywhere |" in said
@@ -401,7 +390,7 @@ def test_mediapipe_runs_in_a_process_of_its_own(painted_shared: Path, monkeypatc
     folder.mkdir(parents=True)
     (folder / "hands.py").write_text(MEDIAPIPE)
     monkeypatch.setenv("PYTHONPATH", str(painted_shared / "stub"))
-    frames = [frame for _, frame in accuracy.crops("hand", "test")]
+    frames = [frame for _, frame in shared.crops("hand", "test")]
     found, missed = hands.by_mediapipe(sys.executable, frames, 0.25)
     assert found.tolist() == [[95.5, 47.5]] * 21
     assert np.isnan(missed).all()
@@ -453,8 +442,8 @@ def test_a_face_that_is_missed_has_failed_and_one_that_is_found_has_not(
         return People(points[None].astype(np.float32), np.ones(1, np.float32), FACE)
 
     monkeypatch.setattr("posecv.estimate_hand", estimate_hand, raising=False)
-    monkeypatch.setattr(accuracy, "crops", lambda part, split, limit=None: known[:limit])
-    monkeypatch.setattr(accuracy, "load", lambda name: type("Stub", (), {"model": type("M", (), {"name": "stub"})}))
+    monkeypatch.setattr(shared, "crops", lambda part, split, limit=None: known[:limit])
+    monkeypatch.setattr(shared, "load", lambda name: type("Stub", (), {"model": type("M", (), {"name": "stub"})}))
     started(monkeypatch, faces)
     said = capsys.readouterr().out
     # 0.45 of 9 pixels away; the average face lies 10 pixels from either.
@@ -519,3 +508,50 @@ def test_gloves_recolour_skin_near_the_bones_and_keep_its_shades() -> None:
         np.testing.assert_allclose(covered[y[side], x[side]], expected, atol=4)
     np.testing.assert_array_equal(covered[180:], frame[180:])
     np.testing.assert_array_equal(covered[:30], frame[:30])
+
+
+# --------------------------------------------------------------------------------------------------- missing data
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("accuracy", ["--model", "light_body"]),
+        ("accuracy", ["--tune"]),
+        ("card", []),
+        ("curve", ["curves"]),
+        ("engines", ["--models", "light-coco"]),
+        ("enlarged", []),
+        ("faces", []),
+        ("films", ["--frames", "1"]),
+        ("forward", ["light-coco"]),
+        ("gate", []),
+        ("hands", []),
+        ("trade", ["--only", "accuracy"]),
+    ],
+)
+def test_a_benchmark_without_its_data_says_so_in_one_line(
+    name: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for package in ("pycocotools", "matplotlib"):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shared, "SHARED", tmp_path / "nowhere")
+    monkeypatch.setenv("POSECV_MODELS", str(tmp_path / "nowhere" / "models"))
+    monkeypatch.setenv("POSECV_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "argv", [name, *words])
+    assert importlib.import_module(f"benchmarks.{name}").main() == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{name}: ")
+    assert "POSECV_SHARED" in line
+    assert str(tmp_path / "nowhere") in line
+
+
+def test_a_benchmark_runs_as_a_module_and_its_error_is_its_exit_code(tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools")
+    command = [sys.executable, "-m", "benchmarks.accuracy", "--model", "light_body"]
+    env = os.environ | {"POSECV_SHARED": str(tmp_path / "nowhere")}
+    done = subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("accuracy: ")
+    assert done.stderr.count("\n") == 1

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import cv2
@@ -14,6 +11,7 @@ import pytest
 
 from posecv.formats.caffe import parse_prototxt
 from posecv.skeletons import SKELETONS
+from tools import make_prototxts
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("coco", "mpi", "mpi_4_stages", "body_25", "hand", "face")
@@ -28,19 +26,6 @@ PARAMETERS = {
     "hand": 36_832_324,
     "face": 38_425_706,
 }
-
-
-def load_tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_prototxts", ROOT / "tools" / "make_prototxts.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up here
-    spec.loader.exec_module(module)
-    return module
-
-
-make_prototxts = load_tool()
 
 
 def read_table() -> dict[str, list[dict[str, str]]]:

@@ -5,31 +5,21 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import sys
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tools import make_clip, make_samples
+
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "samples"
 SHARED = Path(os.environ.get("POSECV_SHARED", ROOT.parent / "shared"))
 PICTURES = ("astronaut.jpg", "camera.jpg", "grace_hopper.jpg", "hand.jpg", "player.jpg", "skater.jpg", "team.jpg")
 CLIP = SAMPLES / "clip.mp4"
-
-
-def tool(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, name, module)  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 def frames(path: Path) -> list[NDArray[np.uint8]]:
@@ -70,8 +60,8 @@ def test_every_sample_is_credited_with_origin_and_licence() -> None:
         assert re.search(r"public domain|CC0|CC BY 2\.0", row), name
 
 
-def test_every_photograph_from_flickr_is_credited_by_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, (number, _) in tool("make_samples", monkeypatch).FROM_COCO.items():
+def test_every_photograph_from_flickr_is_credited_by_its_address() -> None:
+    for name, (number, _) in make_samples.FROM_COCO.items():
         row = credits()[name]
         page, file = re.search(r"photo\.gne\?id=(\d+)", row), re.search(r"staticflickr\.com/\d+/(\d+)_", row)
         assert page is not None
@@ -106,40 +96,39 @@ def test_the_clip_has_four_seconds_of_frames() -> None:
     assert {frame.shape for frame in found} == {(320, 480, 3)}
 
 
-def test_the_clip_moves_evenly_and_is_cut_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_clip_moves_evenly_and_is_cut_twice() -> None:
     found = frames(CLIP)
     steps = [difference(one, other) for one, other in pairwise(found)]
-    shots = [shot.frames for shot in tool("make_clip", monkeypatch).SHOTS]
+    shots = [shot.frames for shot in make_clip.SHOTS]
     cuts = set(np.argsort(steps)[-2:].tolist())
     assert cuts == {shots[0] - 1, shots[0] + shots[1] - 1}
     within = [step for index, step in enumerate(steps) if index not in cuts]
     assert max(within) < min(steps[cut] for cut in cuts) / 2
 
 
-def test_the_camera_never_leaves_its_photograph(monkeypatch: pytest.MonkeyPatch) -> None:
-    clip = tool("make_clip", monkeypatch)
-    for shot in clip.SHOTS:
+def test_the_camera_never_leaves_its_photograph() -> None:
+    for shot in make_clip.SHOTS:
         height, width = picture_of(SAMPLES / shot.picture).shape[:2]
         for left, top, across in (shot.start, shot.end):
             assert left >= 0
             assert top >= 0
             assert left + across <= width
-            assert top + across * clip.SIZE[1] / clip.SIZE[0] <= height
+            assert top + across * make_clip.SIZE[1] / make_clip.SIZE[0] <= height
 
 
-def test_the_tool_makes_the_clip_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tool("make_clip", monkeypatch).main(["--output", str(tmp_path / "clip.mp4")])
+def test_the_tool_makes_the_clip_that_is_there(tmp_path: Path) -> None:
+    make_clip.main(["--output", str(tmp_path / "clip.mp4")])
     again, there = frames(tmp_path / "clip.mp4"), frames(CLIP)
     assert len(again) == len(there)
     assert max(difference(one, other) for one, other in zip(again, there, strict=True)) < 3
 
 
-def test_the_tool_makes_the_photographs_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tool_makes_the_photographs_that_are_there(tmp_path: Path) -> None:
     for package in ("skimage", "matplotlib"):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed")
     if not (SHARED / "training" / "coco").is_dir():
         pytest.skip("the COCO training pictures are not here (POSECV_SHARED)")
-    tool("make_samples", monkeypatch).main([str(SHARED / "training" / "coco"), "--output", str(tmp_path)])
+    make_samples.main([str(SHARED / "training" / "coco"), "--output", str(tmp_path)])
     for name in PICTURES:
         assert difference(picture_of(tmp_path / name), picture_of(SAMPLES / name)) < 1

@@ -7,13 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from posecv.errors import ModelError, PoseError
+from posecv.models import Model, Row, find_model, manifest
+from posecv.opencv import require_opencv
+
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY))
-
-from posecv.errors import ModelError, PoseError  # noqa: E402
-from posecv.models import Model, Row, find_model, manifest  # noqa: E402
-from posecv.opencv import require_opencv  # noqa: E402
-
 OUTPUT = "demo_output"
 NO_BODY = "hand.jpg"  # a hand fills it
 

@@ -1,6 +1,6 @@
 """Make `samples/clip.mp4` from the photographs beside it, by panning and zooming.
 
-    python tools/make_clip.py
+    python -m tools.make_clip
 
 Four seconds in three shots: a group, a player, a skater. People move through the frame and grow, as in a video, while
 nobody needs to be filmed.
@@ -76,7 +76,7 @@ def make_clip(output: Path) -> None:
     for shot in SHOTS:
         picture = cv2.imread(str(SAMPLES / shot.picture))
         if picture is None:
-            raise SystemExit(f"{SAMPLES / shot.picture} cannot be read; run tools/make_samples.py first")
+            raise SystemExit(f"{SAMPLES / shot.picture} cannot be read; run python -m tools.make_samples first")
         for frame in shoot(np.asarray(picture, np.uint8), shot):
             writer.write(frame)
     writer.release()

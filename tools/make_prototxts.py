@@ -8,8 +8,8 @@ Three families share a front, the first layers of VGG-19, which shrinks the pict
   replaced by dense blocks of three 3x3 convolutions whose outputs are concatenated; PReLU instead of ReLU.
 - Hand (Simon et al., CVPR 2017) and face: one branch of heatmaps, as in Convolutional Pose Machines.
 
-A caffemodel finds its place by layer names, so these are the trained networks' own. Run from anywhere:
-`python tools/make_prototxts.py`.
+A caffemodel finds its place by layer names, so these are the trained networks' own. Run from the
+repository's folder: `python -m tools.make_prototxts`.
 """
 
 from __future__ import annotations

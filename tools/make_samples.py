@@ -1,6 +1,6 @@
 """Make the photographs of `samples/` from where they come from.
 
-    python tools/make_samples.py COCO
+    python -m tools.make_samples COCO
 
 It needs scikit-image and matplotlib, which bring three of them, and a folder of COCO pictures for the others: shards
 `images-*.tar` with `person_keypoints.json.gz`. `samples/README.md` says who made them and what is done to them here.

@@ -34,6 +34,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from posecv.evaluation.oks import likeness, sigmas_of
 from posecv.skeletons import COCO, COCO_17
 from training import HELD_OUT
 from training.data import decoded
@@ -52,8 +53,7 @@ HALF_PIXEL = 0.5  # COCO counts from the corner of the first pixel
 # COCO's 17 keypoints in OpenPose's order; -1 is the neck, the middle of the shoulders.
 FROM_COCO = tuple(COCO_17.index(name) if name in COCO_17 else -1 for name in COCO.keypoints)
 RIGHT_SHOULDER, LEFT_SHOULDER = 2, 5
-# COCO's spread of human labels, by keypoint in OpenPose's order, the neck as a shoulder.
-SIGMAS = 2 * np.array([26, 79, 79, 72, 62, 79, 72, 62, 107, 87, 89, 107, 87, 89, 25, 25, 35, 35], np.float32) / 1000
+SIGMAS = sigmas_of(COCO.keypoints)
 
 
 def in_openpose_order(keypoints: Array) -> Array:
@@ -64,16 +64,6 @@ def in_openpose_order(keypoints: Array) -> Array:
     out[:, :2] -= HALF_PIXEL
     out[:, 2] *= out[:, 2] > 0
     return out
-
-
-def oks(a: Array, b: Array) -> float:
-    """How alike two people's keypoints are, 0 to 1, over the keypoints that both have."""
-    both = (a[:, 2] > 0) & (b[:, 2] > 0)
-    if both.sum() < 3:
-        return 0.0
-    area = max(float(np.prod(np.ptp(points[points[:, 2] > 0, :2], axis=0))) for points in (a, b)) * 0.7
-    distance = ((a - b)[both, :2] ** 2).sum(axis=1)
-    return float(np.exp(-distance / (2 * (area + 1) * SIGMAS[both] ** 2)).mean())
 
 
 def box_of(keypoints: Array) -> list[float]:
@@ -92,7 +82,7 @@ def merged(human: list[Array], taught: Scored, seen: Scored) -> Labels:
     """
     people, ignored = list(human), []
     for score, keypoints in taught:
-        if any(oks(keypoints, other) > SAME_PERSON for other in people):
+        if any(likeness(keypoints, other, SIGMAS) > SAME_PERSON for other in people):
             continue
         known = keypoints.copy()
         known[:, 2] = np.where(known[:, 2] >= SURE_KEYPOINT, np.minimum(known[:, 2] / CERTAIN, 1), 0)
@@ -101,7 +91,7 @@ def merged(human: list[Array], taught: Scored, seen: Scored) -> Labels:
         else:
             ignored.append(box_of(keypoints))
     for score, keypoints in seen:
-        if any(oks(keypoints, other) > SAME_PERSON / 2 for other in people):
+        if any(likeness(keypoints, other, SIGMAS) > SAME_PERSON / 2 for other in people):
             continue
         if score >= 0.5 and np.count_nonzero(keypoints[:, 2]) >= 6:
             people.append(np.concatenate([keypoints[:, :2], np.minimum(keypoints[:, 2:] / CERTAIN, 1)], axis=1))

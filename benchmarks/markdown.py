@@ -1,0 +1,30 @@
+"""Tables in Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+__all__ = ["table"]
+
+DASH = "–"
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A table; a number with a fraction has three digits of it, NaN and an empty text are a dash.
+
+    >>> print(table(["height", "AP"], [[256, 0.25], [368, float("nan")]]))
+    | height | AP |
+    | --- | --- |
+    | 256 | 0.250 |
+    | 368 | – |
+    """
+    heads = list(header)
+    lines = [heads, ["---"] * len(heads), *([_text(value) for value in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return DASH if math.isnan(value) else f"{value:.3f}"
+    return str(value) or DASH
