@@ -33,6 +33,7 @@ WIDEST = 16 / 9  # a free side is at most this times the given one, as OpenPose 
 # A frame that shrinks to less than this share is averaged over blocks of pixels first. To average earlier loses small
 # people, never to average lets one pixel in a hundred decide; benchmarks/README.md has the measurement.
 SMALLEST_STEP = 0.35
+EDGE = 4  # pixels round a part of a frame that interpolation reads
 LARGEST_RANGE = 1.8  # of the factors of a hand's box: from 0.1 to 1.9
 
 
@@ -44,8 +45,8 @@ class Preprocessing:
 
     Attributes
     ----------
-    scale : float
-        Factor after the mean is taken off.
+    scale : float or tuple of three floats
+        Factor after the mean is taken off, for all channels or for each in the network's order.
     mean : tuple of three floats
         Taken off each channel, in the network's order, in picture units (0 to 255).
     swap_rb : bool
@@ -54,10 +55,21 @@ class Preprocessing:
         Value of the border, in picture units.
     """
 
-    scale: float = 1 / 256
+    scale: float | tuple[float, float, float] = 1 / 256
     mean: tuple[float, float, float] = (128.0, 128.0, 128.0)
     swap_rb: bool = False
     padding: int = 0
+
+    def applied(self, canvas: Frame) -> Array:
+        """(1, 3, H, W) float32 array of a picture that has the size of the network's input."""
+        planes = cv2.split(canvas)[:: -1 if self.swap_rb else 1]
+        blob = np.empty((1, 3, *canvas.shape[:2]), np.float32)  # cv2.dnn.blobFromImage makes it twice
+        scales = self.scale if isinstance(self.scale, tuple) else (self.scale,) * 3
+        with np.errstate(over="ignore"):  # decoding refuses what a network makes of a scale too large
+            for values, plane, mean, scale in zip(blob[0], planes, self.mean, scales, strict=True):
+                np.subtract(plane, np.float32(mean), out=values)
+                values *= np.float32(scale)
+        return blob
 
 
 def _multiple(pixels: float) -> int:
@@ -167,6 +179,19 @@ class Fit:
         width, height = net_size.of_frame(1, 1)
         return cls(width, height, min(width, height) / side, x + side if mirrored else x, y, mirrored, stride)
 
+    @classmethod
+    def of_person(cls, box: Array, size: tuple[int, int], pad: float, *, stride: int = STRIDE) -> Fit:
+        """Fit the surroundings of a box x, y, width, height into the middle of an input of width x height `size`.
+
+        The longer side of the box, as the input's aspect ratio has it, is the input's divided by `pad`.
+        """
+        x, y, wide, tall = map(float, box)
+        width, height = size
+        scale = min(width / max(wide, 1.0), height / max(tall, 1.0)) / pad
+        middle = x + wide / 2 - 0.5, y + tall / 2 - 0.5  # the centre of the first pixel is 0, 0
+        begins = [at - (side - 1) / 2 / scale for at, side in zip(middle, size, strict=True)]
+        return cls(width, height, scale, begins[0], begins[1], stride=stride)
+
     def zoomed(self, factor: float, centre: tuple[float, float]) -> Fit:
         """The Fit of a part of the frame that is `factor` times as wide and high, round a pixel of the frame."""
         x, y = (middle + (begin - middle) * factor for middle, begin in zip(centre, (self.x, self.y), strict=True))
@@ -189,13 +214,17 @@ class Fit:
             flags=cv2.INTER_CUBIC if self.scale > 1 else cv2.INTER_LINEAR,
             borderValue=(preprocessing.padding,) * 3,
         )
-        planes = cv2.split(canvas)[:: -1 if preprocessing.swap_rb else 1]
-        blob = np.empty((1, 3, self.height, self.width), np.float32)  # cv2.dnn.blobFromImage makes it twice
-        with np.errstate(over="ignore"):  # decoding refuses what a network makes of a scale too large
-            for values, plane, mean in zip(blob[0], planes, preprocessing.mean, strict=True):
-                np.subtract(plane, np.float32(mean), out=values)
-                values *= np.float32(preprocessing.scale)
-        return blob
+        return preprocessing.applied(canvas.astype(np.uint8, copy=False))
+
+    def blob_of_part(self, frame: Frame, preprocessing: Preprocessing) -> Array:
+        """As `blob`, for a Fit that shows a small part of a large frame: the rest of the frame is not touched."""
+        height, width = frame.shape[:2]
+        begin = np.array([self.x, self.y])
+        end = begin + np.array([self.width, self.height]) / self.scale
+        left, top = np.clip(np.floor(begin) - EDGE, 0, [width - 1, height - 1]).astype(int)
+        right, bottom = np.clip(np.ceil(end) + EDGE, [left + 1, top + 1], [width, height]).astype(int)
+        part = replace(self, x=self.x - left, y=self.y - top)
+        return part.blob(frame[top:bottom, left:right], preprocessing)
 
     def enlarged(self, values: Array, size: tuple[int, int]) -> Array:
         """A map's (h, w) values in the pixels of a frame of width x height `size`; 0 where the input does not reach."""

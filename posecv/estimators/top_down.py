@@ -1,0 +1,278 @@
+"""Top-down: find people's boxes first, and then the keypoints of each person in a crop of its own.
+
+frame ──detector──▶ boxes ──Fit.of_person──▶ crops ──pose network──▶ maps ──decode_crops──▶ People
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from posecv.arrays import Array, Frame, checked_frame
+from posecv.decoding.crops import decode_boxes, decode_crops, distinct
+from posecv.engines.engine import Engine
+from posecv.estimators import Estimator, Setting, adjusted
+from posecv.evaluation.oks import likeness, sigmas_of
+from posecv.geometry import Fit, NetSize, Preprocessing
+from posecv.people import People
+from posecv.result import Result
+from posecv.skeletons import COCO, Skeleton
+
+__all__ = ["BoxList", "BoxMaps", "BoxesOfBodies", "CropNetwork", "Detector", "TopDown"]
+
+PAD = 1.25  # sides of a crop over those of the person's box
+LEAST_BOX = 0.3  # score of a box that is looked at
+LEAST_KEYPOINT = 0.1
+SAME_PERSON = 0.7  # of two people with a higher object keypoint similarity the weaker one goes
+SURE = 0.2  # keypoints above this make a person's score
+AROUND = 1.12  # sides of a person's box over those of the extent of its keypoints
+SHOULDERS = "right_shoulder", "left_shoulder"
+
+
+class Detector(Protocol):
+    """Finds the boxes of people."""
+
+    def __call__(self, frame: Frame, net_size: NetSize | None = None) -> Array:
+        """(N, 5) float32 array: x, y, width, height in pixels of the frame, score; best first."""
+
+
+@dataclass(frozen=True)
+class BoxMaps:
+    """A detector whose network gives the maps that `decode_boxes` reads.
+
+    Attributes
+    ----------
+    engine : Engine
+        Runs the network.
+    preprocessing : Preprocessing
+    net_size : NetSize
+        Of its input, where a call does not say another.
+    stride : int
+        Pixels of its input a cell.
+    threshold : float
+        Lowest score of a box.
+    """
+
+    engine: Engine
+    preprocessing: Preprocessing
+    net_size: NetSize
+    stride: int = 8
+    threshold: float = LEAST_BOX
+
+    def __call__(self, frame: Frame, net_size: NetSize | None = None) -> Array:
+        """The boxes of a frame."""
+        fit = Fit.of_frame(frame, net_size or self.net_size, stride=self.stride)
+        (maps,) = self.engine.forward(fit.blob(frame, self.preprocessing))
+        boxes = decode_boxes(maps, threshold=self.threshold)
+        boxes[:, :2] = fit.to_frame(boxes[:, :2])
+        boxes[:, 2:4] *= self.stride / fit.scale
+        return boxes
+
+
+@dataclass(frozen=True)
+class BoxList:
+    """A detector whose network gives a list of boxes and a list of scores, as PicoDet's exports do.
+
+    Attributes
+    ----------
+    engine : Engine
+        Runs the network: an output of (1, N, 4) corners x0, y0, x1, y1 in pixels of its input, and one of as many
+        scores.
+    preprocessing : Preprocessing
+    size : (int, int)
+        Height and width of its input, to which frames are stretched.
+    threshold : float
+        Lowest score of a box.
+    same_box : float
+        Of two boxes that overlap by more than this the weaker one is left out.
+    """
+
+    engine: Engine
+    preprocessing: Preprocessing
+    size: tuple[int, int]
+    threshold: float = LEAST_BOX
+    same_box: float = 0.55
+
+    def __call__(self, frame: Frame, net_size: NetSize | None = None) -> Array:
+        """The boxes of a frame; its network has one size."""
+        height, width = self.size
+        stretched = cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
+        # Scores are a number a box, boxes four; so the larger output holds the boxes.
+        scores, corners = sorted(map(np.asarray, self.engine.forward(self.preprocessing.applied(stretched))), key=np.size)
+        scores, corners = scores.reshape(-1), corners.reshape(-1, 4)
+        order = np.argsort(-scores, kind="stable")
+        order = order[scores[order] > self.threshold]
+        corners, scores = corners[order], scores[order]
+        kept = distinct(corners, self.same_box)
+        factor = np.array([frame.shape[1] / width, frame.shape[0] / height], np.float32)
+        low, high = corners[kept, :2] * factor, corners[kept, 2:] * factor
+        return np.concatenate([low, high - low, scores[kept, None]], axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class BoxesOfBodies:
+    """A detector that takes the boxes of people whom another estimator finds, for a second look at each."""
+
+    estimator: Estimator
+
+    def __call__(self, frame: Frame, net_size: NetSize | None = None) -> Array:
+        """The boxes of a frame; their scores are those of the people."""
+        result = self.estimator(frame, net_size=net_size) if net_size else self.estimator(frame)
+        return boxes_of(result.people)
+
+
+@dataclass(frozen=True)
+class CropNetwork:
+    """A network that finds one person's keypoints in a crop.
+
+    Attributes
+    ----------
+    engine : Engine
+        Runs the network; its one output holds a heatmap a keypoint, 0 to 1, perhaps a background after them.
+    preprocessing : Preprocessing
+    size : (int, int)
+        Height and width of a crop.
+    stride : int
+        Pixels of a crop a cell.
+    keypoints : tuple of str
+        Names of the heatmaps in order; those of `skeleton` that are missing there are not found, but for the neck,
+        which is the middle of the shoulders.
+    skeleton : Skeleton
+        Of the people.
+    refinement : {"odds", "parabola"}
+        As in `posecv.decoding.crops.decode_crops`.
+    corner : bool
+        Whether the network was trained to take the first pixel of a cell for its place, not its middle.
+    """
+
+    engine: Engine
+    preprocessing: Preprocessing
+    size: tuple[int, int]
+    stride: int
+    keypoints: tuple[str, ...]
+    skeleton: Skeleton = COCO
+    refinement: str = "odds"
+    corner: bool = False
+
+    def __call__(self, frame: Frame, boxes: Array, pad: float) -> Array:
+        """(N, K, 3) keypoints of the skeleton, in pixels of the frame, of the people in (N, 4 or more) boxes."""
+        height, width = self.size
+        fits = [Fit.of_person(box, (width, height), pad, stride=self.stride) for box in boxes[:, :4]]
+        if not fits:
+            return np.zeros((0, len(self.skeleton.keypoints), 3), np.float32)
+        blob = np.concatenate([fit.blob_of_part(frame, self.preprocessing) for fit in fits])
+        maps = next(output for output in self.engine.forward(blob) if np.ndim(output) == 4)
+        found = decode_crops(maps[:, : len(self.keypoints)], refinement=self.refinement)
+        if self.corner:
+            found[..., :2] -= (self.stride - 1) / 2 / self.stride
+        found[..., :2] = [fit.to_frame(cells) for fit, cells in zip(fits, found[..., :2], strict=True)]
+        return self._arranged(found)
+
+    def _arranged(self, found: Array) -> Array:
+        """The keypoints in the skeleton's order."""
+        names = {name: index for index, name in enumerate(self.keypoints)}
+        arranged = np.zeros((len(found), len(self.skeleton.keypoints), 3), np.float32)
+        for index, name in enumerate(self.skeleton.keypoints):
+            if name in names:
+                arranged[:, index] = found[:, names[name]]
+            elif name == "neck":
+                shoulders = found[:, [names[shoulder] for shoulder in SHOULDERS]]
+                arranged[:, index, :2] = shoulders[..., :2].mean(axis=1)
+                arranged[:, index, 2] = shoulders[..., 2].min(axis=1)
+        return arranged
+
+
+@dataclass(frozen=True)
+class TopDown:
+    """Finds all people of a frame: their boxes by a detector, their keypoints in crops.
+
+    Attributes
+    ----------
+    detector : Detector
+    network : CropNetwork
+    net_size : str, int, (int, int) or NetSize
+        Size of the detector's input; by default its own.
+    threshold : float
+        Keypoints that score this or less are missing.
+    pad : float
+        Sides of a crop over those of a box.
+    same_person : float
+        Of two people with a higher object keypoint similarity the weaker one is left out.
+    most : int
+        Look at that many boxes, the best ones; by default all.
+    every : int
+        Look for boxes in every so many frames of a video; in between people are looked for where they were.
+    """
+
+    detector: Detector
+    network: CropNetwork
+    net_size: str | int | tuple[int, int] | NetSize | None = None
+    threshold: float = LEAST_KEYPOINT
+    pad: float = PAD
+    same_person: float = SAME_PERSON
+    most: int | None = None
+    every: int = 1
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """That of the people."""
+        return self.network.skeleton
+
+    def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
+        """Everybody, best first; a person's score is that of its box times the mean of its keypoints'."""
+        return adjusted(self, overrides)._found(checked_frame(frame), before)
+
+    def _found(self, frame: Frame, before: Result | None) -> Result:
+        start = perf_counter()
+        boxes = self._boxes(frame, before)[: self.most]
+        middle = perf_counter()
+        keypoints = self.network(frame, boxes, self.pad)
+        end = perf_counter()
+        people = self._people(keypoints, boxes, frame)
+        seconds = {"detector": middle - start, "network": end - middle, "decoding": perf_counter() - end}
+        return Result(people, frame, seconds=seconds)
+
+    def _boxes(self, frame: Frame, before: Result | None) -> Array:
+        """Boxes of the detector, or of the people of the frame before."""
+        if before and before.number is not None and (before.number + 1) % self.every and len(before.people):
+            return boxes_of(before.people)
+        return self.detector(frame, NetSize.parse(self.net_size) if self.net_size else None)
+
+    def _people(self, keypoints: Array, boxes: Array, frame: Frame) -> People:
+        """The people, best first, each once, their keypoints inside the frame."""
+        height, width = frame.shape[:2]
+        sure = keypoints[..., 2] > SURE
+        means = np.where(sure, keypoints[..., 2], 0).sum(axis=1) / np.maximum(sure.sum(axis=1), 1)
+        scores = (means * boxes[:, 4]).astype(np.float32)
+        order = np.argsort(-scores, kind="stable")
+        order = order[_distinct_people(keypoints[order], self.skeleton, self.same_person)]
+        keypoints, scores = keypoints[order], scores[order]
+        inside = ((keypoints[..., :2] > -1) & (keypoints[..., :2] < [width, height])).all(axis=-1)
+        kept = inside & (keypoints[..., 2] > self.threshold)
+        keypoints[..., :2] = np.clip(keypoints[..., :2], 0, [width - 1, height - 1])
+        people = People(np.where(kept[..., None], keypoints, 0).astype(np.float32), scores, self.skeleton)
+        return people[np.asarray(kept.any(axis=1))]
+
+
+def boxes_of(people: People) -> Array:
+    """(N, 5) boxes x, y, width, height, score round people's keypoints, as a detector would draw them."""
+    boxes = people.boxes
+    middle, size = boxes[:, :2] + boxes[:, 2:] / 2, AROUND * boxes[:, 2:]
+    return np.concatenate([middle - size / 2, size, people.scores[:, None]], axis=1).astype(np.float32)
+
+
+def _distinct_people(keypoints: Array, skeleton: Skeleton, same_person: float) -> NDArray[np.intp]:
+    """Indices of the (N, K, 3) people, best first, whom no better kept one is too much like."""
+    sigmas = sigmas_of(skeleton.keypoints)
+    kept: list[int] = []
+    for index in range(len(keypoints)):
+        if all(likeness(keypoints[index], keypoints[other], sigmas) <= same_person for other in kept):
+            kept.append(index)
+    return np.array(kept, np.intp)
+
+

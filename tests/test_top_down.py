@@ -1,0 +1,209 @@
+"""Boxes first, then a crop of each person: keypoints lie where they were painted, whatever the crop."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from posecv.arrays import Array, Frame
+from posecv.decoding.crops import decode_boxes, decode_crops
+from posecv.engines.engine import Engine
+from posecv.errors import InputError, UsageError
+from posecv.estimators.top_down import BoxesOfBodies, BoxList, BoxMaps, CropNetwork, TopDown, boxes_of
+from posecv.geometry import Fit, NetSize, Preprocessing
+from posecv.people import People
+from posecv.result import Result
+from posecv.skeletons import COCO, COCO_17
+
+PLAIN = Preprocessing(scale=1.0, mean=(0.0, 0.0, 0.0))
+STRIDE = 4
+
+
+def heatmaps_of_dots(blob: Array) -> list[Array]:
+    """17 maps of crops in which keypoint k is a dot of brightness 100 + 8 k: 1 where it is, less around."""
+    grey = blob[:, 0]
+    maps = []
+    for keypoint in range(len(COCO_17)):
+        near = (np.abs(grey - (100 + 8 * keypoint)) < 3).astype(np.float32)
+        shape = len(near), grey.shape[1] // STRIDE, STRIDE, grey.shape[2] // STRIDE, STRIDE
+        maps.append(near.reshape(shape).mean(axis=(2, 4)))
+    return [0.98 * np.minimum(np.stack(maps, axis=1) * 2, 1)]
+
+
+def dots(size: tuple[int, int], left: int, top: int, step: int) -> tuple[Frame, Array]:
+    """A frame with somebody of 17 dots in rows of four, and where they are, in COCO's order of 17."""
+    frame = np.zeros((*size, 3), np.uint8)
+    places = np.array([(left + step * (k % 4), top + step * (k // 4)) for k in range(17)], np.float32)
+    for keypoint, (x, y) in enumerate(places.astype(int).tolist()):
+        half = max(2, step // 8)
+        frame[y - half : y + half + 1, x - half : x + half + 1] = 100 + 8 * keypoint
+    return frame, places
+
+
+def crop_network() -> CropNetwork:
+    return CropNetwork(Engine("dots", ("maps",), heatmaps_of_dots), PLAIN, (256, 192), STRIDE, COCO_17)
+
+
+def slow_boxes(maps: Array, threshold: float, same_box: float) -> list[list[float]]:
+    """What `decode_boxes` finds, cell by cell and pair by pair."""
+    _, height, width = maps.shape
+    found: list[list[float]] = []
+    for y in range(height):
+        for x in range(width):
+            around = maps[0, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+            if maps[0, y, x] > threshold and maps[0, y, x] >= around.max():
+                left, top, right, bottom = maps[1:, y, x].tolist()
+                found.append([x - left, y - top, x + right, y + bottom, float(maps[0, y, x])])
+    kept: list[list[float]] = []
+    for box in sorted(found, key=lambda each: -each[4]):
+        overlaps = []
+        for other in kept:
+            wide = max(0.0, min(box[2], other[2]) - max(box[0], other[0]))
+            tall = max(0.0, min(box[3], other[3]) - max(box[1], other[1]))
+            areas = [(each[2] - each[0]) * (each[3] - each[1]) for each in (box, other)]
+            overlaps.append(wide * tall / (sum(areas) - wide * tall))
+        if all(overlap <= same_box for overlap in overlaps):
+            kept.append(box)
+    return [[x0, y0, x1 - x0, y1 - y0, score] for x0, y0, x1, y1, score in kept]
+
+
+class TestBoxes:
+    @pytest.mark.parametrize("seed", range(5))
+    def test_the_same_boxes_are_found_as_by_looking_at_every_cell_and_pair(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        maps = rng.uniform(0.5, 4, (5, 20, 24)).astype(np.float32)
+        maps[0] = rng.random((20, 24))
+        expected = slow_boxes(maps, 0.5, 0.4)
+        assert len(expected) > 5
+        np.testing.assert_allclose(decode_boxes(maps, threshold=0.5, same_box=0.4), expected, atol=1e-5)
+
+    def test_empty_maps_hold_no_boxes(self) -> None:
+        assert decode_boxes(np.zeros((1, 5, 8, 8))).shape == (0, 5)
+
+    @pytest.mark.parametrize("shape", [(4, 8, 8), (2, 5, 8, 8), (8, 8)])
+    def test_maps_of_another_shape_are_refused(self, shape: tuple[int, ...]) -> None:
+        with pytest.raises(InputError, match="maps of boxes have the shape"):
+            decode_boxes(np.zeros(shape))
+
+    def test_a_detectors_cells_become_pixels_of_the_frame(self) -> None:
+        # In an input of 320 x 160 for a frame of 639 x 319 pixels, network pixel 100 is pixel 200 of the frame.
+        def forward(blob: Array) -> list[Array]:
+            assert blob.shape == (1, 3, 160, 320)
+            maps = np.zeros((1, 5, 20, 40), np.float32)
+            maps[0, 0, 10, 12] = 0.8
+            maps[0, 1:, 10, 12] = 2, 5, 2, 5
+            return [maps]
+
+        detector = BoxMaps(Engine("boxes", ("maps",), forward), PLAIN, NetSize.parse("320x160"))
+        boxes = detector(np.zeros((319, 639, 3), np.uint8))
+        left, top = 2 * (8 * 10 + 3.5), 2 * (8 * 5 + 3.5)
+        np.testing.assert_allclose(boxes, [[left, top, 2 * 8 * 4, 2 * 8 * 10, 0.8]], rtol=1e-5)
+
+    def test_a_list_of_boxes_is_thinned_and_scaled(self) -> None:
+        corners = np.array([[[10, 20, 30, 60], [11, 21, 31, 61], [100, 100, 120, 140], [0, 0, 5, 5]]], np.float32)
+        scores = np.array([[[0.6, 0.9, 0.5, 0.1]]], np.float32)
+        engine = Engine("list", ("scores", "boxes"), lambda blob: [scores, corners])
+        boxes = BoxList(engine, PLAIN, (320, 320))(np.zeros((640, 960, 3), np.uint8))
+        np.testing.assert_allclose(boxes, [[33, 42, 60, 80, 0.9], [300, 200, 60, 80, 0.5]], rtol=1e-6)
+
+
+class TestCrops:
+    def test_a_bump_is_placed_between_the_cells_by_either_refinement(self) -> None:
+        y, x = np.mgrid[:64, :48]
+        bump = np.exp(-((x - 20.3) ** 2 + (y - 30.7) ** 2) / (2 * 2.0**2))
+        odds = decode_crops((bump / (1 + bump))[None, None])
+        parabola = decode_crops(0.9 * bump[None, None], refinement="parabola")
+        np.testing.assert_allclose(odds[0, 0, :2], [20.3, 30.7], atol=0.05)
+        np.testing.assert_allclose(parabola[0, 0, :2], [20.3, 30.7], atol=0.02)
+
+    def test_maps_of_another_shape_and_unknown_refinements_are_refused(self) -> None:
+        with pytest.raises(InputError, match="crops"):
+            decode_crops(np.zeros((17, 8, 8)))
+        with pytest.raises(InputError, match="there are odds, parabola"):
+            decode_crops(np.zeros((1, 17, 8, 8)), refinement="mean")
+
+    def test_a_crop_shows_the_middle_of_a_box_in_its_middle_at_the_size_that_pad_says(self) -> None:
+        fit = Fit.of_person(np.array([100, 50, 60, 160]), (192, 256), 1.25, stride=4)
+        assert fit.scale == pytest.approx(256 / (160 * 1.25))
+        middle = (np.array([(192 - 1) / 2, (256 - 1) / 2]) - 1.5) / 4
+        np.testing.assert_allclose(fit.to_frame(middle.astype(np.float32)), [129.5, 129.5], atol=1e-3)
+
+    @pytest.mark.parametrize("box", [(100, 50, 60, 160), (-40, -30, 90, 90), (300, 200, 500, 90), (20, 20, 2, 2)])
+    def test_a_part_of_a_frame_gives_the_same_crop_as_the_whole(self, box: tuple[int, ...]) -> None:
+        frame = np.random.default_rng(0).integers(0, 256, (240, 320, 3)).astype(np.uint8)
+        frame = cv2.GaussianBlur(frame, (0, 0), 5).astype(np.uint8)
+        fit = Fit.of_person(np.array(box), (48, 64), 1.25, stride=4)
+        if fit.scale > 0.36:  # farther away, blocks of pixels are averaged, and begin elsewhere
+            np.testing.assert_allclose(fit.blob_of_part(frame, PLAIN), fit.blob(frame, PLAIN), atol=1)
+
+
+class TestTopDown:
+    def test_keypoints_lie_where_they_were_painted(self) -> None:
+        frame, places = dots((480, 640), 200, 100, 60)
+        frame2, places2 = dots((480, 640), 450, 200, 40)
+        frame = np.maximum(frame, frame2)
+        boxes = np.array([[190, 90, 200, 260, 0.9], [440, 190, 140, 180, 0.8]], np.float32)
+        result = TopDown(lambda frame, net_size=None: boxes, crop_network())(frame)
+        assert result.people.skeleton is COCO
+        order = [COCO.keypoints.index(name) for name in COCO_17]
+        for person, expected, size in zip(result.people, (places, places2), (60, 40), strict=True):
+            np.testing.assert_allclose(person.keypoints[0][order, :2], expected, atol=size / 20)
+        neck = COCO.keypoints.index("neck")
+        shoulders = [COCO.keypoints.index(f"{side}_shoulder") for side in ("left", "right")]
+        first = result.people.keypoints[0]
+        np.testing.assert_allclose(first[neck, :2], first[shoulders, :2].mean(axis=0), atol=1e-3)
+        assert set(result.seconds) == {"detector", "network", "decoding"}
+
+    def test_a_person_in_two_boxes_is_found_once(self) -> None:
+        frame, _ = dots((480, 640), 200, 100, 60)
+        boxes = np.array([[190, 90, 200, 260, 0.5], [180, 80, 220, 280, 0.9]], np.float32)
+        people = TopDown(lambda frame, net_size=None: boxes, crop_network())(frame).people
+        assert len(people) == 1
+        assert people.scores[0] == pytest.approx(0.9 * people.keypoints[0, people.found[0], 2].mean(), rel=0.05)
+
+    def test_a_frame_without_boxes_shows_nobody(self) -> None:
+        nothing = np.zeros((0, 5), np.float32)
+        people = TopDown(lambda frame, net_size=None: nothing, crop_network())(np.zeros((90, 90, 3), np.uint8)).people
+        assert len(people) == 0
+        assert people.keypoints.shape == (0, 18, 3)
+
+    def test_between_looks_people_are_found_where_they_were(self) -> None:
+        frame, places = dots((480, 640), 200, 100, 60)
+        looks = []
+
+        def detector(frame: Frame, net_size: NetSize | None = None) -> Array:
+            looks.append(net_size)
+            return np.array([[190, 90, 200, 260, 0.9]], np.float32)
+
+        estimator = TopDown(detector, crop_network(), every=3)
+        before: Result | None = None
+        for number in range(7):
+            found = estimator(frame, before)
+            before = Result(found.people, None, number=number)
+            nose = found.people.keypoints[0, COCO.keypoints.index("nose"), :2]
+            np.testing.assert_allclose(nose, places[0], atol=3)
+        assert len(looks) == 3  # frames 0, 3 and 6
+
+    def test_the_boxes_of_bodies_hold_their_keypoints(self) -> None:
+        keypoints = np.zeros((1, 18, 3), np.float32)
+        keypoints[0, :4] = (10, 20, 1), (50, 20, 1), (10, 120, 1), (50, 120, 1)
+        people = People(keypoints, np.array([0.7], np.float32), COCO)
+        np.testing.assert_allclose(boxes_of(people), [[30 - 22.4, 70 - 56, 44.8, 112, 0.7]], rtol=1e-5)
+
+        class Bodies:
+            skeleton = COCO
+
+            def __call__(self, frame: Frame, before: Result | None = None, **overrides: object) -> Result:
+                assert overrides in ({}, {"net_size": NetSize.parse("-1x256")})
+                return Result(people, frame)
+
+        detector = BoxesOfBodies(Bodies())
+        frame = np.zeros((200, 200, 3), np.uint8)
+        np.testing.assert_allclose(detector(frame), boxes_of(people))
+        np.testing.assert_allclose(detector(frame, NetSize.parse("-1x256")), boxes_of(people))
+
+    def test_an_unknown_setting_names_the_nearest(self) -> None:
+        estimator = TopDown(lambda frame, net_size=None: np.zeros((0, 5), np.float32), crop_network())
+        with pytest.raises(UsageError, match="did you mean threshold"):
+            estimator(np.zeros((90, 90, 3), np.uint8), treshold=0.2)
