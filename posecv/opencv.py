@@ -242,7 +242,14 @@ def _held_back(kept: io.StringIO) -> Iterator[None]:
 
 
 def _missing(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name for name in names if importlib.util.find_spec(name) is None)
+    return tuple(name for name in names if not _is_there(name))
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ValueError:  # a module without a spec, as None is, which keeps one from being imported
+        return sys.modules.get(name) is not None
 
 
 def _wheels() -> tuple[str, ...]:

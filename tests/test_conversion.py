@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from conftest import REPOSITORY, RunScript
 from networks import Layers, Pair, broken_pairs, packed_network, painted_network
+from posecv import models
 from posecv.app import convert
 from posecv.engines.network import load_network
 from posecv.errors import ModelError
@@ -198,6 +200,63 @@ def test_a_small_pair_is_converted_in_memory(pair: Pair, tmp_path: Path, monkeyp
     monkeypatch.setenv("POSECV_CACHE", str(tmp_path / "kept"))
     assert kept_or_converted(*pair) == convert_pair(*pair)
     assert not (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize("engine", ["opencv", "openvino", "onnxruntime", "auto"])
+def test_a_file_of_weights_is_read_and_hashed_once_while_it_is_loaded(
+    engine: str, light_coco: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if engine not in ("opencv", "auto"):
+        pytest.importorskip(engine, reason=f"the package {engine} is not installed")
+    monkeypatch.setenv("POSECV_CACHE", str(tmp_path / "kept"))
+    read: list[Path] = []
+    hashed: list[Path] = []
+    made: list[Path] = []
+    whole, digest, convert_whole = Path.read_bytes, models._hashed, convert_pair
+
+    def read_bytes(path: Path) -> bytes:
+        read.append(path)
+        return whole(path)
+
+    def hash_of(path: Path) -> str:
+        hashed.append(path)
+        return digest(path)
+
+    def converted(prototxt: Path, caffemodel: Path, *, thin: bool, stages: int | None) -> bytes:
+        made.append(caffemodel)
+        return convert_whole(prototxt, caffemodel, thin=thin, stages=stages)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    monkeypatch.setattr(models, "_hashed", hash_of)
+    monkeypatch.setattr(conversion, "convert_pair", converted)
+    before = bytes_read()
+    load_network(*light_coco, engine=engine, device="cpu", net_size="64x64")
+    after = bytes_read()
+    size = light_coco[1].stat().st_size
+    assert read.count(light_coco[1]) == hashed.count(light_coco[1]) == 1
+    assert len(made) == (0 if engine == "opencv" and hasattr(cv2.dnn, "readNetFromCaffe") else 1)
+    if before is not None and after is not None and engine == "opencv":  # other engines' packages are read too
+        assert size <= after - before < 1.5 * size
+
+
+def bytes_read() -> int | None:
+    """How much this process has read, as Linux tells; None elsewhere."""
+    with contextlib.suppress(OSError):
+        return int(Path("/proc/self/io").read_text().split()[1])
+    return None
+
+
+def test_a_file_that_changes_is_loaded_as_it_is_now(tmp_path: Path) -> None:
+    pair = painted_network(tmp_path / "pair", COCO)
+    other = packed_network(tmp_path / "other", COCO)
+    first = load_network(*pair, device="cpu").maps(blob())
+    for path, another in zip(pair, other, strict=True):
+        before = path.stat()
+        path.write_bytes(another.read_bytes())
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    changed = load_network(*pair, device="cpu").maps(blob())
+    assert np.abs(changed - first).max() > 0.1
+    np.testing.assert_array_equal(changed, load_network(*other, device="cpu").maps(blob()))
 
 
 def test_without_the_variable_copies_lie_where_the_system_keeps_such_things(

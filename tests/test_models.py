@@ -6,11 +6,13 @@ import hashlib
 import os
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from conftest import OWN_NAMES
 from networks import write_manifest
 from posecv import models
 from posecv.errors import ModelError
@@ -70,7 +72,9 @@ def test_the_manifest_has_openposes_six_models_and_light_coco() -> None:
 def test_openposes_models_are_fed_v_over_256_minus_a_half_with_a_black_border() -> None:
     for row in manifest()[:6]:
         assert row.preprocessing == Preprocessing()
-        black, white = ((value - row.preprocessing.mean[0]) * row.preprocessing.scale for value in (0, 256))
+        scale = row.preprocessing.scale
+        assert isinstance(scale, float)  # one for all channels
+        black, white = ((value - row.preprocessing.mean[0]) * scale for value in (0, 256))
         assert (black, white) == (-0.5, 0.5)
 
 
@@ -323,6 +327,56 @@ def test_a_package_outside_a_checkout_finds_the_models_inside_itself(tmp_path: P
         check=True,
     )
     assert Path(done.stdout.strip()).samefile(prototxt)
+
+
+@pytest.mark.parametrize("outside", [True, False], ids=["another folder", "beside the zip"])
+def test_a_package_in_a_zip_finds_the_models_inside_itself(outside: bool, tmp_path: Path) -> None:
+    archive, temporary, cwd = tmp_path / "app.pyz", tmp_path / "temporary", tmp_path / "cwd"
+    temporary.mkdir()
+    cwd.mkdir()
+    with zipfile.ZipFile(archive, "w") as file:  # what the wheel holds
+        for path in (ROOT / "posecv").rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                file.write(path, path.relative_to(ROOT))
+        for path in (ROOT / "models").rglob("*"):
+            if path.is_file() and (path.suffix != ".caffemodel" or path.parent.name in OWN_NAMES):
+                file.write(path, Path("posecv", "_models") / path.relative_to(ROOT / "models"))
+    code = """
+import pickle, numpy as np, posecv
+from posecv.models import find_model
+assert ".pyz" in posecv.__file__
+network = posecv.load_network(engine="opencv")
+assert network.model.name == "light_body"
+assert find_model("light_body") == find_model("light_body")
+picture = np.zeros((64, 64, 3), np.uint8)
+assert len(posecv.estimate_people(network, picture, net_size=64)) == 0
+assert posecv.load_network("light_hand", engine="opencv").skeleton.name == "hand"
+again = pickle.loads(pickle.dumps(network))
+blob = np.zeros((1, 3, 64, 64), np.float32)
+assert (again.maps(blob) == network.maps(blob)).all()
+open("network", "wb").write(pickle.dumps(network))
+try:
+    posecv.load_network("coco")
+except posecv.PoseError as error:
+    print(error)
+"""
+    env = os.environ | {"PYTHONPATH": str(archive), "TMPDIR": str(temporary), "TEMP": str(temporary)}
+    env |= {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path), "POSECV_CACHE": str(tmp_path / "kept")}
+    env.pop("POSECV_MODELS", None)
+    folder = cwd if outside else tmp_path
+
+    def run(program: str) -> str:
+        words = [sys.executable, "-c", program]
+        done = subprocess.run(words, env=env, cwd=folder, capture_output=True, text=True, timeout=120)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    said = run(code)
+    assert said.count("\n") == 1
+    assert "the weights of coco are missing" in said
+    assert list(temporary.iterdir()) == []  # no copy is left
+    # Whose copies are gone with the process that pickled it.
+    assert run("import pickle; print(pickle.load(open('network', 'rb')).model.name)") == "light_body\n"
 
 
 @pytest.mark.parametrize(

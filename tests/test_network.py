@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,6 +15,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import networks
+from conftest import REPOSITORY
 from networks import (
     Layers,
     Outputs,
@@ -21,6 +28,7 @@ from networks import (
     painted_network,
     standing_person,
 )
+from posecv.engines import Engine
 from posecv.engines.network import DEVICES, choose_device, load_network
 from posecv.errors import DeviceError, ModelError, PoseError, UsageError
 from posecv.estimators.functions import estimate_people, estimate_person
@@ -182,6 +190,93 @@ def test_preprocessing_given_by_hand_is_used(tmp_path: Path) -> None:
 
 def test_a_network_says_what_it_is(tmp_path: Path) -> None:
     assert repr(load_network(*packed_network(tmp_path, COCO), device="cpu")) == "<Network pose on cpu>"
+
+
+@pytest.mark.parametrize("stride", [4, 8, 16])
+def test_a_network_tells_its_stride(stride: int, tmp_path: Path) -> None:
+    network = load_network(*plain_network(tmp_path, 57, stride=stride), device="cpu")
+    assert network.stride == stride
+    assert network.maps(blob(64, 96)).shape == (57, 64 // stride, 96 // stride)
+
+
+def test_keypoints_of_a_stride_of_4_lie_where_they_are_painted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(networks, "STRIDE", 4)
+    monkeypatch.setattr(networks, "REACH", 2 * networks.REACH)  # in cells, which are half as large
+    network = load_network(*painted_network(tmp_path, COCO), device="cpu", engine="opencv")
+    assert network.stride == 4
+    person = standing_person(COCO, 180, 44)
+    frame = paint_person(np.zeros((368, 368, 3), np.uint8), person, COCO)
+    twice = cv2.resize(frame, (736, 736), interpolation=cv2.INTER_NEAREST)
+    for estimate in (estimate_person, estimate_people):
+        for picture, size in ((frame, 1), (twice, 2)):
+            people = estimate(network, picture)
+            assert len(people) == 1
+            assert people.found.all()
+            # A pixel x becomes the pixels 2 x and 2 x + 1; then half a pixel is added, as OpenPose has it.
+            expected = person[:, :2] * size + (size - 1) / 2 + 0.5
+            away = np.hypot(*(people.keypoints[0, :, :2] - expected).T)
+            assert away.max() < 0.6 * size
+
+
+# ----------------------------------------------------------------------------------------------------- pickled
+
+
+def test_a_pickled_network_gives_the_same_maps_in_another_process_and_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painted_network(tmp_path / "pair", COCO, outputs="split")
+    monkeypatch.chdir(tmp_path)
+    network = load_network(Path("pair") / "pose.prototxt", Path("pair") / "pose.caffemodel", scale=1 / 200)
+    thresholds = replace(network.model.thresholds, min_subset_cnt=7)
+    network = replace(network, model=replace(network.model, thresholds=thresholds))
+    monkeypatch.chdir(tmp_path.parent)
+    data = pickle.dumps(network)
+    here = pickle.loads(data)
+    values = np.random.default_rng(2).random((1, 3, 32, 48)).astype(np.float32)
+    np.testing.assert_array_equal(here.maps(values), network.maps(values))
+    assert (here.model, here.outputs, here.has_fields) == (network.model, network.outputs, True)
+    assert (here.stride, here.device, here.engine.name) == (network.stride, network.device, network.engine.name)
+    (tmp_path / "network").write_bytes(data)
+    np.save(tmp_path / "values.npy", values)
+    code = (
+        "import pickle, sys, numpy as np; from pathlib import Path; folder = Path(sys.argv[1]); "
+        "network = pickle.loads((folder / 'network').read_bytes()); "
+        "np.save(folder / 'maps.npy', network.maps(np.load(folder / 'values.npy')))"
+    )
+    (tmp_path / "elsewhere").mkdir()
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=tmp_path / "elsewhere", env=env, check=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "maps.npy"), network.maps(values))
+
+
+def test_a_pickled_network_whose_files_are_gone_is_found_by_its_name(tmp_path: Path) -> None:
+    prototxt, caffemodel = (REPOSITORY / "models" / "light_hand" / f"pose.{end}" for end in ("prototxt", "caffemodel"))
+    moved = tmp_path / "a.prototxt", tmp_path / "b.caffemodel"
+    shutil.copy(prototxt, moved[0])
+    shutil.copy(caffemodel, moved[1])
+    network = load_network(*moved, device="cpu")
+    data = pickle.dumps(network)
+    moved[1].unlink()
+    again = pickle.loads(data)
+    assert (again.model.name, again.model.caffemodel) == ("light_hand", caffemodel)
+    np.testing.assert_array_equal(again.maps(blob()), network.maps(blob()))
+
+
+def test_a_pickled_network_that_nobody_knows_by_name_needs_its_files(tmp_path: Path) -> None:
+    pair = painted_network(tmp_path, COCO)
+    data = pickle.dumps(load_network(*pair, device="cpu"))
+    pair[0].unlink()
+    with pytest.raises(ModelError, match=r"pose\.prototxt"):
+        pickle.loads(data)
+
+
+def test_a_network_in_an_engine_of_ones_own_cannot_be_pickled(tmp_path: Path) -> None:
+    network = load_network(*packed_network(tmp_path, COCO), device="cpu")
+    own = replace(network, engine=Engine("own", ("maps",), lambda values: [values]))
+    with pytest.raises(TypeError, match="no engine is called own"):
+        pickle.dumps(own)
 
 
 # -------------------------------------------------------------------------------------------------- what is refused

@@ -184,6 +184,35 @@ def test_an_opencv_that_will_not_do_costs_one_line_and_no_traceback(
     assert_one_line(run_script("run_pose.py", *words, env=fake_cv2(source)), word)
 
 
+def test_without_imutils_a_program_finds_people(tmp_path: Path) -> None:
+    """It is the live demo's alone."""
+    code = """
+import sys
+sys.modules["imutils"] = None
+import numpy as np, posecv
+network = posecv.load_network(engine="opencv")
+print(len(posecv.estimate_people(network, np.zeros((64, 64, 3), np.uint8), net_size=64)))
+from posecv.opencv import require_packages
+try:
+    require_packages("imutils", "numpy")
+except posecv.PoseError as error:
+    print(error)
+"""
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "0\nnot installed: imutils; pip install imutils\n"
+
+
+@pytest.mark.parametrize("script", ["run_pose.py", "run_multi_pose.py", "run_hand.py"])
+def test_scripts_that_open_no_camera_do_not_ask_for_imutils(
+    script: str, tmp_path: Path, run_script: RunScript
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['imutils'] = None\n")
+    result = run_script(script, "--version", env={"PYTHONPATH": str(tmp_path)})
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_several_wheels_are_noticed_before_the_work(run_script: RunScript, tmp_path: Path) -> None:
     install_metadata(tmp_path / "installed", "opencv-python", "4.14.0.94")
     install_metadata(tmp_path / "installed", "opencv-python-headless", "4.14.0.94")

@@ -6,6 +6,7 @@ is there, and the output is a layout that some skeleton explains.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -181,8 +182,10 @@ def _loaded_again(
     """A network in another process, by what was known about it in the first."""
     opencv.require_opencv()
     if not (os.path.isfile(model.prototxt) and os.path.isfile(model.caffemodel)):
-        here = find_model(model.name)  # on another computer, or the files were copies out of a zip
-        model = replace(model, prototxt=here.prototxt, caffemodel=here.caffemodel)
+        # On another computer, or the files were copies out of a zip; without a name the engine tells what is missing.
+        with contextlib.suppress(ModelError):
+            here = find_model(model.name)
+            model = replace(model, prototxt=here.prototxt, caffemodel=here.caffemodel)
     return Network(model, device, ENGINES[engine](model, device), outputs, has_fields, stride)
 
 
