@@ -1,11 +1,16 @@
-# make demo    people found in the photographs of samples/, drawn into demo_output/
-# make test    the tests
-# make results the engines' times and accuracy in benchmarks/results/, measured again: half an hour, on an idle machine
+# make demo        people found in the photographs of samples/, drawn into demo_output/
+# make test        the tests, and in one line why some are skipped
+# make test-quick  those of them that answer in under a minute
+# make results     the engines' times and accuracy in benchmarks/results/, measured again: half an hour, on an idle machine
 # They make .venv (.venv-results with OpenCV 4, .venv-results5 with OpenCV 5) and put into it what they need.
 # PYTHON names the Python they make it with.
 
 PYTHON ?= python3
 PYTEST ?= -m "not slow"
+# Files of tests that start programs, play films, measure, or compare with the slow decoder.
+HEAVY := accuracy benchmarks cli conversion docs engine_benchmarks engines films get_models live live_server networks \
+	notebook opencv oracle packaging prototxts repository runs samples scales scripts stages streams threads tools \
+	training tutorial
 BIN := .venv/bin
 QUIETLY := -m pip install --quiet --disable-pip-version-check
 PIP := $(BIN)/python $(QUIETLY)
@@ -19,13 +24,16 @@ BESIDE ?=
 WINDOWS := import ctypes, sys; \
 	sys.platform.startswith("linux") and [ctypes.CDLL(name) for name in ("libGL.so.1", "libgthread-2.0.so.0")]
 
-.PHONY: demo test check results clean
+.PHONY: demo test test-quick check results clean
 
 demo: .venv/run.stamp
 	$(BIN)/python -m tools.demo
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -p tools.why_skipped $(PYTEST)
+
+test-quick: .venv/dev.stamp
+	$(BIN)/python -m pytest -p tools.why_skipped -q -m "not slow" -k "not oracle" $(HEAVY:%=--ignore=tests/test_%.py)
 
 check: .venv/dev.stamp
 	$(BIN)/python -m ruff check .
