@@ -7,6 +7,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -74,10 +75,10 @@ def test_fifty_people_are_the_oracles_fifty() -> None:
 @pytest.mark.parametrize(
     "name", ["20 people", "5 people, smooth", "faint people", "crossing limbs", "cut by the border"]
 )
-def test_with_other_thresholds_the_people_are_the_oracles_with_these(name: str, thresholds: dict[str, float]) -> None:
+def test_with_other_thresholds_the_people_are_the_oracles_with_these(name: str, thresholds: dict[str, Any]) -> None:
     maps = scene(name).maps
-    expected = oracle.decode(maps, COCO, replace(COCO.thresholds, **thresholds))  # type: ignore[arg-type]
-    assert agree(decode_people(maps, COCO, **thresholds), expected)
+    expected = oracle.decode(maps, COCO, replace(COCO.thresholds, **thresholds))
+    assert agree(decode_people(maps, COCO, **thresholds), expected)  # type: ignore[arg-type]
 
 
 @BODIES

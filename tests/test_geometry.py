@@ -15,8 +15,7 @@ from networks import RADIUS, black, paint_person, painted_network, standing_pers
 from posecv.engines.network import load_network
 from posecv.errors import UsageError
 from posecv.estimators.functions import estimate_people
-from posecv.geometry import Fit, NetSize, square_box
-from posecv.models import Preprocessing
+from posecv.geometry import Fit, NetSize, Preprocessing, square_box
 from posecv.skeletons import COCO
 
 Array = NDArray[np.float32]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from networks import own_models, paint_person, painted_network, standing_person
-from posecv import models, opencv
-from posecv.app import scripts as cli
+from figures import Sink, raising
+from networks import paint_person, painted_network, standing_person
+from posecv import opencv
+from posecv.app import scripts
+from posecv.drawing.maps import add_heat
 from posecv.drawing.rate import Rate
 from posecv.drawing.style import Style
 from posecv.errors import InputError, OutputError, UsageError
@@ -29,8 +31,10 @@ from posecv.live.display import Display
 from posecv.live.latest import Latest
 from posecv.live.scribe import Recorder, Scribe, Steady
 from posecv.live.session import Found, Rates, Session, Shot
-from posecv.outputs.window import Window, WindowClosed
-from posecv.people import People, View
+from posecv.outputs import window
+from posecv.outputs.window import WindowClosed
+from posecv.people import People
+from posecv.result import Result, View
 from posecv.skeletons import COCO, HAND, MPI
 from posecv.sources import Still
 from posecv.sources.films import Film
@@ -43,6 +47,7 @@ PATIENCE = 20.0  # seconds after which a test fails that waits for what has to c
 NOBODY = People.empty(COCO)
 PLAIN = State("-1x368")
 CLIP = Path("clip.avi")
+PLAINLY = Style()
 
 
 def shade(value: int) -> Frame:
@@ -51,6 +56,11 @@ def shade(value: int) -> Frame:
 
 def still(number: int, time: float = 0.0, rate: float = 0.0) -> Still:
     return Still(shade(number), CLIP, number, time, rate)
+
+
+def nobody(number: int, time: float = 0.0, rate: float = 0.0) -> Result:
+    """The result of such a still."""
+    return Result(NOBODY, shade(number), CLIP, number, time, rate)
 
 
 # --- the controls -----------------------------------------------------------------------------------------------------
@@ -200,7 +210,7 @@ def test_a_film_that_is_not_repeated_ends(film: Path) -> None:
 class Fed:
     """A camera that gives what it is fed, and ends with None or an error."""
 
-    path, live = Path("camera_0"), True
+    path, live, has_frames = Path("camera_0"), True, True
 
     def __init__(self) -> None:
         self.food: Queue[Still | Exception | None] = Queue()
@@ -234,12 +244,15 @@ class Finder:
         self.asked: Queue[tuple[int, bool, str]] = Queue()
         self.let = threading.Semaphore(0)
 
-    def __call__(self, frame: Frame, *, single: bool, net_size: str) -> People:
-        self.asked.put((int(frame[0, 0, 0]), single, net_size))
+    skeleton = COCO
+
+    def __call__(self, frame: Frame, before: Result | None = None, **overrides: Any) -> Result:
+        self.asked.put((int(frame[0, 0, 0]), overrides.pop("single"), overrides.pop("net_size")))
+        assert not overrides
         assert self.let.acquire(timeout=PATIENCE)
         maps = np.zeros((COCO.channels, 6, 8), np.float32)
         maps[3, 2, 5] = 0.5
-        return replace(NOBODY, view=View(maps, Fit(64, 48, 1.0)))
+        return Result(NOBODY, frame, view=View(maps, Fit(64, 48, 1.0)))
 
 
 class Running:
@@ -247,7 +260,7 @@ class Running:
 
     def __init__(self, scribe: Scribe | None = None) -> None:
         self.camera, self.finder, self.controls = Fed(), Finder(), Controls(PLAIN)
-        self.session = Session(self.camera, self.finder, self.controls, COCO, scribe=scribe)
+        self.session = Session(self.camera, self.finder, self.controls, scribe=scribe)
         self.session.start()
 
     def feed(self, *values: int) -> None:
@@ -340,7 +353,7 @@ def test_a_record_is_written_for_each_frame_that_the_network_saw_once() -> None:
     run.asked()
     run.find()
     run.end()
-    assert [number for number, _ in sink.written] == [1, 3]
+    assert shades(sink) == [1, 3]
     assert sink.closed
 
 
@@ -355,25 +368,9 @@ def test_a_camera_that_breaks_ends_the_session_with_its_words() -> None:
 # --- what is written --------------------------------------------------------------------------------------------------
 
 
-class Sink:
-    """An output that keeps numbers and times, or fails."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.error, self.closed = error, False
-        self.written: list[tuple[int, float]] = []
-        self.stills: list[Still] = []
-
-    def write(self, still: Still, _people: People) -> None:
-        if self.error:
-            raise self.error
-        self.written.append((int(still.frame[0, 0, 0]), still.time))
-        self.stills.append(still)
-
-    def has(self, _still: Still) -> bool:
-        return False
-
-    def close(self) -> None:
-        self.closed = True
+def shades(sink: Sink) -> list[int]:
+    """What the frames of its results show."""
+    return [int(each.frame[0, 0, 0]) for each in sink.results if each.frame is not None]
 
 
 @pytest.mark.parametrize(
@@ -389,29 +386,29 @@ def test_a_film_of_what_comes_unevenly_lasts_as_long_as_it(times: list[float], s
     sink = Sink()
     steady = Steady(sink)
     for number, time in enumerate(times):
-        steady.write(still(number, time, rate=4), NOBODY)
-    assert [number for number, _ in sink.written] == shown
-    assert {(each.number, each.rate) for each in sink.stills} == {(None, 4)}
+        steady.write(nobody(number, time, rate=4))
+    assert shades(sink) == shown
+    assert {(each.number, each.rate) for each in sink.results} == {(None, 4)}
 
 
 def test_an_output_that_fails_is_said_once_and_the_others_go_on() -> None:
     failures: list[str] = []
-    broken, sink = Sink(OutputError("disk full")), Sink()
+    broken, sink = Sink(raising(OutputError("disk full"))), Sink()
     scribe = Scribe([broken, sink], lambda error: failures.append(str(error)))
     for number in range(3):
-        scribe.write(still(number), NOBODY)
+        scribe.write(nobody(number))
     scribe.finish()
     scribe.join()
     assert failures == ["disk full"]
     assert broken.closed
     assert not scribe.is_whole
-    assert [number for number, _ in sink.written] == [0, 1, 2]
+    assert shades(sink) == [0, 1, 2]
 
 
 @pytest.fixture
 def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     monkeypatch.chdir(tmp_path)
-    return Recorder(Controls(PLAIN), NOBODY, Path("demo.avi"), None)
+    return Recorder(Controls(PLAIN), Path("demo.avi"), None)
 
 
 def frames_of(path: Path) -> list[Frame]:
@@ -421,7 +418,7 @@ def frames_of(path: Path) -> list[Frame]:
 def test_recordings_follow_one_another_under_names_of_their_own(recorder: Recorder) -> None:
     for values in ((10, 20, 30), (40, 50)):
         for place, value in enumerate(values):
-            recorder.record(still(value, place / 10, rate=10))
+            recorder.record(nobody(value, place / 10, rate=10))
         recorder.stop()
     recorder.close()
     assert [round(float(frame.mean()), -1) for frame in frames_of(Path("demo.avi"))] == [10, 20, 30]
@@ -431,7 +428,7 @@ def test_recordings_follow_one_another_under_names_of_their_own(recorder: Record
 
 def test_saved_pictures_never_replace_each_other(recorder: Recorder) -> None:
     for value in (1, 2, 3):
-        recorder.save(still(value), NOBODY)
+        recorder.save(nobody(value))
     recorder.close()
     pictures = sorted(Path().glob("posecv_*.png"))
     assert sorted(int(read_picture(path)[0, 0, 0]) for path in pictures) == [1, 2, 3]
@@ -440,12 +437,12 @@ def test_saved_pictures_never_replace_each_other(recorder: Recorder) -> None:
 
 
 def test_a_recording_that_fails_is_ended_and_said(
-    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    recorder: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("demo.part.avi").mkdir()
     controls = recorder._controls
     controls.do("record")
-    recorder.record(still(1))
+    recorder.record(nobody(1))
     assert controls.wait(lambda state: not state.recording, PATIENCE)
     recorder.close()
     assert recorder.failures == 1
@@ -462,7 +459,7 @@ def test_heat_lies_where_its_keypoint_is_and_nowhere_else() -> None:
     heat = np.zeros((16, 12), np.float32)
     heat[4, 9] = 1
     x, y = np.rint(fit.to_frame(np.array([9, 4], np.float32))).astype(int)
-    drawn = view.add_heat(frame, View(np.stack([heat / 2, heat, 1 - heat]), fit), 2)
+    drawn = add_heat(frame, View(np.stack([heat / 2, heat, 1 - heat]), fit), 2)
     assert drawn[y, x].max() > 200
     away = np.hypot(*(np.mgrid[:48, :64] - np.array([y, x])[:, None, None])) > 8 / fit.scale * 1.5
     assert (drawn[away] == 60).all()
@@ -475,7 +472,8 @@ def found_person(frame: Frame) -> Found:
     keypoints[0, :, :2] = np.linspace(10, 40, 36).reshape(18, 2)
     keypoints[..., 2] = 1
     seen = View(np.ones((COCO.channels, 6, 8), np.float32), Fit(64, 48, 1.0))
-    return Found(Shot(Still(frame, CLIP, 7), 0.0), People(keypoints, np.ones(1, np.float32), COCO, view=seen), 0.1)
+    people = People(keypoints, np.ones(1, np.float32), COCO)
+    return Found(Shot(Still(frame, CLIP, 7), 0.0), Result(people, frame, CLIP, 7, view=seen), 0.1)
 
 
 def test_the_mirror_turns_the_picture_and_not_who_is_found() -> None:
@@ -491,8 +489,8 @@ def test_heatmaps_take_the_place_of_the_skeletons() -> None:
     frame = shade(60)
     found = found_person(frame)
     heated = view.picture(frame, found, replace(PLAIN, heatmaps=True), Style())
-    assert found.people.view
-    np.testing.assert_array_equal(heated, view.add_heat(frame, found.people.view, 18))
+    assert found.result.view
+    np.testing.assert_array_equal(heated, add_heat(frame, found.result.view, 18))
 
 
 def test_before_anybody_is_found_the_frame_is_shown_as_it_is() -> None:
@@ -539,11 +537,11 @@ class Screen:
         self.closed = True
 
 
-def show(run: Running, press: Callable[[int], str]) -> Screen:
+def show(run: Running, press: Callable[[int], str], style: Style = PLAINLY) -> Screen:
     """Show a session in a window until a key ends it."""
     screen = Screen(press)
-    recorder = Recorder(run.controls, NOBODY, None, None)
-    Display(run.session, run.controls, Style(), recorder, window=screen).run()  # type: ignore[arg-type]
+    recorder = Recorder(run.controls, None, None)
+    Display(run.session, run.controls, style, recorder, window=screen).run()  # type: ignore[arg-type]
     recorder.close()
     return screen
 
@@ -561,15 +559,22 @@ def test_the_picture_goes_on_while_the_network_is_busy(running: Running) -> None
     assert (screen.shown[0][:12] != 10).any()  # the rates, above
 
 
-def test_people_are_shown_an_inference_and_a_frame_after_theirs(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Time is counted in the camera's frames; an inference takes four."""
-    inference, pictures = 4, list[tuple[int, int | None]]()
+@dataclass(frozen=True)
+class Noting(Style):
+    """Draws nothing, and notes what frame which frame's people are to be drawn on."""
 
-    def picture(frame: Frame, found: Found | None, *_: object) -> Frame:
-        pictures.append((int(frame[0, 0, 0]), found.shot.still.number if found else None))
-        return frame
+    drawings: list[tuple[int, int]] = field(default_factory=list)
+
+    def drawn(self, result: Result) -> Frame:
+        assert result.frame is not None
+        assert result.number is not None
+        self.drawings.append((int(result.frame[0, 0, 0]), result.number))
+        return result.frame.copy()
+
+
+def test_people_are_shown_an_inference_and_a_frame_after_theirs(running: Running) -> None:
+    """Time is counted in the camera's frames; an inference takes four."""
+    inference, style = 4, Noting()
 
     def press(shown: int) -> str:
         if shown == asked[-1] + inference:
@@ -578,13 +583,12 @@ def test_people_are_shown_an_inference_and_a_frame_after_theirs(
         running.camera.food.put(still(shown + 1))
         return "q" if shown == 15 else ""
 
-    monkeypatch.setattr(view, "picture", picture)
     running.feed(1)
     asked = [running.asked()[0]]
-    show(running, press)
+    screen = show(running, press, style)
     assert asked == [1, 5, 9, 13]  # always the newest
-    assert [frame for frame, _ in pictures] == list(range(1, 16))
-    first = {people: frame for frame, people in reversed(pictures) if people}
+    assert [int(frame[-1, -1, 0]) for frame in screen.shown] == list(range(1, 16))
+    first = {people: frame for frame, people in reversed(style.drawings)}
     assert {people: frame - people for people, frame in first.items()} == {1: 5, 5: 5, 9: 5}
 
 
@@ -657,10 +661,10 @@ def test_r_records_the_picture_without_what_is_written_on_it(
 
 
 class FakeCapture:
-    """OpenCV's camera: gives so many black frames."""
+    """OpenCV's camera: gives a frame, by default a black one, so many times."""
 
-    def __init__(self) -> None:
-        self.left = 500
+    def __init__(self, frame: Frame | None = None) -> None:
+        self.left, self.frame = 500, np.zeros((64, 64, 3), np.uint8) if frame is None else frame
         self.asked: dict[int, float] = {}
 
     def isOpened(self) -> bool:  # noqa: N802  # OpenCV's name
@@ -676,28 +680,40 @@ class FakeCapture:
     def read(self) -> tuple[bool, Frame | None]:
         threading.Event().wait(0.002)
         self.left -= 1
-        return self.left >= 0, np.zeros((64, 64, 3), np.uint8)
+        return self.left >= 0, self.frame
 
     def release(self) -> None:
         pass
 
 
-def plug_in(monkeypatch: pytest.MonkeyPatch, camera: Callable[[], FakeCapture]) -> None:
-    """Make it camera 2."""
-    real = cv2.VideoCapture
-    monkeypatch.setattr(cv2, "VideoCapture", lambda what, *api: camera() if what == 2 else real(what, *api))
+@dataclass
+class Desk:
+    """A camera with number 2, and a window that q is pressed in after three pictures, or when it is said."""
+
+    camera: FakeCapture = field(default_factory=FakeCapture)
+    shown: list[Frame] = field(default_factory=list)
+    is_enough: Callable[[], bool] | None = None
+
+    def window(self, _title: str, _style: Style) -> Desk:
+        return self
+
+    def show(self, frame: Frame) -> None:
+        self.shown.append(frame)
+
+    def key(self, _milliseconds: int) -> str:
+        return "q" if (self.is_enough() if self.is_enough else len(self.shown) == 3) else ""
+
+    def close(self) -> None:
+        pass
 
 
 @pytest.fixture
-def desk(monkeypatch: pytest.MonkeyPatch) -> list[Frame]:
-    """A camera with number 2, and a window that q is pressed in after three pictures; what is shown."""
-    shown: list[Frame] = []
+def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
+    desk, real = Desk(), cv2.VideoCapture
     monkeypatch.setattr(opencv, "why_no_window", lambda: None)
-    plug_in(monkeypatch, FakeCapture)
-    monkeypatch.setattr(Window, "show", lambda _self, frame: shown.append(frame))
-    monkeypatch.setattr(Window, "key", lambda _self, _milliseconds: "q" if len(shown) == 3 else "")
-    monkeypatch.setattr(Window, "close", lambda _self: None)
-    return shown
+    monkeypatch.setattr(window, "Window", desk.window)
+    monkeypatch.setattr(cv2, "VideoCapture", lambda what, *api: desk.camera if what == 2 else real(what, *api))
+    return desk
 
 
 @pytest.fixture
@@ -709,70 +725,61 @@ def pair(tmp_path: Path, request: pytest.FixtureRequest) -> list[str]:
 @pytest.mark.parametrize("method", [[], ["--multi"], ["--single"], ["--mirror"]])
 @pytest.mark.parametrize("pair", [MPI], indirect=True)
 def test_the_script_shows_the_camera_that_it_is_told(
-    pair: list[str], method: list[str], desk: list[Frame], capsys: pytest.CaptureFixture[str]
+    pair: list[str], method: list[str], desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.webcam_pose([*pair, "--camera", "2", *method]) == 0
-    assert len(desk) == 3
-    assert desk[0].shape == (64, 64, 3)
+    assert scripts.webcam_pose([*pair, "--camera", "2", *method]) == 0
+    assert len(desk.shown) == 3
+    assert desk.shown[0].shape == (64, 64, 3)
     assert " frames in " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("method", ["--single", "--multi"])
 @pytest.mark.parametrize("pair", [COCO], indirect=True)
 def test_hands_are_found_with_one_person_and_with_everybody(
-    pair: list[str], method: str, desk: list[Frame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pair: list[str], method: str, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frame = np.zeros((368, 400, 3), np.uint8)
     paint_person(frame, standing_person(COCO, 200, 40), COCO)
     hand = ",".join(map(str, painted_network(tmp_path / "hand", HAND)))
-    monkeypatch.setattr(FakeCapture, "read", lambda _self: (True, frame))
-    monkeypatch.setattr(Window, "key", lambda *_: "q" if Path("out.part.jsonl").exists() else "")
+    desk.camera, desk.is_enough = FakeCapture(frame), Path("out.part.jsonl").exists
     monkeypatch.chdir(tmp_path)
     words = ["-i", "2", method, "--hand", "--hand-model", hand, "--json", "out.jsonl", "--net-size", "400x368"]
-    assert cli.webcam_pose([*pair, *words]) == 0
+    assert scripts.webcam_pose([*pair, *words]) == 0
     (person,) = json.loads(Path("out.jsonl").read_text().splitlines()[0])["people"]
     assert len(person["pose_keypoints_2d"]) == 3 * 18
     assert len(person["hand_left_keypoints_2d"]) == len(person["hand_right_keypoints_2d"]) == 3 * 21
 
 
 @pytest.mark.parametrize("pair", [HAND], indirect=True)
-def test_a_network_of_one_hand_shows_one_hand(pair: list[str], desk: list[Frame]) -> None:
-    assert cli.webcam_pose([*pair, "-i", "2"]) == 0
-    assert len(desk) == 3
+def test_a_network_of_one_hand_shows_one_hand(pair: list[str], desk: Desk) -> None:
+    assert scripts.webcam_pose([*pair, "-i", "2"]) == 0
+    assert len(desk.shown) == 3
 
 
-def test_our_own_network_runs_where_none_is_named(
-    desk: list[Frame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = own_models(tmp_path)
-    monkeypatch.setattr(models, "_models_folder", lambda: folder)
-    assert cli.webcam_pose(["-i", "2", "--net-size", "64x64", "-v"]) == 0
+def test_our_own_network_runs_where_none_is_named(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    assert scripts.webcam_pose(["-i", "2", "--net-size", "64x64", "-v"]) == 0
     assert "network light_body (" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("pair", [COCO], indirect=True)
-def test_a_camera_is_asked_for_size_and_rate(
-    pair: list[str], desk: list[Frame], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    capture = FakeCapture()
-    plug_in(monkeypatch, lambda: capture)
-    assert cli.webcam_pose([*pair, "-i", "2", "--camera-size", "1280x720", "--camera-fps", "15"]) == 0
+def test_a_camera_is_asked_for_size_and_rate(pair: list[str], desk: Desk) -> None:
+    assert scripts.webcam_pose([*pair, "-i", "2", "--camera-size", "1280x720", "--camera-fps", "15"]) == 0
     wanted = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS
-    assert [capture.asked[name] for name in wanted] == [1280, 720, 15]
+    assert [desk.camera.asked[name] for name in wanted] == [1280, 720, 15]
 
 
 @pytest.mark.parametrize("pair", [COCO], indirect=True)
 def test_a_camera_that_stops_on_the_way_is_said_and_keeps_what_is_done(
     pair: list[str],
-    desk: list[Frame],
+    desk: Desk,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(Window, "key", lambda _self, _milliseconds: "")
+    desk.is_enough = lambda: False
     monkeypatch.chdir(tmp_path)
     words = ["-i", "2", "--json", "out.jsonl", "--csv", "out.csv", "-o", "out.avi", "--record", "shown.avi"]
-    assert cli.webcam_pose([*pair, *words]) == 1
+    assert scripts.webcam_pose([*pair, *words]) == 1
     assert "camera 2 gives no frames" in capsys.readouterr().err
     records = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
     numbers = [record["frame"] for record in records]
@@ -802,11 +809,11 @@ def test_a_camera_that_stops_on_the_way_is_said_and_keeps_what_is_done(
     ],
 )
 def test_a_mistake_is_one_line_before_the_camera_is_opened(
-    words: list[str], expected: str, desk: list[Frame], capsys: pytest.CaptureFixture[str], tmp_path: Path,
+    words: list[str], expected: str, desk: Desk, capsys: pytest.CaptureFixture[str], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    assert cli.webcam_pose(["-p", "pose.prototxt", "-m", "pose.caffemodel", *words]) == 2
+    assert scripts.webcam_pose(["-p", "pose.prototxt", "-m", "pose.caffemodel", *words]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert expected in line
     assert list(tmp_path.iterdir()) == []
@@ -816,7 +823,7 @@ def test_without_a_display_the_line_names_the_ways_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(opencv, "why_no_window", lambda: "no display")
-    assert cli.webcam_pose(["-p", "pose.prototxt", "-m", "pose.caffemodel"]) == 2
+    assert scripts.webcam_pose(["-p", "pose.prototxt", "-m", "pose.caffemodel"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "no window (no display)" in line
     assert "--serve 8000" in line
@@ -827,6 +834,6 @@ def test_without_a_display_the_line_names_the_ways_out(
 def test_without_a_window_a_film_is_played_once_and_told_about(
     pair: list[str], film: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.webcam_pose([*pair, "-i", str(film), "--no-show", "--json", str(film.with_suffix(".jsonl"))]) == 0
+    assert scripts.webcam_pose([*pair, "-i", str(film), "--no-show", "--json", str(film.with_suffix(".jsonl"))]) == 0
     assert "3 frames in" in capsys.readouterr().err
     assert film.with_suffix(".jsonl").stat().st_size > 0

@@ -22,16 +22,16 @@ import pytest
 from numpy.typing import NDArray
 
 from conftest import REPOSITORY
+from figures import Finds
 from networks import paint_person, painted_network, standing_person
 from posecv.engines.network import load_network
 from posecv.errors import UsageError
-from posecv.estimators.single_pass import estimate_people
-from posecv.live import server
+from posecv.estimators.build import OneOrAll
+from posecv.estimators.single_pass import Everybody
 from posecv.live.controls import CONTROLS, Controls, State
-from posecv.live.server import Page
+from posecv.live.server import Limits, Page, jpeg_of
 from posecv.live.session import Session
 from posecv.outputs.openpose_json import format_record
-from posecv.people import People
 from posecv.skeletons import COCO
 from posecv.sources import Still
 from posecv.sources.pictures import decode_picture
@@ -45,7 +45,7 @@ PATIENCE = 20.0  # seconds after which a test fails that waits for what has to c
 class Photograph:
     """A camera that shows one picture, and then nothing new."""
 
-    path, live = Path("camera_0"), True
+    path, live, has_frames = Path("camera_0"), True, True
 
     def __init__(self, frame: Frame) -> None:
         self.frame, self.over = frame, threading.Event()
@@ -58,19 +58,15 @@ class Photograph:
         self.over.wait(PATIENCE)
 
 
-def nobody(frame: Frame, **_settings: Any) -> People:
-    return People.empty(COCO)
-
-
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """A page of a session that has not begun."""
     pages: list[Page] = []
 
-    def start(host: str = "127.0.0.1") -> Page:
+    def start(host: str = "127.0.0.1", **options: Any) -> Page:
         controls = Controls(State("-1x368"))
-        session = Session(Photograph(flat(9)), nobody, controls, COCO)
-        pages.append(Page((host, 0), session, controls))
+        session = Session(Photograph(flat(9)), Finds(), controls)
+        pages.append(Page((host, 0), session, controls, **options))
         return pages[-1]
 
     yield start
@@ -238,13 +234,14 @@ def test_the_page_holds_everything_and_allows_nothing_else(serve: Serve) -> None
 # --- pictures and events ----------------------------------------------------------------------------------------------
 
 
-def test_each_viewer_gets_the_newest_picture_which_is_encoded_once(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page = serve()
-    encoded: list[int] = []
-    real = cv2.imencode
-    monkeypatch.setattr(cv2, "imencode", lambda *given: encoded.append(1) or real(*given))  # type: ignore[func-returns-value]
+def test_each_viewer_gets_the_newest_picture_which_is_encoded_once(serve: Serve) -> None:
+    encoded: list[Frame] = []
+
+    def encode(picture: Frame) -> bytes:
+        encoded.append(picture)
+        return jpeg_of(picture)
+
+    page = serve(encode=encode)
     page.pictures.put(flat(50))
     viewers = [ask(page, "/stream.mjpg") for _ in range(3)]
     assert {viewer.headers["Content-Type"] for viewer in viewers} == {"multipart/x-mixed-replace; boundary=frame"}
@@ -256,11 +253,12 @@ def test_each_viewer_gets_the_newest_picture_which_is_encoded_once(
     assert len(encoded) <= 4
 
 
-def test_nobody_looks_and_nothing_is_encoded(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = serve()
-    monkeypatch.setattr(cv2, "imencode", None)
+def test_nobody_looks_and_nothing_is_encoded(serve: Serve) -> None:
+    encoded: list[Frame] = []
+    page = serve(encode=encoded.append)
     for value in range(10):
         page.pictures.put(flat(value))
+    assert encoded == []
 
 
 def test_a_viewer_who_never_reads_keeps_nobody_waiting(serve: Serve) -> None:
@@ -279,13 +277,8 @@ def test_a_viewer_who_never_reads_keeps_nobody_waiting(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("reads", [True, False])
-def test_the_place_of_a_viewer_who_is_gone_or_stuck_becomes_free(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch, reads: bool
-) -> None:
-    monkeypatch.setattr(server, "MOST", 1)
-    monkeypatch.setattr(server, "REPEATED", 0.05)
-    monkeypatch.setattr(server._Handler, "timeout", 0.2)
-    page = serve()
+def test_the_place_of_a_viewer_who_is_gone_or_stuck_becomes_free(serve: Serve, reads: bool) -> None:
+    page = serve(limits=Limits(most=1, silence=0.2, repeated=0.05))
     page.pictures.put(noise(0))
     with socket.socket() as first:
         first.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -324,11 +317,8 @@ def test_events_hold_the_keypoints_that_the_network_finds(tmp_path: Path) -> Non
     person = standing_person(COCO, 200, 40)
     frame = paint_person(np.zeros((368, 400, 3), np.uint8), person, COCO)
     controls, camera = Controls(State("400x368")), Photograph(frame)
-
-    def find(frame: Frame, *, single: bool, net_size: str) -> People:
-        return estimate_people(network, frame, net_size=net_size)
-
-    session = Session(camera, find, controls, COCO)
+    everybody = Everybody(network)
+    session = Session(camera, OneOrAll(network, everybody, everybody), controls)
     page = Page(("127.0.0.1", 0), session, controls)
     with closing(page):
         session.start()
@@ -339,7 +329,7 @@ def test_events_hold_the_keypoints_that_the_network_finds(tmp_path: Path) -> Non
         session.stop()
     assert (told["frame"], told["time"], told["skeleton"]) == (42, 1.5, "coco")
     assert told["rates"]["latency"] > 0
-    expected = json.loads(format_record(estimate_people(network, frame, net_size="400x368")))
+    expected = json.loads(format_record(everybody(frame, net_size="400x368").people))
     assert told["record"] == expected
     keypoints = np.array(told["record"]["people"][0]["pose_keypoints_2d"]).reshape(-1, 3)
     np.testing.assert_allclose(keypoints[:, :2], person[:, :2] + 0.5, atol=1)

@@ -19,10 +19,11 @@ import pytest
 from numpy.typing import NDArray
 
 from conftest import REPOSITORY
+from figures import Finds, Frames, Sink
 from networks import paint_person, painted_network, standing_person
 from posecv.errors import InputError
 from posecv.outputs.window import Window
-from posecv.people import People
+from posecv.result import Result
 from posecv.run import pipeline
 from posecv.skeletons import COCO
 from posecv.sources import Still
@@ -178,7 +179,7 @@ def test_a_window_shows_a_camera_s_newest_frame_next() -> None:
     busy, given, shown = threading.Event(), threading.Event(), list[int | None]()
 
     class Burst:
-        path, live = Path("camera_0"), True
+        path, live, has_frames = Path("camera_0"), True, True
 
         def expected(self) -> None:
             return None
@@ -190,59 +191,34 @@ def test_a_window_shows_a_camera_s_newest_frame_next() -> None:
             given.set()
 
     class Screen(Window):
-        def write(self, still: Still, people: People) -> None:
-            shown.append(still.number)
+        def write(self, result: Result) -> None:
+            shown.append(result.number)
 
         def close(self) -> None:
             pass
 
-    def slowly(_frame: Frame, _seconds: dict[str, float]) -> People:
+    def slowly(_frame: Frame) -> None:
         busy.set()
         assert given.wait(20)
-        return People.empty(COCO)
 
-    assert pipeline.run([pipeline.Job(Burst(), (Screen("posecv"),))], slowly) == 0
+    assert pipeline.run([pipeline.Job(Burst(), (Screen("posecv"),))], Finds(before=slowly)) == 0
     assert shown == [0, 9]
 
 
 def test_a_live_source_drops_old_frames_and_a_file_none() -> None:
-    class Fast:
-        path, live = Path("camera_0"), True
-
-        def expected(self) -> None:
-            return None
-
+    class Fast(Frames):
         def stills(self) -> Iterator[Still]:
-            for number in range(100):
+            for still in super().stills():
                 time.sleep(0.002)
-                yield Still(shade(0), self.path, number)
-
-    class File(Fast):
-        live = False
+                yield still
 
     counts = []
-    for source in (Fast(), File()):
-        seen: list[int | None] = []
-
-        class Sink:
-            def __init__(self, kept: list[int | None]) -> None:
-                self.kept = kept
-
-            def write(self, still: Still, _people: People) -> None:
-                self.kept.append(still.number)
-
-            def has(self, _still: Still) -> bool:
-                return False
-
-            def close(self) -> None:
-                pass
-
-        def slow(_frame: Frame, _seconds: dict[str, float]) -> People:
-            time.sleep(0.01)
-            return People.empty(COCO)
-
-        assert pipeline.run([pipeline.Job(source, (Sink(seen),))], slow) == 0
-        assert seen == sorted(seen, key=int)  # type: ignore[arg-type]
+    for live in (True, False):
+        sink = Sink()
+        finder = Finds(before=lambda _frame: time.sleep(0.01))
+        assert pipeline.run([pipeline.Job(Fast(100, live=live), (sink,))], finder) == 0
+        seen = [result.number or 0 for result in sink.results]
+        assert seen == sorted(seen)
         assert seen[-1] == 99
         counts.append(len(seen))
     assert counts[0] < 60
@@ -277,10 +253,13 @@ class FakeCamera:
         self.released = True
 
 
-def test_a_camera_that_wakes_up_slowly_gives_its_frames_and_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_camera_that_wakes_up_slowly_gives_its_frames_and_is_released() -> None:
     camera = FakeCamera([None, None, shade(1), None, shade(2), shade(3)])
-    monkeypatch.setattr(cv2, "VideoCapture", lambda _number: camera)
-    stills = Camera(0, Selection(step=2), size=(640, 480), rate=15).stills()
+
+    def opened(_number: int) -> Any:
+        return camera
+
+    stills = Camera(0, Selection(step=2), size=(640, 480), rate=15, opened=opened).stills()
     assert [number_of(next(stills)), number_of(next(stills))] == [1, 3]
     assert camera.asked[cv2.CAP_PROP_FRAME_WIDTH] == 640
     assert camera.asked[cv2.CAP_PROP_FPS] == 15
@@ -291,12 +270,12 @@ def test_a_camera_that_wakes_up_slowly_gives_its_frames_and_is_released(monkeypa
 
 
 @pytest.mark.parametrize(("there", "words"), [([], "there is none"), ([1], "there is 1"), ([0, 2], "there are 0, 2")])
-def test_a_camera_that_is_not_there_says_which_are(
-    monkeypatch: pytest.MonkeyPatch, there: list[int], words: str
-) -> None:
-    monkeypatch.setattr(cv2, "VideoCapture", lambda number: FakeCamera([], opened=number in there))
+def test_a_camera_that_is_not_there_says_which_are(there: list[int], words: str) -> None:
+    def opened(number: int) -> Any:
+        return FakeCamera([], opened=number in there)
+
     with pytest.raises(InputError, match=f"no camera 3 can be opened; {words}"):
-        list(Camera(3).stills())
+        list(Camera(3, opened=opened).stills())
 
 
 def test_words_become_sources_each_once_and_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

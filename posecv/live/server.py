@@ -17,7 +17,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,15 +37,12 @@ from posecv.outputs.openpose_json import format_record
 from posecv.outputs.window import fitted
 from posecv.people import People
 
-__all__ = ["Page"]
+__all__ = ["Limits", "Page", "jpeg_of"]
 
 
 QUALITY = 80  # of the JPEGs, 0 to 100
-SILENCE = 10.0  # seconds that a viewer has to take what is sent, or to say what is wanted
-REPEATED = 2.0  # seconds after which the same picture is sent again, which finds out who is gone
 FAREWELL = 1.0  # seconds that viewers have at the end
 HEARTBEAT = 1.0  # seconds between two events at most
-MOST = 64  # connections at once
 BUFFER = 1 << 17  # bytes that wait in the system for a slow viewer: a picture or two, not a past of seconds
 LARGEST_BODY = 1024  # bytes that a POST may carry; they are not read for anything
 PAGE = Path(__file__).with_name("page.html")
@@ -61,6 +58,33 @@ HEADERS = {
 }
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What viewers may ask of a page.
+
+    Attributes
+    ----------
+    most : int
+        Connections at once.
+    silence : float
+        Seconds that a viewer has to take what is sent, or to say what is wanted.
+    repeated : float
+        Seconds after which the same picture is sent again, which finds out who is gone.
+    """
+
+    most: int = 64
+    silence: float = 10.0
+    repeated: float = 2.0
+
+
+def jpeg_of(picture: Frame) -> bytes:
+    """A picture as viewers get it, reduced where it does not fit on a screen."""
+    return cv2.imencode(".jpg", fitted(picture), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+
+
+USUAL = Limits()
+
+
 class Page:
     """Serves the demo on a web page until it is closed.
 
@@ -72,6 +96,10 @@ class Page:
         What is told.
     controls : Controls
         What the page's buttons do.
+    limits : Limits
+        What viewers may ask of it.
+    encode : callable
+        Makes the bytes that are sent of a picture.
 
     Raises
     ------
@@ -86,13 +114,22 @@ class Page:
         Stands in the address; empty where only this computer can come.
     """
 
-    def __init__(self, address: tuple[str, int], session: Session, controls: Controls) -> None:
-        self.session, self.controls = session, controls
+    def __init__(
+        self,
+        address: tuple[str, int],
+        session: Session,
+        controls: Controls,
+        *,
+        limits: Limits = USUAL,
+        encode: Callable[[Frame], bytes] = jpeg_of,
+    ) -> None:
+        self.session, self.controls, self.limits = session, controls, limits
+        self._encode = encode
         self.pictures: Latest[Frame] = Latest()
         self._jpeg = 0, b""
         self._encoding = threading.Lock()
         try:
-            self._http = _Http(address, partial(_Handler, self))
+            self._http = _Http(address, partial(_Handler, self), limits.most)
         except OSError as error:
             where = f"{address[0]} port {address[1]}"
             raise UsageError(f"--serve: nothing can listen at {where} ({reason(error)}); name another port") from None
@@ -126,8 +163,7 @@ class Page:
         newest, picture = self.pictures.after(number, seconds)
         with self._encoding:
             if picture is not None and newest > self._jpeg[0]:
-                data = cv2.imencode(".jpg", fitted(picture), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
-                self._jpeg = newest, data.tobytes()
+                self._jpeg = newest, self._encode(picture)
             return self._jpeg
 
     def news(self) -> bytes:
@@ -157,14 +193,14 @@ class Page:
 
 
 class _Http(ThreadingHTTPServer):
-    """A thread a connection, and no more than so many."""
+    """A thread a connection, and no more than so many at once."""
 
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, address: tuple[str, int], handler: Callable[..., BaseHTTPRequestHandler]) -> None:
+    def __init__(self, address: tuple[str, int], handler: Callable[..., BaseHTTPRequestHandler], most: int) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self._places, self._free = MOST, threading.BoundedSemaphore(MOST)
+        self._places, self._free = most, threading.BoundedSemaphore(most)
         super().__init__(address, handler)
 
     def server_bind(self) -> None:
@@ -196,7 +232,6 @@ class _Http(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     """Answers one request."""
 
-    timeout = SILENCE  # of the socket
     server_version, sys_version = "posecv", ""
 
     def __init__(self, page: Page, *connection: Any) -> None:
@@ -204,6 +239,7 @@ class _Handler(BaseHTTPRequestHandler):
         super().__init__(*connection)
 
     def setup(self) -> None:
+        self.request.settimeout(self.page.limits.silence)
         self.request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().setup()
@@ -268,7 +304,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"--frame\r\n")
         number = 0
         while not self.page.controls.state.ended:
-            number, jpeg = self.page.jpeg_after(number, REPEATED)
+            number, jpeg = self.page.jpeg_after(number, self.page.limits.repeated)
             if jpeg:
                 # The boundary follows at once: browsers show a picture when they see where it ends.
                 head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)

@@ -32,6 +32,15 @@ CAMERAS = range(8)  # numbers that are tried where one is asked for that is not 
 ADDRESS = re.compile(r"[a-z]{2,}://", re.IGNORECASE)
 
 
+def opened_camera(number: int) -> cv2.VideoCapture:
+    """A camera: by DirectShow on Windows, where Media Foundation takes minutes to open some of them."""
+    if sys.platform == "win32":
+        capture = cv2.VideoCapture(number, cv2.CAP_DSHOW)
+        if capture.isOpened():
+            return capture
+    return cv2.VideoCapture(number)
+
+
 @dataclass(frozen=True)
 class Camera:
     """A camera of this computer.
@@ -50,6 +59,8 @@ class Camera:
         True: frames that nobody takes in time are left out.
     has_frames : bool
         True: it gives a video.
+    opened : callable
+        Opens the camera of a number, or tries to.
     """
 
     number: int
@@ -58,6 +69,7 @@ class Camera:
     rate: float | None = None
     live: bool = True
     has_frames: bool = True
+    opened: Callable[[int], cv2.VideoCapture] = opened_camera
 
     @property
     def path(self) -> Path:
@@ -69,17 +81,17 @@ class Camera:
 
     def stills(self) -> Iterator[Still]:
         """The frames; InputError where there is no such camera, or it stops."""
-        with self._opened() as capture:
+        with self._capture() as capture:
             yield from _wanted(_read(capture), self.path, self.selection, _rate(capture))
         raise InputError(f"camera {self.number} gives no frames; is it unplugged or used by another program?")
 
     @contextmanager
-    def _opened(self) -> Iterator[cv2.VideoCapture]:
+    def _capture(self) -> Iterator[cv2.VideoCapture]:
         with quiet_stderr():  # every backend that OpenCV tries complains at length
-            capture = _camera(self.number)
+            capture = self.opened(self.number)
         try:
             if not capture.isOpened():
-                raise InputError(f"no camera {self.number} can be opened; {_there_are()}")
+                raise InputError(f"no camera {self.number} can be opened; {_there_are(self.opened)}")
             if self.size:
                 capture.set(cv2.CAP_PROP_FRAME_WIDTH, self.size[0])
                 capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self.size[1])
@@ -91,19 +103,10 @@ class Camera:
             capture.release()
 
 
-def _camera(number: int) -> cv2.VideoCapture:
-    """DirectShow first on Windows, where Media Foundation takes minutes to open some cameras."""
-    if sys.platform == "win32":
-        capture = cv2.VideoCapture(number, cv2.CAP_DSHOW)
-        if capture.isOpened():
-            return capture
-    return cv2.VideoCapture(number)
-
-
-def _there_are() -> str:
+def _there_are(opened: Callable[[int], cv2.VideoCapture]) -> str:
     """Which cameras can be opened, in words."""
     with quiet_stderr():
-        captures = {number: _camera(number) for number in CAMERAS}
+        captures = {number: opened(number) for number in CAMERAS}
     numbers = [str(number) for number, capture in captures.items() if capture.isOpened()]
     for capture in captures.values():
         capture.release()
