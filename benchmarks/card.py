@@ -23,9 +23,9 @@ from benchmarks import markdown, shared
 from benchmarks.program import one_line
 from posecv.engines.network import Network
 from posecv.evaluation import coco
-from posecv.evaluation.oks import distances, partners, similarities
 from posecv.geometry import Fit, NetSize
 from posecv.models import NET_SIDE
+from posecv.oks import distances, partners, similarities
 from posecv.skeletons import COCO_17
 
 TORSO_SHARE = 0.2  # of the torso, within which a keypoint of somebody alone and upright is right

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from posecv import oks
 from posecv.errors import DeviceError, InputError, ModelError
-from posecv.evaluation import coco, oks
+from posecv.evaluation import coco
 from posecv.people import People
 from posecv.skeletons import BODY_25, COCO, COCO_17
 

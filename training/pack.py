@@ -34,7 +34,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.evaluation.oks import likeness, sigmas_of
+from posecv.oks import likeness, sigmas_of
 from posecv.skeletons import COCO, COCO_17
 from training import HELD_OUT
 from training.data import decoded

@@ -276,6 +276,7 @@ def _window(config: RunConfig, title: str) -> Window:
 
 def _webcam(config: LiveConfig) -> int:
     """Show a camera's people until somebody has seen enough."""
+    opencv.require_packages("imutils")
     from posecv import live
 
     run = config.run

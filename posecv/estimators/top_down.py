@@ -17,8 +17,8 @@ from posecv.arrays import Array, Frame, checked_frame
 from posecv.decoding.crops import decode_boxes, decode_crops, distinct
 from posecv.engines.engine import Engine
 from posecv.estimators import Estimator, Setting, adjusted
-from posecv.evaluation.oks import likeness, sigmas_of
 from posecv.geometry import Fit, NetSize, Preprocessing
+from posecv.oks import likeness, sigmas_of
 from posecv.people import People
 from posecv.result import Result
 from posecv.skeletons import COCO, Skeleton
@@ -103,7 +103,8 @@ class BoxList:
         height, width = self.size
         stretched = cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
         # Scores are a number a box, boxes four; so the larger output holds the boxes.
-        scores, corners = sorted(map(np.asarray, self.engine.forward(self.preprocessing.applied(stretched))), key=np.size)
+        outputs = self.engine.forward(self.preprocessing.applied(stretched))
+        scores, corners = sorted(map(np.asarray, outputs), key=np.size)
         scores, corners = scores.reshape(-1), corners.reshape(-1, 4)
         order = np.argsort(-scores, kind="stable")
         order = order[scores[order] > self.threshold]
