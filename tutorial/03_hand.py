@@ -1,9 +1,10 @@
-"""The 21 keypoints of a hand in a picture, with OpenPose's hand network, cv2 and numpy.
+"""Find the 21 keypoints of a hand in an image with a Caffe network, cv2 and numpy.
 
-    python 03_hand.py -p pose.prototxt -m pose.caffemodel -i hand.jpg [--box 120,80,200,200] [--left] [-o result.png]
+    HAND="-p ../models/light_hand/pose.prototxt -m ../models/light_hand/pose.caffemodel"
+    python 03_hand.py $HAND -i ../samples/hand.jpg [--box 20,60,240,180] [--left] [-o result.png]
 
-As in 01_one_person.py each keypoint is the brightest spot of its heatmap. New is the way in: the network wants a hand
-that fills its input, so a box is cut out and enlarged; and it knows right hands, so a left one goes through a mirror.
+As in 01_one_person.py each keypoint is the brightest pixel of its heatmap. The input differs: a hand must fill it, so a
+box is cut out and resized; and the network learned right hands, so a left hand is mirrored.
 """
 
 import argparse
@@ -12,18 +13,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-# OpenPose's hand layout: the wrist, then four keypoints a finger from root to tip; the 22nd map is the background.
+# OpenPose's hand layout: the wrist, then four keypoints per finger from root to tip; the 22nd map is the background.
 FINGERS = ("thumb", "index", "middle", "ring", "little")
 NAMES = ("wrist", *(f"{finger}_{bone}" for finger in FINGERS for bone in range(1, 5)))
 LIMBS = tuple((0 if end % 4 == 1 else end - 1, end) for end in range(1, 21))
 COLORS = ((0, 0, 220), (0, 200, 200), (0, 200, 0), (220, 120, 0), (200, 0, 200))  # blue, green, red of each finger
-NET_HEIGHT = 368  # as OpenPose was trained
-STRIDE = 8  # the network halves its input three times: a cell of its maps stands for 8 x 8 of its pixels
-THRESHOLD = 0.2  # weaker keypoints are printed, as OpenPose reports them, but not drawn
+NET_HEIGHT = 160  # light_hand was trained at this height; OpenPose's hand network needs --net-height 368
+STRIDE = 8  # the network halves its input three times, so a cell of its maps covers 8 x 8 input pixels
+THRESHOLD = 0.2  # weaker keypoints are printed, as in OpenPose, but not drawn
 
 
 def cut(frame: np.ndarray, box: tuple[int, int, int, int]) -> tuple[np.ndarray, int, int]:
-    """The square round the centre of a box x, y, width, height that holds it, and its corner; black off the picture."""
+    """The square around a box (x, y, width, height), and its top left corner; black outside the image."""
     x, y, width, height = box
     side = max(width, height, 0)
     x, y = x + (width - side) // 2, y + (height - side) // 2
@@ -34,27 +35,27 @@ def cut(frame: np.ndarray, box: tuple[int, int, int, int]) -> tuple[np.ndarray, 
     return square, x, y
 
 
-def preprocess(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Picture (h, w, 3) -> blob (1, 3, H, W), and network pixels per picture pixel in x and y."""
+def preprocess(frame: np.ndarray, net_height: int = NET_HEIGHT) -> tuple[np.ndarray, np.ndarray]:
+    """Image (h, w, 3) -> blob (1, 3, H, W), and network pixels per image pixel in x and y."""
     height, width = frame.shape[:2]
-    # The proportions stay; the width comes in steps of 16 and ends at 16:9, as in OpenPose. The rest is black.
-    net_width = max(16, 16 * int(min(NET_HEIGHT * 16 / 9, NET_HEIGHT * width / height) / 16 + 0.5))
-    fit = min(net_width / width, NET_HEIGHT / height)
+    # Keep the aspect ratio. As in OpenPose the width is a multiple of 16, up to 16:9; the rest is padded with black.
+    net_width = max(16, 16 * int(min(net_height * 16 / 9, net_height * width / height) / 16 + 0.5))
+    fit = min(net_width / width, net_height / height)
     w, h = max(1, round(width * fit)), max(1, round(height * fit))
     small = cv2.resize(frame, (w, h), interpolation=cv2.INTER_AREA if fit < 1 else cv2.INTER_CUBIC)
-    padded = cv2.copyMakeBorder(small, 0, NET_HEIGHT - h, 0, net_width - w, cv2.BORDER_CONSTANT, value=(0, 0, 0))
-    # Picture, factor, size (width first), mean: (v - 128) / 256 at the size it has. No swapRB: the network learned BGR,
-    # as imread gives it. No crop: it would cut the sides off.
-    blob = cv2.dnn.blobFromImage(padded, 1 / 256, (net_width, NET_HEIGHT), (128, 128, 128), swapRB=False, crop=False)
+    padded = cv2.copyMakeBorder(small, 0, net_height - h, 0, net_width - w, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+    # Arguments: image, factor, size (width first), mean. Values become (v - 128) / 256. No swapRB: the network learned
+    # BGR, which imread returns. No crop: it would cut off the sides.
+    blob = cv2.dnn.blobFromImage(padded, 1 / 256, (net_width, net_height), (128, 128, 128), swapRB=False, crop=False)
     return blob, np.array([w / width, h / height])
 
 
 def decode(maps: np.ndarray) -> np.ndarray:
-    """Maps (22, h, w) -> keypoints (21, 3): x, y in network pixels and score; all 21, however weak."""
+    """Maps (22, h, w) -> keypoints (21, 3): x, y in network pixels, and score; all 21, even weak ones."""
     keypoints = np.zeros((len(NAMES), 3))
     for keypoint, heatmap in zip(keypoints, maps[: len(NAMES)], strict=True):
-        # The brightest cell would be right to 8 network pixels, and half a cell too far up and left. The smooth
-        # curve through the cells knows better.
+        # The brightest cell is exact to 8 network pixels only, and half a cell too far up and left. Enlarging the map
+        # with cubic interpolation finds the maximum between the cells.
         fine = cv2.resize(heatmap, None, fx=STRIDE, fy=STRIDE, interpolation=cv2.INTER_CUBIC)
         _, score, _, (x, y) = cv2.minMaxLoc(fine)
         keypoint[:] = x, y, score
@@ -62,13 +63,13 @@ def decode(maps: np.ndarray) -> np.ndarray:
 
 
 def draw(frame: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
-    """A copy of the picture with the fingers, each in its colour."""
+    """A copy of the image with the fingers, each in its colour."""
     drawn, thickness = frame.copy(), max(2, max(frame.shape) // 200)
     points = keypoints[:, :2].round().astype(int).tolist()
     for index, (start, end) in enumerate(LIMBS):
         if min(keypoints[start, 2], keypoints[end, 2]) > THRESHOLD:
             cv2.line(drawn, points[start], points[end], COLORS[index // 4], thickness, cv2.LINE_AA)
-    return cv2.addWeighted(drawn, 0.7, frame, 0.3, 0)  # the picture shines through
+    return cv2.addWeighted(drawn, 0.7, frame, 0.3, 0)  # semi-transparent
 
 
 def box(text: str) -> tuple[int, int, int, int]:
@@ -77,25 +78,26 @@ def box(text: str) -> tuple[int, int, int, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(usage=argparse.SUPPRESS)  # without usage an error is one line, exit code 2
+    parser = argparse.ArgumentParser(usage=argparse.SUPPRESS)  # without the usage an error is one line; exit code 2
     for flag, name in (("-p", "--prototxt"), ("-m", "--model"), ("-i", "--input")):
         parser.add_argument(flag, name, required=True)
-    parser.add_argument("--box", type=box, metavar="X,Y,W,H", help="where the hand is; default: it fills the picture")
+    parser.add_argument("--box", type=box, metavar="X,Y,W,H", help="where the hand is; default: the whole image")
     parser.add_argument("--left", action="store_true", help="it is a left hand")
+    parser.add_argument("--net-height", type=int, default=NET_HEIGHT, metavar="N", help="368 for OpenPose's network")
     parser.add_argument("-o", "--output", help="default: NAME_pose.png in the current folder")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     args = parser.parse_args()
     network, read = (args.prototxt, args.model), getattr(cv2.dnn, "readNetFromCaffe", None)
-    if read is None:  # as in OpenCV 5, which reads ONNX
+    if read is None:  # OpenCV 5 has no Caffe importer; it reads ONNX
         network, read = (str(Path(args.model).with_suffix(".onnx")),), cv2.dnn.readNetFromONNX
-        print(f"OpenCV {cv2.__version__} reads no Caffe pairs, but {network[0]}, from python -m posecv.convert")
+        print(f"OpenCV 5 reads ONNX, not Caffe: python -m posecv.convert {args.prototxt} {args.model} makes the file")
     for path in (*network, args.input):
         if not Path(path).is_file():
             parser.error(f"no such file: {path}")
     if (frame := cv2.imread(args.input)) is None:
-        parser.error(f"not a picture that OpenCV can read: {args.input}")
+        parser.error(f"not an image that OpenCV can read: {args.input}")
     net = read(*network)
-    if args.device == "cuda":  # ask first: without CUDA, as in PyPI's wheels, the calls do nothing or forward() fails
+    if args.device == "cuda":  # check first: PyPI's wheels have no CUDA, and forward() would fail or use the CPU
         if cv2.dnn.DNN_TARGET_CUDA not in cv2.dnn.getAvailableTargets(cv2.dnn.DNN_BACKEND_CUDA):
             parser.error("this OpenCV has no CUDA, or finds no NVIDIA GPU: leave --device out")
         net.setPreferableBackend(cv2.dnn.DNN_BACKEND_CUDA)
@@ -103,14 +105,14 @@ def main() -> None:
 
     hand, left, top = cut(frame, args.box) if args.box else (frame, 0, 0)
     if not hand.any():
-        parser.error("there is nothing of the picture in the box")
-    blob, scale = preprocess(cv2.flip(hand, 1) if args.left else hand)
+        parser.error("the box is empty or outside the image")
+    blob, scale = preprocess(cv2.flip(hand, 1) if args.left else hand, args.net_height)
     net.setInput(blob)
     maps = net.forward()[0]  # (22, H / 8, W / 8)
     if len(maps) != 22:
         parser.error(f"this network gives {len(maps)} maps, not the 22 of OpenPose's hand layout")
     keypoints = decode(maps)
-    # The same way back. cv2.resize keeps the edges of pixels in place, not their centres: hence the half pixels.
+    # Back to image pixels. cv2.resize aligns the edges of pixels, not their centres; hence the half pixels.
     keypoints[:, :2] = (keypoints[:, :2] + 0.5) / scale - 0.5
     if args.left:
         keypoints[:, 0] = hand.shape[1] - 1 - keypoints[:, 0]
@@ -126,8 +128,9 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 
-# On purpose unlike widely copied code: a box instead of the whole picture squashed, a mirror for left hands, BGR as v /
-# 256 - 0.5, sides that are multiples of 16, the maximum of the enlarged map, 21 keypoints (the 22nd map is the
-# background, no fingertip). The box of a hand follows from the arm: its centre a third of the forearm's length beyond
-# the wrist, its side 1.5 times the forearm or 1.35 times the upper arm, whichever is more. The package posecv does the
-# same and more: fractions of pixels in boxes, JSON, and clear words for files that do not fit.
+# On purpose different from widely copied code: a box is cut out (the image is not squashed); left hands are mirrored;
+# the input is BGR as v / 256 - 0.5 with sides that are multiples of 16; a keypoint is the maximum of the enlarged map;
+# there are 21 keypoints (the 22nd map is the background, not a fingertip). You can compute the box from an arm: its
+# centre lies a third of the forearm's length beyond the wrist, its side is 1.5 times the forearm or 1.35 times the
+# upper arm, whichever is longer. The package posecv does this (run_hand.py --from-body), pads as each model learned,
+# and writes JSON.

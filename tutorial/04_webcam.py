@@ -1,9 +1,10 @@
-"""One person's keypoints in front of a webcam, with a Caffe network and nothing but cv2 and numpy.
+"""Find one person's keypoints in front of a webcam with a Caffe network, cv2 and numpy.
 
-    python 04_webcam.py -p pose.prototxt -m pose.caffemodel -i 0 [--device cuda]
+    BODY="-p ../models/light_body/pose.prototxt -m ../models/light_body/pose.caffemodel"
+    python 04_webcam.py $BODY -i 0 [--device cuda]
 
-01_one_person.py in a loop, with the frame rate; -i takes the number of a camera or the name of a video. It ends with q,
-Escape, the window's close button or Ctrl-C.
+This is 01_one_person.py in a loop, with the frame rate. -i takes the number of a camera or the path of a video. To end
+it, press q or Escape, close the window, or press Ctrl-C.
 """
 
 import argparse
@@ -15,41 +16,41 @@ import time
 import cv2
 import numpy as np
 
-# OpenPose's COCO layout, with names in 01_one_person.py. A limb joins two keypoints by their numbers.
+# OpenPose's COCO layout; 01_one_person.py has the names. A limb joins two keypoints, given by their indices.
 KEYPOINTS = 18
 LIMBS = ((1, 2), (2, 3), (3, 4), (1, 5), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13),
          (1, 0), (0, 14), (14, 16), (0, 15), (15, 17))  # fmt: skip
-NET_HEIGHT = 256  # a multiple of 16; 368, as OpenPose was trained, finds smaller people in twice the time
-STRIDE = 8  # the network halves its input three times: a cell of its maps stands for 8 x 8 of its pixels
-THRESHOLD = 0.1  # a weaker maximum is noise: the keypoint is hidden or outside the picture
+NET_HEIGHT = 256  # a multiple of 16; 368, as in OpenPose's training, finds smaller people but takes twice as long
+STRIDE = 8  # the network halves its input three times, so a cell of its maps covers 8 x 8 input pixels
+THRESHOLD = 0.1  # a weaker maximum is noise: the keypoint is hidden or outside the image
 WINDOW = "pose"
 
 
 def preprocess(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Picture (h, w, 3) -> blob (1, 3, H, W), and network pixels per picture pixel in x and y."""
+    """Image (h, w, 3) -> blob (1, 3, H, W), and network pixels per image pixel in x and y."""
     height, width = frame.shape[:2]
-    # The proportions stay; the width comes in steps of 16 and ends at 16:9, as in OpenPose. The rest is black.
+    # Keep the aspect ratio. As in OpenPose the width is a multiple of 16, up to 16:9; the rest is padded with black.
     net_width = max(16, 16 * int(min(NET_HEIGHT * 16 / 9, NET_HEIGHT * width / height) / 16 + 0.5))
     fit = min(net_width / width, NET_HEIGHT / height)
     w, h = max(1, round(width * fit)), max(1, round(height * fit))
     small = cv2.resize(frame, (w, h), interpolation=cv2.INTER_AREA if fit < 1 else cv2.INTER_CUBIC)
     padded = cv2.copyMakeBorder(small, 0, NET_HEIGHT - h, 0, net_width - w, cv2.BORDER_CONSTANT, value=(0, 0, 0))
-    # Picture, factor, size (width first), mean: (v - 128) / 256 at the size it has. No swapRB: the network learned BGR,
-    # as imread gives it. No crop: it would cut the sides off.
+    # Arguments: image, factor, size (width first), mean. Values become (v - 128) / 256. No swapRB: the network learned
+    # BGR, which imread returns. No crop: it would cut off the sides.
     blob = cv2.dnn.blobFromImage(padded, 1 / 256, (net_width, NET_HEIGHT), (128, 128, 128), swapRB=False, crop=False)
     return blob, np.array([w / width, h / height])
 
 
 def decode(maps: np.ndarray) -> np.ndarray:
-    """Maps (C, h, w) -> keypoints (18, 3): x, y in network pixels and score; zeros where there is none."""
+    """Maps (C, h, w) -> keypoints (18, 3): x, y in network pixels, and score; zeros where missing."""
     keypoints = np.zeros((KEYPOINTS, 3))
     for keypoint, heatmap in zip(keypoints, maps[:KEYPOINTS], strict=True):
-        # The brightest cell would be right to 8 network pixels, and half a cell too far up and left. The smooth
-        # curve through the cells knows better.
+        # The brightest cell is exact to 8 network pixels only, and half a cell too far up and left. Enlarging the map
+        # with cubic interpolation finds the maximum between the cells.
         fine = cv2.resize(heatmap, None, fx=STRIDE, fy=STRIDE, interpolation=cv2.INTER_CUBIC)
         _, score, _, (x, y) = cv2.minMaxLoc(fine)
         if score > THRESHOLD:
-            # The mean position of the 7 x 7 pixels round it, weighted by their values, is steadier than one pixel.
+            # The centroid of the 7 x 7 pixels around it, weighted by their values, is more stable than one pixel.
             left, top = max(x - 3, 0), max(y - 3, 0)
             weights = np.maximum(fine[top : y + 4, left : x + 4], 0)
             rows, columns = np.indices(weights.shape)
@@ -59,27 +60,27 @@ def decode(maps: np.ndarray) -> np.ndarray:
 
 
 def draw(frame: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
-    """A copy of the picture with the found limbs, each in the colour of its end."""
+    """A copy of the image with the limbs, each in the colour of its end."""
     drawn, thickness = frame.copy(), max(2, max(frame.shape) // 200)
     colors = cv2.applyColorMap(np.arange(0, 252, 14, dtype=np.uint8), cv2.COLORMAP_HSV).reshape(-1, 3).tolist()
     points, found = keypoints[:, :2].astype(int).tolist(), keypoints[:, 2] > 0
     for start, end in LIMBS:
         if found[start] and found[end]:
             cv2.line(drawn, points[start], points[end], colors[end], thickness, cv2.LINE_AA)
-    return cv2.addWeighted(drawn, 0.7, frame, 0.3, 0)  # the picture shines through
+    return cv2.addWeighted(drawn, 0.7, frame, 0.3, 0)  # semi-transparent
 
 
 def no_window() -> str:
-    """Why no window can open, or nothing. imshow is no way to find out: without a display Qt ends the program."""
+    """The reason why no window can open, or "". Do not try imshow: without a display Qt ends the program."""
     if re.search(r"GUI:\s*NONE", cv2.getBuildInformation()):
-        return "this OpenCV opens no windows: pip uninstall opencv-python-headless, pip install 'opencv-python>=4.8,<6'"
+        return "this OpenCV has no windows: pip uninstall opencv-python-headless, pip install 'opencv-python>=4.8,<6'"
     if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
         return ""
-    return "no display (DISPLAY is not set): run this on a desktop, or 01_one_person.py, which writes a file"
+    return "no display (DISPLAY is not set): run this on a desktop, or run 01_one_person.py, which writes a file"
 
 
 def window_is_closed() -> bool:
-    """Whether its close button was pressed: OpenCV says it with a number, or, where Qt opens its windows, raises."""
+    """Whether the user closed the window: OpenCV returns a number below 1, or raises if it uses Qt."""
     try:
         return cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) < 1
     except cv2.error:
@@ -87,23 +88,23 @@ def window_is_closed() -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(usage=argparse.SUPPRESS)  # without usage an error is one line, exit code 2
+    parser = argparse.ArgumentParser(usage=argparse.SUPPRESS)  # without the usage an error is one line; exit code 2
     for flag, name in (("-p", "--prototxt"), ("-m", "--model")):
         parser.add_argument(flag, name, required=True)
-    parser.add_argument("-i", "--input", default="0", help="number of a camera, or a video; default: 0")
+    parser.add_argument("-i", "--input", default="0", help="number of a camera, or path of a video; default: 0")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     args = parser.parse_args()
     network, read = (args.prototxt, args.model), getattr(cv2.dnn, "readNetFromCaffe", None)
-    if read is None:  # as in OpenCV 5, which reads ONNX
+    if read is None:  # OpenCV 5 has no Caffe importer; it reads ONNX
         network, read = (os.path.splitext(args.model)[0] + ".onnx",), cv2.dnn.readNetFromONNX
-        print(f"OpenCV {cv2.__version__} reads no Caffe pairs, but {network[0]}, from python -m posecv.convert")
+        print(f"OpenCV 5 reads ONNX, not Caffe: python -m posecv.convert {args.prototxt} {args.model} makes the file")
     for path in network:
         if not os.path.isfile(path):
             parser.error(f"no such file: {path}")
     if problem := no_window():
         parser.error(problem)
     net = read(*network)
-    if args.device == "cuda":  # ask first: without CUDA, as in PyPI's wheels, the calls do nothing or forward() fails
+    if args.device == "cuda":  # check first: PyPI's wheels have no CUDA, and forward() would fail or use the CPU
         if cv2.dnn.DNN_TARGET_CUDA not in cv2.dnn.getAvailableTargets(cv2.dnn.DNN_BACKEND_CUDA):
             parser.error("this OpenCV has no CUDA, or finds no NVIDIA GPU: leave --device out")
         net.setPreferableBackend(cv2.dnn.DNN_BACKEND_CUDA)
@@ -122,30 +123,30 @@ def main() -> None:
             if len(maps) not in (19, 57):  # 19: heatmaps alone
                 parser.error(f"this network gives {len(maps)} maps, not the 57 of OpenPose's COCO layout")
             keypoints = decode(maps)
-            # Back to the frame. cv2.resize keeps the edges of pixels in place, not their centres: hence the half pixel.
+            # Back to frame pixels. cv2.resize aligns the edges of pixels, not their centres; hence the half pixel.
             keypoints[..., :2] = (keypoints[..., :2] + 0.5) / scale
             shown = draw(frame, keypoints)
             now = time.perf_counter()
-            rate, then = 0.9 * (rate or 1 / (now - then)) + 0.1 / (now - then), now  # a mean that forgets
+            rate, then = 0.9 * (rate or 1 / (now - then)) + 0.1 / (now - then), now  # a running mean
             cv2.putText(shown, f"{rate:.1f} fps", (10, 30), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (255, 255, 255), 2)
             cv2.imshow(WINDOW, shown)
-            # The window lives while waitKey runs. A closed one would come back with the next imshow.
+            # waitKey runs the window. imshow would open a closed window again.
             if cv2.waitKey(1) & 0xFF in (ord("q"), 27) or window_is_closed():
                 break
     except KeyboardInterrupt:
         pass
-    finally:  # or the camera stays busy for the next program
+    finally:  # otherwise the camera stays busy for the next program
         camera.release()
         cv2.destroyAllWindows()
     if not rate:
-        parser.error(f"no frame from {args.input}: no such camera or video, in use elsewhere, or not permitted")
+        parser.error(f"no frame from {args.input}: it does not exist, another program uses it, or access is denied")
 
 
 if __name__ == "__main__":
     main()
 
-# On purpose unlike widely copied code: the frame's proportions kept, BGR as v / 256 - 0.5, the maximum of the enlarged
-# map with a centroid; a question whether a window can open before one does; the close button works, the camera is given
-# back, and no frame is lost at the start. With several people each maximum may be somebody else's: paste decode, draw
-# and what they need from 02_many_people.py. The package's webcam_pose.py has both, asks the camera to keep no old
-# frames waiting, and knows other layouts and devices.
+# On purpose different from widely copied code: the frame keeps its aspect ratio, the input is BGR as v / 256 - 0.5,
+# and a keypoint is the centroid at the maximum of the enlarged map. The program checks that a window can open, the
+# close button works, and the camera is released. With several people in view, the maxima may belong to different
+# people: paste decode, draw and what they need from 02_many_people.py. The package's webcam_pose.py does both, shows
+# every camera frame even if the network is slow, and knows other layouts and devices.
