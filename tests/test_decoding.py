@@ -78,7 +78,7 @@ def test_fifty_people_are_the_oracles_fifty() -> None:
 def test_with_other_thresholds_the_people_are_the_oracles_with_these(name: str, thresholds: dict[str, Any]) -> None:
     maps = scene(name).maps
     expected = oracle.decode(maps, COCO, replace(COCO.thresholds, **thresholds))
-    assert agree(decode_people(maps, COCO, **thresholds), expected)  # type: ignore[arg-type]
+    assert agree(decode_people(maps, COCO, **thresholds), expected)
 
 
 @BODIES
