@@ -1,6 +1,6 @@
-"""Worse pictures, made from good ones: to train a network on, and to measure how it bears them.
+"""Worse images, made from good ones: to train a network on, and to measure how it bears them.
 
-No effect moves, turns or resizes what it shows: the keypoints of a picture are those of its degraded picture too.
+No effect moves, turns or resizes what it shows: the keypoints of an image are those of its degraded image too.
 
 >>> frame = np.full((48, 64, 3), 100, np.uint8)
 >>> degrade(frame, "dark")[0, 0]
@@ -25,7 +25,7 @@ Generator = np.random.Generator
 
 @dataclass(frozen=True)
 class Effect:
-    """A way to degrade a picture, and what its strength means.
+    """A way to degrade an image, and what its strength means.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Effect:
 
 
 def degrade(frame: Frame, effect: str, *, strength: float | None = None, rng: int | Generator = 0) -> Frame:
-    """Degrade a picture by one of the `EFFECTS`.
+    """Degrade an image by one of the `EFFECTS`.
 
     Parameters
     ----------
@@ -62,13 +62,13 @@ def degrade(frame: Frame, effect: str, *, strength: float | None = None, rng: in
     strength : float, optional
         The first number of each range changes nothing, to the bit.
     rng : int or numpy.random.Generator
-        Where `noise` comes from; the others leave nothing to chance. A seed gives the same picture each time, a
-        generator goes on from picture to picture.
+        Where `noise` comes from; the others leave nothing to chance. A seed gives the same image each time, a
+        generator goes on from image to image.
 
     Returns
     -------
     array of the frame's shape, uint8
-        A new picture.
+        A new image.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def degrade(frame: Frame, effect: str, *, strength: float | None = None, rng: in
 
 
 def _check(frame: object) -> None:
-    """Refuse what is no picture."""
+    """Refuse what is no image."""
     wanted = "a frame must be a (H, W, 3) or grey (H, W) uint8 array"
     if not isinstance(frame, np.ndarray):
         raise InputError(f"{wanted}, not {type(frame).__name__}")

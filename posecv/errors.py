@@ -17,7 +17,7 @@ class UsageError(PoseError):
 
 
 class InputError(PoseError):
-    """A picture, folder or array that cannot be used."""
+    """An image, folder or array that cannot be used."""
 
 
 class ModelError(PoseError):

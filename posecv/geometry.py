@@ -29,7 +29,7 @@ Box = tuple[float, float, float, float]
 STRIDE = 8  # network pixels a cell, of OpenPose's networks
 FREE = -1
 MULTIPLE = 16  # of which the sides of the input are multiples
-WIDEST = 16 / 9  # a free side is at most this times the given one, as OpenPose has it for pictures
+WIDEST = 16 / 9  # a free side is at most this times the given one, as OpenPose has it for images
 # A frame that shrinks to less than this share is averaged over blocks of pixels first. To average earlier loses small
 # people, never to average lets one pixel in a hundred decide; benchmarks/README.md has the measurement.
 SMALLEST_STEP = 0.35
@@ -39,7 +39,7 @@ LARGEST_RANGE = 1.8  # of the factors of a hand's box: from 0.1 to 1.9
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a picture becomes the network's input: (v - mean) * scale, as in `cv2.dnn.blobFromImage`.
+    """How an image becomes the network's input: (v - mean) * scale, as in `cv2.dnn.blobFromImage`.
 
     The default is OpenPose's v / 256 - 0.5 on blue, green, red with a black border.
 
@@ -48,11 +48,11 @@ class Preprocessing:
     scale : float or tuple of three floats
         Factor after the mean is taken off, for all channels or for each in the network's order.
     mean : tuple of three floats
-        Taken off each channel, in the network's order, in picture units (0 to 255).
+        Taken off each channel, in the network's order, in image units (0 to 255).
     swap_rb : bool
         Whether the network wants red, green, blue.
     padding : int
-        Value of the border, in picture units.
+        Value of the border, in image units.
     """
 
     scale: float | tuple[float, float, float] = 1 / 256
@@ -61,7 +61,7 @@ class Preprocessing:
     padding: int = 0
 
     def applied(self, canvas: Frame) -> Array:
-        """(1, 3, H, W) float32 array of a picture that has the size of the network's input."""
+        """(1, 3, H, W) float32 array of an image that has the size of the network's input."""
         planes = cv2.split(canvas)[:: -1 if self.swap_rb else 1]
         blob = np.empty((1, 3, *canvas.shape[:2]), np.float32)  # cv2.dnn.blobFromImage makes it twice
         scales = self.scale if isinstance(self.scale, tuple) else (self.scale,) * 3

@@ -1,6 +1,6 @@
 """Models by name: the rows of models/MANIFEST.tsv, and where the weights of each lie on this computer.
 
-What belongs to a model and not to the program stands in its row: how a picture is fed, the constants of decoding,
+What belongs to a model and not to the program stands in its row: how an image is fed, the constants of decoding,
 the weights' file, its hashes, addresses and licence. A pair of files whose caffemodel is a known one, whatever its
 path, gets the same row.
 """
@@ -47,7 +47,7 @@ __all__ = [
 
 NET_SIDE = 368  # OpenPose's
 GATE = 0.2  # OpenPose draws no weaker keypoints of hands; its networks' own gate has not been measured
-FED = ("scale", "mean", "swap_rb", "padding")  # columns that tell how a picture is fed
+FED = ("scale", "mean", "swap_rb", "padding")  # columns that tell how an image is fed
 PERSON_SCORES = ("openpose", "sized")
 USES = ("any", "non-commercial", "research")
 

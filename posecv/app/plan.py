@@ -77,5 +77,5 @@ def plan_outputs(
 
 
 def recording_file(where: str) -> Path:
-    """The film that `--record` names; UsageError where it names none."""
+    """The video that `--record` names; UsageError where it names none."""
     return one_file(where, replace(films.KIND, option="record"))

@@ -47,7 +47,7 @@ OWN_MODELS = {"light_body": "coco", "light_hand": "hand", "light_face": "face"}
 
 
 def run_pose(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """One person in each picture, by the strongest peak of each heatmap."""
+    """One person in each image, by the strongest peak of each heatmap."""
 
     def work(options: argparse.Namespace) -> int:
         _check_network(options)
@@ -59,7 +59,7 @@ def run_pose(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
 
 
 def run_multi_pose(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """All people in each picture, by peaks, part affinity fields and grouping."""
+    """All people in each image, by peaks, part affinity fields and grouping."""
 
     def work(options: argparse.Namespace) -> int:
         _check_network(options)
@@ -71,7 +71,7 @@ def run_multi_pose(argv: Sequence[str] | None = None, prog: str | None = None) -
 
 
 def run_hand(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """One hand in each picture, or in a box of it."""
+    """One hand in each image, or in a box of it."""
 
     def work(options: argparse.Namespace) -> int:
         check_hand(options)
@@ -314,7 +314,7 @@ def _webcam(config: LiveConfig) -> int:
 
 
 def _camera(config: RunConfig) -> Source:
-    """The camera that is asked for: a film or a stream serves as well."""
+    """The camera that is asked for: a video or a stream serves as well."""
     from posecv.sources.find import find_sources
     from posecv.sources.streams import StandardInput
 
@@ -330,7 +330,7 @@ def _camera(config: RunConfig) -> Source:
 
 
 def _live_outputs(config: LiveConfig, source: Source) -> tuple[tuple[Output, ...], Path | None]:
-    """Outputs for what the network sees, and the film for what is shown, all of which can be written."""
+    """Outputs for what the network sees, and the video for what is shown, all of which can be written."""
     from posecv.app.plan import plan_outputs, recording_file
     from posecv.outputs.files import prepare_files
     from posecv.outputs.films import check_codec

@@ -69,7 +69,7 @@ def connect(
     fields = pad(maps[skeleton.heatmaps :])
     if max(len(fields) * fields.shape[1], fields.shape[2]) >= LONGEST_SIDE:
         raise InputError(f"maps of {maps.shape[2]} x {maps.shape[1]} cells are too large; use a smaller network input")
-    tops = (np.array(skeleton.paf_channels, np.float32) - skeleton.heatmaps) * fields.shape[1]  # rows in a tall picture
+    tops = (np.array(skeleton.paf_channels, np.float32) - skeleton.heatmaps) * fields.shape[1]  # rows in a tall image
     # A gap in a limb, as long as the share of agreeing samples allows, hides so many looks.
     hidden = math.ceil((1 - thresholds.inter_min_above) / (LOOKS[1, 0] - LOOKS[0, 0]))
     found = []
@@ -152,7 +152,7 @@ def _bordered(pixels: Array) -> Array:
 
 
 def _read(fields: Array, columns: Array, rows: Array, interpolation: int) -> tuple[Array, Array]:
-    """The x and y components of fields, which lie one below the other in a tall picture, y below x."""
+    """The x and y components of fields, which lie one below the other in a tall image, y below x."""
     if not rows.size:
         return rows, rows
     height, width = fields.shape[1:]

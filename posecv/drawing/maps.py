@@ -46,7 +46,7 @@ def add_heat(frame: Frame, seen: View, heatmaps: int) -> Frame:
     Returns
     -------
     (H, W, 3) uint8 array
-        A new picture.
+        A new image.
     """
     corners = np.array([[0, 0], [1, 0], [0, 1]], np.float32)
     to_frame = cv2.getAffineTransform(corners, seen.fit.to_frame(corners))

@@ -34,7 +34,7 @@ Bools = NDArray[np.bool_]
 
 LABELS = ("none", "index", "name")  # What may stand beside each keypoint.
 
-ALPHA = 0.8  # Opacity of a certain limb: strong on a slide, and the picture still shines through.
+ALPHA = 0.8  # Opacity of a certain limb: strong on a slide, and the image still shines through.
 CERTAIN = 0.5  # Elements scoring this or more have the full opacity,
 FAINTEST = 0.25  # and one that scores next to nothing this share of it.
 

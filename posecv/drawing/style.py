@@ -25,7 +25,7 @@ class Style:
     alpha : float
         Opacity of what is drawn, 0 to 1.
     render : str
-        A "skeleton" on the frame, its "keypoints" alone, the skeleton on a "blank" picture, or "none", the bare frame.
+        A "skeleton" on the frame, its "keypoints" alone, the skeleton on a "blank" image, or "none", the bare frame.
     labels : str
         What stands beside each keypoint: "none", its "index" or its "name".
     rate : Rate or None
@@ -39,7 +39,7 @@ class Style:
     rate: Rate | None = None
 
     def drawn(self, result: Result) -> Frame:
-        """A picture of a result's people on its frame, which itself is untouched."""
+        """An image of a result's people on its frame, which itself is untouched."""
         frame, people = checked_frame(result.frame), result.people
         picture = np.zeros_like(frame) if self.render == "blank" else frame.copy()
         if self.render != "none":

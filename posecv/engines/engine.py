@@ -71,13 +71,13 @@ def needed(package: str, engine: str) -> ModuleType:
 
 
 def onnx_of(model: Model, *, thin: bool = False) -> bytes:
-    """The network as ONNX, for blobs of pictures; `thin` (a pair's alone) as in `posecv.formats.onnx.convert`.
+    """The network as ONNX, for blobs of images; `thin` (a pair's alone) as in `posecv.formats.onnx.convert`.
 
     Raises
     ------
     ModelError
         If a file is missing or damaged, a layer cannot be converted, or the network takes something else than
-        pictures: OpenCV 5 runs one for more channels on memory that is not its own.
+        images: OpenCV 5 runs one for more channels on memory that is not its own.
     """
     if model.is_onnx:
         data = caffe.read_binary(model.prototxt, ".onnx")

@@ -17,7 +17,7 @@ from posecv.models import Model
 
 __all__ = ["is_wide", "load", "load_thin"]
 
-PROBE = 32  # side of the empty picture that shows what runs where
+PROBE = 32  # side of the empty image that shows what runs where
 NEW_ENGINE = hasattr(cv2.dnn, "ENGINE_NEW")  # OpenCV 5's, which knows the CPU alone and warns about anything else
 
 

@@ -278,7 +278,7 @@ def _sides(layer: Layer, options: Message, both: str, each: str, default: int, l
 
 
 def _pooling(layer: Layer) -> Value:
-    """Caffe rounds the number of windows up, but lets none start beyond picture and padding.
+    """Caffe rounds the number of windows up, but lets none start beyond image and padding.
 
     That is ONNX's rounding down with a padding at the end that is larger by a stride less one, at most a kernel less
     one. An average counts Caffe's own padding and no more: it is put on as zeros before.
@@ -302,7 +302,7 @@ def _pooling(layer: Layer) -> Value:
 
 
 def _beyond(layer: Layer, options: Message, kernel: list[int], strides: list[int], pads: list[int]) -> list[int]:
-    """How far the last windows of a pooling reach beyond picture and padding, at most."""
+    """How far the last windows of a pooling reach beyond image and padding, at most."""
     mode = _word(layer, options, "round_mode", ("CEIL", "FLOOR"))
     if mode == "FLOOR" or not value_of(options, "ceil_mode", True):
         return [0, 0]

@@ -3,7 +3,7 @@
     capture ──newest shot──▶ inference ──newest people──▶ display ──▶ window, web page, recording
        └─────────────────────newest shot──────────────────▶┘
 
-Each has a thread of its own and takes what is newest, so that the picture is as smooth as the camera, however slow the
+Each has a thread of its own and takes what is newest, so that the image is as smooth as the camera, however slow the
 network is: a frame is shown with the people found last.
 """
 
@@ -58,7 +58,7 @@ class Demo:
     codec : str or None
         Of recordings.
     window : Window or None
-        Shows the picture.
+        Shows the image.
     address : (str, int) or None
         Host and port of the web page.
     """
@@ -79,7 +79,7 @@ class Demo:
 def run(demo: Demo) -> int:
     """Show the demo until somebody ends it; the exit code: 0, or 1 if something failed on the way.
 
-    A film is repeated where somebody looks at it. InputError where there is no camera.
+    A video is repeated where somebody looks at it. InputError where there is no camera.
     """
     controls = Controls(demo.state, can_multi=demo.can_multi)
     recorder = Recorder(controls, demo.film, demo.codec)

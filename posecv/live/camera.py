@@ -1,4 +1,4 @@
-"""Any source as a camera: a film comes at its own rate, and begins again where it ends."""
+"""Any source as a camera: a video comes at its own rate, and begins again where it ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from posecv.sources import Source, Still
 
 __all__ = ["as_camera"]
 
-LATE = 0.1  # seconds that a film makes up for where reading it took too long; what is more is left
+LATE = 0.1  # seconds that a video makes up for where reading it took too long; what is more is left
 
 
 def as_camera(
@@ -22,11 +22,11 @@ def as_camera(
     Parameters
     ----------
     source : Source
-        A film is played; of anything else the stills come when they do.
+        A video is played; of anything else the stills come when they do.
     wait : callable
-        Is told how many seconds are left until the next frame of a film, and returns then.
+        Is told how many seconds are left until the next frame of a video, and returns then.
     again : bool
-        Whether a film is repeated, its numbers and times going on.
+        Whether a video is repeated, its numbers and times going on.
     clock : callable
         Gives the time in seconds.
     """

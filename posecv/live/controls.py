@@ -69,10 +69,10 @@ class State:
     single : bool
         One person is found; otherwise everybody.
     paused, mirrored, heatmaps, recording, help : bool
-        The picture stands still; left and right change places; the heatmaps are shown; a film is made; the keys are
+        The image stands still; left and right change places; the heatmaps are shown; a video is made; the keys are
         shown.
     saves : int
-        How many times a picture was asked for.
+        How many times an image was asked for.
     notice : str
         What was said last.
     notices : int
@@ -140,7 +140,7 @@ class Controls:
         return self._become(lambda state: replace(state, notice=notice, notices=state.notices + 1))
 
     def stop_recording(self) -> None:
-        """End the film where it cannot go on."""
+        """End the video where it cannot go on."""
         self._become(lambda state: replace(state, recording=False))
 
     def wait(self, until: Callable[[State], bool], seconds: float | None = None) -> bool:

@@ -1,4 +1,4 @@
-"""The display: the loop of the thread that calls, which shows, saves and records the picture."""
+"""The display: the loop of the thread that calls, which shows, saves and records the image."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Display:
     recorder : Recorder
         Saves and records.
     window : Window or None
-        Shows the picture and gives the keys.
+        Shows the image and gives the keys.
     pictures : Latest or None
-        Takes the picture for others who show it.
+        Takes the image for others who show it.
     telling : bool
         Whether a line a second says what is found.
     """
@@ -66,7 +66,7 @@ class Display:
         self._noticed = self._told = perf_counter() - NOTICED
 
     def run(self) -> None:
-        """Show every new picture; returns when the controls say that it is over."""
+        """Show every new image; returns when the controls say that it is over."""
         seen: object = None
         while not (state := self._controls.state).ended:
             version = self._session.picture_version(), self._notice(state)
@@ -80,7 +80,7 @@ class Display:
             self._session.wait_for_picture(version[0], LOOK if self._window else PATIENCE)
 
     def _show(self, state: State) -> None:
-        """Make the picture, and give it to whoever wants it."""
+        """Make the image, and give it to whoever wants it."""
         _, shot = self._session.shots.now()
         _, found = self._session.found.now()
         if state.saves != self._saves:
@@ -99,7 +99,7 @@ class Display:
             self._window.show(self._written(shown.copy(), state))
 
     def _written(self, shown: Frame, state: State) -> Frame:
-        """The picture with rates, notice and keys, in place."""
+        """The image with rates, notice and keys, in place."""
         notice = self._notice(state)
         view.write_lines(shown, [view.facts(self._session.rates(), state), *([notice] if notice else [])])
         if state.help:
@@ -122,7 +122,7 @@ class Display:
         self._recorder.save(replace(found.result, frame=shown))
 
     def _press(self, window: Window) -> None:
-        """Do what the keys say; a window opens with its first picture."""
+        """Do what the keys say; a window opens with its first image."""
         if self._session.shots.now()[0]:
             try:
                 self._controls.press(window.key(1))

@@ -1,4 +1,4 @@
-"""Scribes: results are written while the picture goes on."""
+"""Scribes: results are written while the image goes on."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["Recorder", "Scribe", "Steady"]
 
 
 WAITING = 8  # stills that may wait to be written
-LONGEST = 1.0  # seconds between two stills; what is longer was a pause, which a film leaves out
+LONGEST = 1.0  # seconds between two stills; what is longer was a pause, which a video leaves out
 AS_IT_IS = Style(render="none")
 
 
 class Steady:
-    """Hands results on to a film at an even rate, some more than once, some not at all: it lasts as long as they did.
+    """Hands results on to a video at an even rate, some more than once, some not at all: it lasts as long as they did.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Steady:
         return False
 
     def close(self) -> None:
-        """Finish the film."""
+        """Finish the video."""
         self._film.close()
 
 
@@ -76,7 +76,7 @@ class Scribe:
     Parameters
     ----------
     outputs : sequence of Output
-        Where to write; films at an even rate.
+        Where to write; videos at an even rate.
     failed : callable
         Is called with an error, in the scribe's thread.
 
@@ -132,16 +132,16 @@ class Scribe:
 
 
 class Recorder:
-    """Saves pictures and records films of what is shown, and says where.
+    """Saves images and records videos of what is shown, and says where.
 
     Parameters
     ----------
     controls : Controls
-        Are told what is saved, and that a film cannot go on.
+        Are told what is saved, and that a video cannot go on.
     file : Path or None
-        The first film; those after it get numbers. By default all are called by the time.
+        The first video; those after it get numbers. By default all are called by the time.
     codec : str or None
-        Of the films.
+        Of the videos.
 
     Attributes
     ----------
@@ -158,7 +158,7 @@ class Recorder:
         self._busy: list[Scribe] = []
 
     def record(self, result: Result) -> None:
-        """Add a picture to the film, which begins with it where none is made."""
+        """Add an image to the video, which begins with it where none is made."""
         if self._film is None:
             path = self._next_film()
             self._film = self._scribe(self._film_failed, DrawnFilm(path, self._codec, AS_IT_IS))
@@ -166,7 +166,7 @@ class Recorder:
         self._film.write(result, wait=False)
 
     def stop(self) -> None:
-        """End the film, if one is made."""
+        """End the video, if one is made."""
         if self._film:
             self._film.finish()
             if self._film.is_whole:

@@ -1,7 +1,7 @@
-"""The web page: the picture as Motion JPEG, state and keypoints as server-sent events, controls by POST.
+"""The web page: the image as Motion JPEG, state and keypoints as server-sent events, controls by POST.
 
     /              the page
-    /stream.mjpg   the picture, each viewer's newest
+    /stream.mjpg   the image, each viewer's newest
     /events        a JSON object for each frame with its people, and for each change of the state
     /do/ACTION     POST: does what one of the controls says, and answers with the state
 
@@ -43,7 +43,7 @@ __all__ = ["Limits", "Page", "jpeg_of"]
 QUALITY = 80  # of the JPEGs, 0 to 100
 FAREWELL = 1.0  # seconds that viewers have at the end
 HEARTBEAT = 1.0  # seconds between two events at most
-BUFFER = 1 << 17  # bytes that wait in the system for a slow viewer: a picture or two, not a past of seconds
+BUFFER = 1 << 17  # bytes that wait in the system for a slow viewer: an image or two, not a past of seconds
 LARGEST_BODY = 1024  # bytes that a POST may carry; they are not read for anything
 PAGE = Path(__file__).with_name("page.html")
 POLICY = (
@@ -69,7 +69,7 @@ class Limits:
     silence : float
         Seconds that a viewer has to take what is sent, or to say what is wanted.
     repeated : float
-        Seconds after which the same picture is sent again, which finds out who is gone.
+        Seconds after which the same image is sent again, which finds out who is gone.
     """
 
     most: int = 64
@@ -78,7 +78,7 @@ class Limits:
 
 
 def jpeg_of(picture: Frame) -> bytes:
-    """A picture as viewers get it, reduced where it does not fit on a screen."""
+    """An image as viewers get it, reduced where it does not fit on a screen."""
     return cv2.imencode(".jpg", fitted(picture), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
 
@@ -99,7 +99,7 @@ class Page:
     limits : Limits
         What viewers may ask of it.
     encode : callable
-        Makes the bytes that are sent of a picture.
+        Makes the bytes that are sent of an image.
 
     Raises
     ------
@@ -159,7 +159,7 @@ class Page:
         self._http.server_close()
 
     def jpeg_after(self, number: int, seconds: float) -> tuple[int, bytes]:
-        """The newest picture, once there is a newer one than that number's or the seconds are over; encoded once."""
+        """The newest image, once there is a newer one than that number's or the seconds are over; encoded once."""
         newest, picture = self.pictures.after(number, seconds)
         with self._encoding:
             if picture is not None and newest > self._jpeg[0]:
@@ -299,14 +299,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(HTTPStatus.OK, "text/html; charset=utf-8", self.page.html(nonce), **policy)
 
     def _stream(self) -> None:
-        """Send the newest picture whenever the viewer has taken the last one."""
+        """Send the newest image whenever the viewer has taken the last one."""
         self._begin(HTTPStatus.OK, "multipart/x-mixed-replace; boundary=frame")
         self.wfile.write(b"--frame\r\n")
         number = 0
         while not self.page.controls.state.ended:
             number, jpeg = self.page.jpeg_after(number, self.page.limits.repeated)
             if jpeg:
-                # The boundary follows at once: browsers show a picture when they see where it ends.
+                # The boundary follows at once: browsers show an image when they see where it ends.
                 head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
                 self.wfile.write(head + jpeg + b"\r\n--frame\r\n")
 

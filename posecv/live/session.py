@@ -82,7 +82,7 @@ class Session:
     steps : sequence of callable
         Make what is done with each result; a shot that is estimated again, because a control changed, skips them.
     again : bool
-        Whether a film is repeated.
+        Whether a video is repeated.
     scribe : Scribe or None
         Gets every shot that the network saw, with its people.
 
@@ -138,7 +138,7 @@ class Session:
         return Rates(self._capture_rate.at(now), self._network_rate.at(now), found.latency if found else 0.0)
 
     def picture_version(self) -> tuple[int, int, int]:
-        """Differs when there is another picture to be shown.
+        """Differs when there is another image to be shown.
 
         New people of an older frame are none yet: they are drawn on the next one, which comes sooner than it takes to
         find them.
@@ -148,7 +148,7 @@ class Session:
             return shots, founds if found and found.shot is shot else 0, self._controls.version
 
     def wait_for_picture(self, version: tuple[int, int, int], seconds: float) -> None:
-        """Wait until the picture has another version, or the seconds are over."""
+        """Wait until the image has another version, or the seconds are over."""
         self._controls.wait(lambda state: state.ended or self.picture_version() != version, seconds)
 
     def news_version(self) -> tuple[int, int]:
@@ -166,13 +166,13 @@ class Session:
             self._controls.do("quit")
 
     def _capture(self) -> None:
-        """Thread: take all frames, and keep the newest while the picture moves."""
+        """Thread: take all frames, and keep the newest while the image moves."""
 
         def wait(seconds: float) -> bool:
             return self._controls.wait(lambda state: state.ended, seconds)
 
         for still in as_camera(self._source, wait, again=self._again):
-            if not self._source.live:  # a film pauses with the picture, a camera goes on unseen
+            if not self._source.live:  # a video pauses with the image, a camera goes on unseen
                 self._controls.wait(lambda state: state.ended or not state.paused)
             if self._controls.state.ended:
                 return

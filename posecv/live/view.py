@@ -1,4 +1,4 @@
-"""The picture: the newest frame with the people found last, and what is written on it in a window."""
+"""The image: the newest frame with the people found last, and what is written on it in a window."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["facts", "picture", "write_help", "write_lines"]
 
 
 FONT = cv2.FONT_HERSHEY_DUPLEX
-LINE = 30  # height of a line of text in a picture of 720 rows; other sizes in proportion, but
+LINE = 30  # height of a line of text in an image of 720 rows; other sizes in proportion, but
 SMALLEST_LINE = 15  # pixels, so that it can be read
-SHADE = 0.35  # of the picture's brightness under text
+SHADE = 0.35  # of the image's brightness under text
 KEY_NAMES = {" ": "space", "\x1b": "Escape"}
 
 
@@ -59,6 +59,6 @@ def write_lines(shown: Frame, lines: Sequence[str], *, bottom: bool = False) -> 
 
 
 def write_help(shown: Frame) -> None:
-    """Write all keys and what they do over the picture, in place."""
+    """Write all keys and what they do over the image, in place."""
     lines = [f"{' or '.join(KEY_NAMES.get(key, key) for key in each.keys)}: {each.means}" for each in CONTROLS]
     write_lines(shown, lines, bottom=True)

@@ -40,7 +40,7 @@ def converted(result: Result, scale: str) -> People:
     if result.frame is None:
         raise UsageError(f"keypoint_scale={scale}: the size of the frame is not known here")
     height, width = result.frame.shape[:2]
-    last = np.maximum([width - 1, height - 1], 1)  # a picture may be one pixel wide
+    last = np.maximum([width - 1, height - 1], 1)  # an image may be one pixel wide
     if scale == "net":
         if result.view is None:
             raise UsageError("keypoint_scale=net: the size of the network's input is not known here")

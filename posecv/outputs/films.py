@@ -1,6 +1,6 @@
-"""Drawn films: by PyAV where it is installed (H.264, exact times, sound), otherwise by OpenCV.
+"""Drawn videos: by PyAV where it is installed (H.264, exact times, sound), otherwise by OpenCV.
 
-A film is written as NAME.part.EXT and gets its name when it is whole. What happens to an unfinished one depends on its
+A video is written as NAME.part.EXT and gets its name when it is whole. What happens to an unfinished one depends on its
 format: AVI, WebM, Matroska and PyAV's MP4, which is written in fragments, play up to where they end; OpenCV's MP4 does
 not play at all.
 """
@@ -44,7 +44,7 @@ RATE = 25.0  # frames a second, where the source has no rate
 CHECKED = 100  # frames between two looks at the disk
 LEAST_FREE = 1 << 20  # bytes
 ARRIVED = 0.9  # share of the frames that a whole file holds by its header, which counts by time in some formats
-TICKS = 90_000  # a second, of PyAV's films: every usual frame rate is a whole number of them
+TICKS = 90_000  # a second, of PyAV's videos: every usual frame rate is a whole number of them
 QUALITY = "20"  # of H.264: 0 is lossless, 23 the usual
 
 
@@ -59,12 +59,12 @@ class _Writer(Protocol):
 
 
 def default_suffix() -> str:
-    """The format of films in a folder: one that browsers play, where PyAV is installed, or the one that is safest."""
+    """The format of videos in a folder: one that browsers play, where PyAV is installed, or the one that is safest."""
     return ".mp4" if pyav() else ".avi"
 
 
 class DrawnFilm:
-    """Draws the people on copies of the frames and writes a film, as fast and as large as its source.
+    """Draws the people on copies of the frames and writes a video, as fast and as large as its source.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class DrawnFilm:
         self._count += 1
 
     def has(self, number: int | None) -> bool:
-        """Whether the film is there, which is so only when it is whole."""
+        """Whether the video is there, which is so only when it is whole."""
         return self._there
 
     def _codecs(self) -> Sequence[str]:
@@ -116,7 +116,7 @@ class DrawnFilm:
         return CODECS[self.path.suffix.lower()]
 
     def close(self) -> None:
-        """Finish the film and give it its name; one that could not be written as a whole keeps the other."""
+        """Finish the video and give it its name; one that could not be written as a whole keeps the other."""
         if self._writer is None:
             return
         writer, self._writer = self._writer, None
@@ -136,7 +136,7 @@ class DrawnFilm:
 
 
 def check_codec(path: Path, codec: str | None) -> None:
-    """UsageError where a film of that name cannot be written here."""
+    """UsageError where a video of that name cannot be written here."""
     av = pyav()
     for name in [codec] if codec else CODECS[path.suffix.lower()]:
         if name == "h264" and not av:
@@ -166,7 +166,7 @@ def _opened(part: Path, size: tuple[int, int], result: Result, codecs: Sequence[
 
 @cache
 def _tell(suffix: str, of_film: bool) -> None:
-    """What a film that OpenCV writes lacks, once."""
+    """What a video that OpenCV writes lacks, once."""
     lacks = ["it does not play in browsers, nor at all until it is finished"] if suffix in (".mp4", ".mov") else []
     lacks += ["it has no sound"] if of_film else []
     if lacks:
@@ -210,7 +210,7 @@ class _AvWriter:
 
     def __init__(self, av: Any, part: Path, size: tuple[int, int], rate: float, result: Result) -> None:
         self._av = av
-        options = {"flush_packets": "1"}  # a small film would stay in FFmpeg's buffer until its end
+        options = {"flush_packets": "1"}  # a small video would stay in FFmpeg's buffer until its end
         if part.suffix.lower() != ".mkv":
             options["movflags"] = "frag_keyframe+empty_moov+default_base_moof"
         try:
@@ -251,7 +251,7 @@ class _AvWriter:
 
 
 class _Sound:
-    """The sound of a film, copied as it is beside the frames that are written."""
+    """The sound of a video, copied as it is beside the frames that are written."""
 
     def __init__(self, source: Any, container: Any, begin: float) -> None:
         self._source, self._container, self._begin = source, container, begin
@@ -276,7 +276,7 @@ class _Sound:
             return None
 
     def copy(self, time: float) -> None:
-        """Copy what is heard before a time of the new film, in seconds."""
+        """Copy what is heard before a time of the new video, in seconds."""
         while self._next is not None:
             begins = float(self._next.dts * self._next.time_base) - self._begin
             if begins >= time:
@@ -294,7 +294,7 @@ class _Sound:
 
 
 def _fitted(frame: Frame, size: tuple[int, int]) -> Frame:
-    """The frame at the film's size: its last row or column twice where that was odd, between bars where it differs."""
+    """The frame at the video's size: its last row or column twice where that was odd, between bars where it differs."""
     width, height = size
     tall, wide = frame.shape[:2]
     if (_even(wide), _even(tall)) != size:

@@ -201,6 +201,6 @@ def _short(value: float) -> float:
 
 
 def _last_number(path: Path) -> int:
-    """COCO's id of a picture: the last number in its name, 0 where there is none."""
+    """COCO's id of an image: the last number in its name, 0 where there is none."""
     numbers = re.findall(r"\d+", path.stem)
     return int(numbers[-1]) if numbers else 0

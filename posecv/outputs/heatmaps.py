@@ -1,4 +1,4 @@
-"""Maps of a network: as a picture to look at, and as the values that it gave."""
+"""Maps of a network: as an image to look at, and as the values that it gave."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Heatmaps:
     """Writes one thing's maps a still: `NAME_heatmaps_nose.npy`, and `NAME_heatmaps_nose.png` over the frame.
 
     The first holds the network's own values, (C, h, w) float32, a cell for each 8 x 8 pixels of its input. Fields have
-    two pictures, `..._x.png` and `..._y.png`; of several maps a picture shows the value farthest from 0.
+    two images, `..._x.png` and `..._y.png`; of several maps an image shows the value farthest from 0.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class Heatmaps:
 
     @property
     def values_file(self) -> Path:
-        """Where a picture's values go; a film's files have their frames' numbers before `_heatmaps`."""
+        """Where an image's values go; a video's files have their frames' numbers before `_heatmaps`."""
         return self._file("", ".npy")
 
     def _file(self, number: str, ending: str) -> Path:
@@ -109,7 +109,7 @@ class Heatmaps:
         write_whole(self._file(number, ".npy"), values.getvalue())
 
     def _pictures(self, chosen: Array, fields: bool) -> dict[str, Array]:
-        """The maps of each picture, by what its name ends with."""
+        """The maps of each image, by what its name ends with."""
         return {"_x": chosen[::2], "_y": chosen[1::2]} if fields else {"": chosen}
 
     def has(self, number: int | None) -> bool:

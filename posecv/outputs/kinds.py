@@ -78,7 +78,7 @@ class OutputKind:
 
 
 def _drawn(where: str, sources: Sequence[Source], settings: OutputSettings) -> list[list[Planned]]:
-    """Pictures, a film of each film, or one film of everything."""
+    """Images, a video of each video, or one video of everything."""
     style, codec = settings.style, settings.codec
     if where and names_file(where, films.KIND):
         file = one_file(where, films.KIND)
@@ -164,7 +164,7 @@ def one_file(where: str, kind: Kind) -> Path:
 
 
 def _refuse_one_file(where: str, source: Source, file: Path, kind: Kind, better: str) -> None:
-    """UsageError where a film would have to go into a file that holds one frame."""
+    """UsageError where a video would have to go into a file that holds one frame."""
     if not file.name.endswith(kind.ending):
         said = f"{kind.option}={where} holds one frame, and {source.path} is a film"
         raise UsageError(f"{said}; name {better} or a folder")

@@ -49,7 +49,7 @@ class OpenPoseJson:
     Parameters
     ----------
     path : str or Path
-        The file of a picture's record; a film's have their frames' numbers before `_keypoints`, as OpenPose has it.
+        The file of an image's record; a video's have their frames' numbers before `_keypoints`, as OpenPose has it.
     scale : str
         Of the coordinates, one of `posecv.outputs.coordinates.SCALES`.
     """

@@ -1,4 +1,4 @@
-"""Drawn pictures: one file a frame."""
+"""Drawn images: one file a frame."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class WindowClosed(Exception):  # noqa: N818  # nothing went wrong
 
 @dataclass(frozen=True)
 class Window:
-    """Shows one picture after the other, each until a key is pressed.
+    """Shows one image after the other, each until a key is pressed.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Window:
     interactive: ClassVar[bool] = True
 
     def write(self, result: Result) -> None:
-        """Draw the people on a copy of the frame and show it: a picture until a key is pressed, a film's frame briefly.
+        """Draw the people on a copy of the frame and show it: an image until a key is pressed, a video's frame briefly.
 
         WindowClosed at the end.
         """

@@ -22,11 +22,11 @@ class Still:
     frame : (H, W, 3) uint8 array
         Blue, green, red.
     source : Path
-        The picture or film.
+        The image or video.
     number : int or None
-        Place in the film, the first frame being 0, whether or not the frames before it are wanted; None for a picture.
+        Place in the video, the first frame being 0, whether or not the frames before it are wanted; None for an image.
     time : float
-        Seconds since the film's beginning.
+        Seconds since the video's beginning.
     rate : float
         Wanted frames a second, 0 where nobody knows.
     """

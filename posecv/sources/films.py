@@ -1,4 +1,4 @@
-"""Films: frames with their true numbers and times, read by PyAV where it is installed, otherwise by OpenCV.
+"""Videos: frames with their true numbers and times, read by PyAV where it is installed, otherwise by OpenCV.
 
 PyAV knows every frame's own time, also where frames come at no steady rate and where the header is wrong about it.
 """
@@ -31,7 +31,7 @@ FASTEST = 1000.0  # frames a second that a header may say; containers without a 
 
 @dataclass(frozen=True)
 class Film:
-    """A film in a file.
+    """A video in a file.
 
     Attributes
     ----------
@@ -62,13 +62,13 @@ class Film:
     def stills(self) -> Iterator[Still]:
         """The wanted frames, upright, with their numbers and times.
 
-        All frames before a wanted one are decoded too: jumping to a frame number misses in films whose frames do not
+        All frames before a wanted one are decoded too: jumping to a frame number misses in videos whose frames do not
         come at one rate.
 
         Raises
         ------
         InputError
-            Where there is no film, or no wanted frame in it.
+            Where there is no video, or no wanted frame in it.
         """
         wanted = self.selection
         read = given = 0
@@ -86,7 +86,7 @@ class Film:
 
 
 class _Reader(Protocol):
-    """Reads a film from its beginning; `count` and `rate` are what its header says, 0 where it says nothing."""
+    """Reads a video from its beginning; `count` and `rate` are what its header says, 0 where it says nothing."""
 
     count: float
     rate: float
@@ -100,7 +100,7 @@ class _Reader(Protocol):
 
 @contextmanager
 def _opened(path: Path) -> Iterator[_Reader]:
-    """The film, open; InputError where it is none."""
+    """The video, open; InputError where it is none."""
     check_file(path)
     av = pyav()
     reader: _Reader = _AvReader(av, path) if av else _OpenCvReader(path)
@@ -158,7 +158,7 @@ class _AvReader:
             yield time, partial(self._upright, frame)
 
     def _decoded(self) -> Iterator[Any]:
-        """PyAV's frames; packets that are damaged are left out, and what cannot be read any more ends the film."""
+        """PyAV's frames; packets that are damaged are left out, and what cannot be read any more ends the video."""
         packets = self._container.demux(self._stream)
         while True:
             try:

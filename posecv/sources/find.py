@@ -21,7 +21,7 @@ def find_sources(
     camera_size: tuple[int, int] | None = None,
     camera_rate: float | None = None,
 ) -> list[Source]:
-    """The pictures, films, cameras and streams that the values of `--input` mean, each once, in order."""
+    """The images, videos, cameras and streams that the values of `--input` mean, each once, in order."""
     sources: dict[str, Source] = {}
     for word in inputs:
         live = live_source(word, selection)

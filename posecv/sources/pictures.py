@@ -1,4 +1,4 @@
-"""Pictures: which files are meant, and the frame that each of them holds."""
+"""Images: which files are meant, and the frame that each of them holds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
     "natural_order", "read_picture",
 ]  # fmt: skip
 
-# What a folder's pictures are recognised by; a file that is named on its own may be called anything.
+# What a folder's images are recognised by; a file that is named on its own may be called anything.
 PICTURE_SUFFIXES = frozenset({
     ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pam", ".pbm", ".pgm", ".png",
     ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp",
@@ -51,7 +51,7 @@ _NOT_PICTURES = (
 )
 _JPEG_START = b"\xff\xd8\xff"
 CHUNK = 1 << 16  # bytes read at once from a pipe
-# A marker that begins a segment or ends the picture: not a byte of it (FF 00), a restart, a start or filling.
+# A marker that begins a segment or ends the image: not a byte of it (FF 00), a restart, a start or filling.
 _JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
 
 
@@ -68,7 +68,7 @@ def natural_order(name: str | Path) -> list[tuple[int, str]]:
 def find_files(inputs: Iterable[str]) -> list[Path]:
     """The files that the values of `--input` mean, each once.
 
-    A folder stands for the pictures and films that lie in it, a pattern for the files that match it, both in natural
+    A folder stands for the images and videos that lie in it, a pattern for the files that match it, both in natural
     order.
     What stands for nothing stays as it is: `read_picture` says what is wrong with it when its turn comes, and the
     other inputs are done all the same.
@@ -82,7 +82,7 @@ def find_files(inputs: Iterable[str]) -> list[Path]:
 
 
 def _expand(text: str) -> list[Path]:
-    """The pictures and films of a folder or a pattern; nothing for a file."""
+    """The images and videos of a folder or a pattern; nothing for a file."""
     # os.path answers no where Path raises: for names that are too long, in folders that may not be looked into.
     if os.path.isdir(text):
         with contextlib.suppress(OSError):
@@ -101,7 +101,7 @@ def _looks_like_one(path: Path) -> bool:
 
 
 def is_film(path: Path) -> bool:
-    """Whether a file is a film, by its name, or by its first bytes where its name says nothing."""
+    """Whether a file is a video, by its name, or by its first bytes where its name says nothing."""
     suffix = path.suffix.lower()
     if suffix in PICTURE_SUFFIXES | FILM_SUFFIXES:
         return suffix in FILM_SUFFIXES
@@ -114,7 +114,7 @@ def is_film(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture in a file, as a source.
+    """An image in a file, as a source.
 
     Attributes
     ----------
@@ -138,28 +138,28 @@ class Picture:
         return 1
 
     def stills(self) -> Iterator[Still]:
-        """The picture; InputError where there is none."""
+        """The image; InputError where there is none."""
         yield Still(self.selection.turned(read_picture(self.path)), self.path)
 
 
 def read_picture(path: Path) -> Frame:
-    """The picture in a file, upright, as a (H, W, 3) uint8 BGR array.
+    """The image in a file, upright, as a (H, W, 3) uint8 BGR array.
 
-    Grey, palette, 16-bit and transparent pictures are turned into that; EXIF's rotation is applied.
+    Grey, palette, 16-bit and transparent images are turned into that; EXIF's rotation is applied.
 
     Raises
     ------
     InputError
-        Where there is no file, no permission, no picture, or only a part of one.
+        Where there is no file, no permission, no image, or only a part of one.
     """
     return decode_picture(path, _read_bytes(path))
 
 
 def decode_picture(path: Path, data: bytes) -> Frame:
-    """The picture in a file's bytes, as `read_picture` gives it; the path is for messages."""
+    """The image in a file's bytes, as `read_picture` gives it; the path is for messages."""
     if not data:
         raise InputError(f"{path}: the file is empty")
-    # OpenCV 4.8 makes a half-grey picture of a JPEG that ends early.
+    # OpenCV 4.8 makes a half-grey image of a JPEG that ends early.
     if data.startswith(_JPEG_START) and _jpeg_end(data) is None:
         raise InputError(f"{path}: the picture is cut short (its end marker is missing); copy or download it again")
     frame, complaint = _decode(path, data)
@@ -203,7 +203,7 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _decode(path: Path, data: bytes) -> tuple[Frame | None, str]:
-    """The picture in a file's bytes, None where there is none, and what the decoder wrote to stderr."""
+    """The image in a file's bytes, None where there is none, and what the decoder wrote to stderr."""
     import cv2
     import numpy as np
 
@@ -245,7 +245,7 @@ def _from_start(data: bytes) -> bytes:
 def _jpeg_end(data: bytes) -> int | None:
     """Where a JPEG ends by its end marker, None where that is missing; what follows it does not matter.
 
-    The segments before the picture are stepped over by their length: a thumbnail in them has an end marker too.
+    The segments before the image are stepped over by their length: a thumbnail in them has an end marker too.
     """
     if not data.startswith(_JPEG_START):
         return None

@@ -19,12 +19,12 @@ TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CO
 
 @dataclass(frozen=True)
 class Selection:
-    """Which frames of a film are wanted, and how they are turned.
+    """Which frames of a video are wanted, and how they are turned.
 
     Attributes
     ----------
     first, last : int
-        Numbers of the first and the last one, the film's first frame being 0; no last one goes on to the end.
+        Numbers of the first and the last one, the video's first frame being 0; no last one goes on to the end.
     step : int
         Every how many frames one is wanted.
     flip : bool

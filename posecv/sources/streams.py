@@ -117,7 +117,7 @@ def _there_are(opened: Callable[[int], cv2.VideoCapture]) -> str:
 
 @dataclass(frozen=True)
 class Stream:
-    """A stream or film at an address, which is opened again when it breaks.
+    """A stream or video at an address, which is opened again when it breaks.
 
     Attributes
     ----------
@@ -173,7 +173,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class StandardInput:
-    """Pictures on standard input: one of any kind, or JPEGs one after the other, as Motion JPEG has them.
+    """Images on standard input: one of any kind, or JPEGs one after the other, as Motion JPEG has them.
 
     Attributes
     ----------
@@ -201,7 +201,7 @@ class StandardInput:
         """Nobody knows."""
 
     def stills(self) -> Iterator[Still]:
-        """The pictures; InputError where there is none, or one that is damaged."""
+        """The images; InputError where there is none, or one that is damaged."""
         number = -1
         for number, data in enumerate(jpegs(self.file())):
             if self.selection.wants(number):
