@@ -86,17 +86,18 @@ class People:
         Raises
         ------
         InputError
-            If a field is missing or has another number of values.
+            If it is no such record: a person lacks its keypoints, or has another number of them.
         """
         persons = record.get("people") if isinstance(record, Mapping) else None
-        if not isinstance(persons, Sequence):
-            raise InputError("this is not an OpenPose record: it has no list of 'people'")
+        if not isinstance(persons, Sequence) or not all(isinstance(person, Mapping) for person in persons):
+            raise InputError("this is not an OpenPose record: it has no list of 'people' with a mapping for each")
         if skeleton.name == HAND.name:
             return _hands_from(persons, skeleton)
         if skeleton.name == FACE.name:
             return _ranked([_read(person, FACES, skeleton) for person in persons if person.get(FACES)], skeleton)
-        keypoints = [_read(person, BODY, skeleton) for person in persons]
-        people = _ranked(keypoints, skeleton)
+        if not all(BODY in person for person in persons):
+            raise InputError(f"this is not an OpenPose record: a person has no {BODY}")
+        people = _ranked([_read(person, BODY, skeleton) for person in persons], skeleton)
         hands = faces = None
         if any(person.get(LEFT_HAND) or person.get(RIGHT_HAND) for person in persons):
             sides = [[_read(person, side, HAND) for side in (LEFT_HAND, RIGHT_HAND)] for person in persons]
@@ -203,12 +204,17 @@ def _values(keypoints: Array) -> list[float]:
 def _read(person: Mapping[str, Any], field: str, skeleton: Skeleton) -> Array:
     """(K, 3) keypoints of a field; zeros where it is empty."""
     count = len(skeleton.keypoints)
-    values = person.get(field, []) if isinstance(person, Mapping) else []
-    if not values:
+    try:
+        values = np.array(person.get(field) or [], np.float64)
+    except (TypeError, ValueError):
+        values = np.full(1, np.nan)
+    if values.ndim != 1 or not (np.abs(values) <= np.finfo(np.float32).max).all():  # not-a-number is not either
+        raise InputError(f"{field} is no list of numbers")
+    if not len(values):
         return np.zeros((count, 3), np.float32)
     if len(values) != 3 * count:
         raise InputError(f"{field} holds {len(values)} numbers; {skeleton.name} has {count} keypoints, {3 * count}")
-    return np.array(values, np.float32).reshape(count, 3)
+    return values.astype(np.float32).reshape(count, 3)
 
 
 def _ranked(keypoints: Sequence[Array], skeleton: Skeleton) -> People:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import FrozenInstanceError, replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 import posecv
+from figures import someone
+from posecv.errors import InputError, ModelError
 from posecv.people import People
-from posecv.skeletons import COCO, HAND, SKELETONS, Skeleton
+from posecv.skeletons import BODY_25, COCO, COCO_17, FACE, HAND, MPI, SKELETONS, Skeleton
 
 
 def three() -> People:
@@ -128,3 +132,195 @@ def test_hands_on_their_own_come_best_first_and_know_their_sides() -> None:
     assert some.left is not None
     assert some.left.tolist() == [False, False]
     assert len(three().only_hands()) == 0
+
+
+# --- some of the people -----------------------------------------------------------------------------------------------
+
+
+def whole(count: int = 3) -> People:
+    """People with hands, faces and sides, all of their numbers different."""
+    rng = np.random.default_rng(count)
+    keypoints, hands, faces = (
+        rng.uniform(1, 100, (count, *shape, 3)).astype(np.float32) for shape in ((18,), (2, 21), (70,))
+    )
+    left = np.arange(count) % 2 == 0
+    return People(keypoints, np.arange(count, 0, -1, dtype=np.float32), COCO, hands, faces, left)
+
+
+def assert_are(some: People, people: People, which: list[int]) -> None:
+    """Whether `some` are these of the people, with everything that belongs to them."""
+    assert some.skeleton is people.skeleton
+    for name in ("keypoints", "scores", "hands", "faces", "left"):
+        expected = getattr(people, name)
+        np.testing.assert_array_equal(getattr(some, name), expected[which])
+
+
+@pytest.mark.parametrize(("index", "which"), [(0, 0), (2, 2), (-1, 2), (-3, 0), (np.int64(1), 1)])
+def test_an_index_gives_people_of_one_with_all_that_is_theirs(index: int, which: int) -> None:
+    people = whole()
+    assert len(people[index]) == 1
+    assert_are(people[index], people, [which])
+
+
+@pytest.mark.parametrize("index", [3, -4, 100])
+def test_an_index_of_nobody_is_an_index_error(index: int) -> None:
+    with pytest.raises(IndexError, match=f"there are 3 people, and no number {index}"):
+        whole()[index]
+    with pytest.raises(IndexError):
+        People.empty(COCO)[0]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "which"),
+    [
+        (slice(1, None), [1, 2]),
+        (slice(None, None, -1), [2, 1, 0]),
+        (slice(5, 9), []),
+        (np.array([True, False, True]), [0, 2]),
+        (np.array([2, 0, 2]), [2, 0, 2]),
+        ([1], [1]),
+        (np.zeros(0, int), []),
+    ],
+    ids=str,
+)
+def test_a_slice_a_mask_and_indices_give_several(chosen: slice, which: list[int]) -> None:
+    assert_are(whole()[chosen], whole(), which)
+
+
+def test_a_mask_of_another_length_is_an_index_error() -> None:
+    with pytest.raises(IndexError):
+        whole()[np.array([True, False])]
+
+
+def test_a_loop_gives_each_person_alone() -> None:
+    people = whole(4)
+    for number, person in enumerate(people):
+        assert_are(person, people, [number])
+    assert sum(1 for _ in people) == 4
+
+
+def test_what_was_not_looked_for_stays_unknown() -> None:
+    person = someone()[0]
+    assert (person.hands, person.faces, person.left) == (None, None, None)
+
+
+# --- OpenPose's records and COCO's results ----------------------------------------------------------------------------
+
+
+def read_again(people: People) -> People:
+    """What is read of a record that went through a file."""
+    return People.from_openpose(json.loads(json.dumps(people.to_openpose())), people.skeleton)
+
+
+@pytest.mark.parametrize("skeleton", [COCO, BODY_25, MPI, FACE], ids=repr)
+def test_an_openpose_record_brings_the_same_people_back(skeleton: Skeleton) -> None:
+    people = someone(skeleton, score=0.3, count=2, missing=(1, 5))
+    people.keypoints[1] += np.float32(0.1)
+    again = read_again(people)
+    np.testing.assert_array_equal(again.keypoints, people.keypoints)
+    np.testing.assert_allclose(again.scores, people.keypoints[..., 2].mean(axis=1), rtol=1e-6)
+    assert (again.hands, again.faces, again.left) == (None, None, None)
+    assert again.skeleton is skeleton
+    assert again.keypoints.dtype == again.scores.dtype == np.float32
+
+
+def test_hands_in_a_record_keep_their_sides() -> None:
+    hands = replace(someone(HAND, count=3), left=np.array([False, True, False]))
+    hands.keypoints[:, :, 0] += np.arange(3, dtype=np.float32)[:, None]
+    again = read_again(hands)
+    np.testing.assert_array_equal(again.keypoints, hands.keypoints)
+    assert again.left is not None
+    assert again.left.tolist() == [False, True, False]
+    right = read_again(replace(hands, left=None)).left
+    assert right is not None
+    assert not right.any()
+
+
+def test_hands_and_faces_go_along_with_their_bodies() -> None:
+    people = replace(whole(), left=None)
+    assert people.hands is not None
+    assert people.faces is not None
+    people.hands[1, 0] = people.faces[2] = 0  # not found
+    again = read_again(people)
+    for name in ("keypoints", "hands", "faces"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(people, name))
+
+
+def test_the_hands_of_bodies_in_a_record_are_read_as_hands_on_their_own() -> None:
+    people = replace(whole(2), left=None)
+    assert people.hands is not None
+    alone = People.from_openpose(people.to_openpose(), HAND)
+    np.testing.assert_array_equal(alone.keypoints, people.hands.reshape(4, 21, 3))
+    assert alone.left is not None
+    assert alone.left.tolist() == [True, False, True, False]
+    np.testing.assert_array_equal(People.from_openpose(people.to_openpose(), FACE).keypoints, people.faces)
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
+def test_nobody_comes_back_as_nobody(skeleton: Skeleton) -> None:
+    nobody = read_again(People.empty(skeleton))
+    assert nobody.keypoints.shape == (0, len(skeleton.keypoints), 3)
+    assert nobody.scores.shape == (0,)
+    assert nobody.left is None or nobody.left.shape == (0,)
+
+
+def test_keypoints_that_are_no_numbers_are_missing_in_a_record() -> None:
+    people = someone()
+    people.keypoints[0, 3, 1] = np.nan
+    assert not read_again(people).keypoints[0, 3].any()
+
+
+BODY = "pose_keypoints_2d"
+WHOLE = [1.0] * 54
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        (None, "no list of 'people'"),
+        ([], "no list of 'people'"),
+        ({}, "no list of 'people'"),
+        ({"people": None}, "no list of 'people'"),
+        ({"people": {BODY: WHOLE}}, "no list of 'people'"),
+        ({"people": "somebody"}, "no list of 'people'"),
+        ({"people": [WHOLE]}, "no list of 'people'"),
+        ({"people": [{}]}, f"a person has no {BODY}"),
+        ({"people": [{BODY: WHOLE}, {"pose_keypoints": WHOLE}]}, f"a person has no {BODY}"),
+        ({"people": [{BODY: [1.0] * 75}]}, f"{BODY} holds 75 numbers; coco has 18 keypoints, 54"),
+        ({"people": [{BODY: 54}]}, f"{BODY} is no list of numbers"),
+        ({"people": [{BODY: "words"}]}, f"{BODY} is no list of numbers"),
+        ({"people": [{BODY: ["nose"] * 54}]}, f"{BODY} is no list of numbers"),
+        ({"people": [{BODY: [None] * 54}]}, f"{BODY} is no list of numbers"),
+        ({"people": [{BODY: [{}] * 54}]}, f"{BODY} is no list of numbers"),
+        ({"people": [{BODY: [[1, 2, 3]] * 18}]}, f"{BODY} is no list of numbers"),
+        ({"people": [{BODY: [[1, 2], [3]]}]}, f"{BODY} is no list of numbers"),
+        ({"people": [{BODY: [*WHOLE[1:], float("nan")]}]}, f"{BODY} is no list of numbers"),
+        ({"people": [{BODY: [*WHOLE[1:], 1e39]}]}, f"{BODY} is no list of numbers"),  # more than a float32
+        ({"people": [{BODY: WHOLE, "hand_left_keypoints_2d": [1.0]}]}, "hand_left_keypoints_2d holds 1 numbers; hand"),
+        ({"people": [{BODY: WHOLE, "face_keypoints_2d": [1.0]}]}, "face_keypoints_2d holds 1 numbers; face"),
+    ],
+)
+def test_what_is_no_openpose_record_is_refused_in_one_line(record: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        People.from_openpose(record, COCO)
+    assert "\n" not in str(caught.value)
+
+
+def test_coco_s_results_hold_its_17_keypoints_in_its_order() -> None:
+    people = someone(score=0.4, count=2, missing=[COCO.keypoints.index("left_knee")])
+    results = people.to_coco()
+    assert [sorted(each) for each in results] == [["category_id", "keypoints", "score"]] * 2
+    for result in results:
+        assert result["category_id"] == 1
+        assert result["score"] == pytest.approx(0.4)
+        keypoints = dict(zip(COCO_17, np.reshape(result["keypoints"], (17, 3)).tolist(), strict=True))
+        for name, (x, y, found) in keypoints.items():
+            at = people.keypoints[0, COCO.keypoints.index(name)]
+            assert (x, y, found) == ((-1, -1, 0) if name == "left_knee" else (at[0], at[1], 1))
+    assert People.empty(COCO).to_coco() == []
+
+
+@pytest.mark.parametrize("skeleton", [MPI, HAND, FACE], ids=repr)
+def test_without_coco_s_keypoints_there_are_none_of_its_results(skeleton: Skeleton) -> None:
+    with pytest.raises(ModelError, match=f"need 17 keypoints, and {skeleton.name} has no "):
+        People.empty(skeleton).to_coco()
