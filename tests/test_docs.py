@@ -271,6 +271,19 @@ def test_the_programs_of_the_librarys_page_run_one_after_the_other(
     assert capsys.readouterr().out.splitlines()[-1].startswith("net_size=370: ")
 
 
+def test_the_examples_of_what_can_be_added_run_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "samples").symlink_to(REPOSITORY / "samples")
+    monkeypatch.chdir(tmp_path)
+    names = ran([block.code for block in python_of("CONTRIBUTING.md")], "CONTRIBUTING.md")
+    assert names["code"] == 0
+    counts = [line.split() for line in (tmp_path / "counts.txt").read_text(encoding="utf-8").splitlines()]
+    assert [number for number, _ in counts] == ["0", "1", "2"]
+    assert all(int(count) > 0 for _, count in counts)
+    capsys.readouterr()
+
+
 def test_the_web_service_answers_parallel_requests_as_one_after_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
