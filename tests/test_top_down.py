@@ -83,7 +83,7 @@ class TestBoxes:
 
     @pytest.mark.parametrize("shape", [(4, 8, 8), (2, 5, 8, 8), (8, 8)])
     def test_maps_of_another_shape_are_refused(self, shape: tuple[int, ...]) -> None:
-        with pytest.raises(InputError, match="maps of boxes have the shape"):
+        with pytest.raises(InputError, match="maps of boxes must have the shape"):
             decode_boxes(np.zeros(shape))
 
     def test_a_detectors_cells_become_pixels_of_the_frame(self) -> None:

@@ -25,7 +25,7 @@ from posecv.skeletons import REFINEMENTS, Skeleton, Thresholds
 
 __all__ = ["decode_people", "decode_person"]
 
-LARGEST = np.finfo(np.float32).max  # what OpenCV 5 makes of not-a-number
+LARGEST = np.finfo(np.float32).max  # OpenCV 5 turns NaN into this
 
 
 def decode_people(
@@ -36,13 +36,13 @@ def decode_people(
     Parameters
     ----------
     maps : (C, h, w) array
-        Heatmaps, background, part affinity fields in the skeleton's order. A batch of one, (1, C, h, w), will do.
+        Heatmaps, background, part affinity fields in the skeleton's order. A batch of one, (1, C, h, w), works too.
     skeleton : Skeleton
         What the channels are.
     stride : int
-        Pixels of the network's input a cell, for the rules that count in pixels.
+        Pixels of the network's input per cell, for the rules that count in pixels.
     **thresholds
-        Any of the names of `posecv.skeletons.Thresholds`; the others are the skeleton's own.
+        Fields of `posecv.skeletons.Thresholds` that replace the skeleton's own values.
 
     Returns
     -------
@@ -59,15 +59,15 @@ def decode_people(
 
     Notes
     -----
-    OpenPose's algorithm (Cao et al., CVPR 2017) in its CUDA build's form.
+    OpenPose's algorithm (Cao et al., CVPR 2017), as its CUDA build implements it.
     """
     if not skeleton.paf_channels:
-        raise InputError(f"{skeleton.name} has no part affinity fields to tell people apart by; use decode_person")
+        raise InputError(f"{skeleton.name} has no part affinity fields to tell people apart; use decode_person")
     maps = _checked(maps, skeleton.channels, skeleton)
     limits = _limits(skeleton, thresholds)
     peaks = find_peaks(maps[: len(skeleton.keypoints)], limits.nms_threshold, _known(limits.refinement))
     members, scores = group(connect(maps, skeleton, peaks, limits, stride=stride), peaks, skeleton, limits)
-    table = np.zeros((len(peaks.score) + 1, 3), np.float32)                       # its last row serves the missing ones
+    table = np.zeros((len(peaks.score) + 1, 3), np.float32)                       # last row: missing ones
     table[:-1, :2], table[:-1, 2] = to_cells(peaks.xy), peaks.score
     scores = scores / np.float32(len(skeleton.keypoints) + len(skeleton.limbs))
     order = np.argsort(-scores, kind="stable")
@@ -82,19 +82,19 @@ def decode_person(
     Parameters
     ----------
     maps : (C, h, w) array
-        Heatmaps in the skeleton's order; what follows them is not looked at.
+        Heatmaps in the skeleton's order; channels after them are ignored.
     skeleton : Skeleton
         What the channels are.
     threshold : float
         Keypoints that score this or less are missing.
     refinement : {"centroid", "parabola"}
-        How a peak is placed between the cells, as in `posecv.skeletons.Thresholds`.
+        How a peak is located between cells, as in `posecv.skeletons.Thresholds`.
 
     Returns
     -------
     People
-        In cells; one person, or nobody where no keypoint was found. Its score is the mean of its keypoints', missing
-        ones counted as 0.
+        In cells; one person, or nobody if no keypoint was found. The score is the mean over all keypoints; missing
+        keypoints count as 0.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def _limits(skeleton: Skeleton, thresholds: Mapping[str, float | str]) -> Thresh
 
 def _known(refinement: str) -> str:
     if refinement not in REFINEMENTS:
-        raise InputError(f"refinement {refinement!r} is unknown; there are {', '.join(REFINEMENTS)}")
+        raise InputError(f"refinement {refinement!r} is unknown; choose one of {', '.join(REFINEMENTS)}")
     return refinement
 
 
@@ -129,7 +129,7 @@ def _checked(maps: ArrayLike, channels: int, skeleton: Skeleton) -> Array:
     try:
         array = np.asarray(maps, np.float32)
     except (TypeError, ValueError):
-        raise InputError(f"maps are an array of numbers, not {type(maps).__name__} {str(maps)[:20]!r}") from None
+        raise InputError(f"maps must be an array of numbers, not {type(maps).__name__} {str(maps)[:20]!r}") from None
     if array.ndim == 4 and len(array) == 1:
         array = array[0]
     if array.ndim != 3 or len(array) < channels or not array.size:

@@ -1,4 +1,4 @@
-"""Several scales: a frame, or a part of it, seen at several sizes, and their maps averaged on one grid."""
+"""Several scales: average the maps of one frame, or a part of it, at several sizes, on one grid."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ def averaged(maps: Sequence[Array], fits: Sequence[Fit], onto: Fit) -> Array:
     Parameters
     ----------
     maps : sequence of (C, h, w) float32 arrays
-        A network's answers.
+        A network's outputs.
     fits : sequence of Fit
-        Where the frame lay in each one's input.
+        Where the frame lies in each input.
     onto : Fit
-        Whose cells the mean has.
+        The grid of the mean.
 
     Returns
     -------
     (C, height / stride, width / stride) float32 array
-        In each cell the mean of those maps that show its place; 0 where none does.
+        The mean, in each cell, of the maps that cover it; 0 where none does.
 
     Notes
     -----
-    Bicubic interpolation with the kernel of `cv2.INTER_CUBIC`, each map's edge repeated. As OpenPose's CUDA build does,
-    it heeds that padding has another share of each scale; its CPU build stretches all maps to one size.
+    Bicubic interpolation with the kernel of `cv2.INTER_CUBIC`; the edges of the maps are repeated. Like OpenPose's CUDA
+    build, this takes into account that padding has a different share of each scale; OpenPose's CPU build stretches all
+    maps to one size.
     """
     height, width = onto.height // onto.stride, onto.width // onto.stride
     total = np.zeros((len(maps[0]), height, width), np.float32)
@@ -58,7 +59,7 @@ def _places(onto: Fit, fit: Fit, axis: int, count: int) -> NDArray[np.float64]:
 
 
 def _weights(places: NDArray[np.float64], cells: int) -> tuple[Array, NDArray[np.bool_]]:
-    """(N, cells) weights that read a map at N places along an axis, and which of the places it shows."""
+    """(N, cells) weights that sample a map at N places along an axis, and which of the places it covers."""
     weights = np.zeros((len(places), cells), np.float32)
     for row, place in zip(weights, places, strict=True):
         base = int(np.floor(place))

@@ -1,4 +1,4 @@
-"""Crops: the keypoints of the one person in each of several crops, and the boxes that a detector's maps hold."""
+"""Crops: decode the keypoints of one person per crop, and the boxes in a detector's maps."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from posecv.errors import InputError
 
 __all__ = ["decode_boxes", "decode_crops"]
 
-REACH = 5  # cells on either side of a peak whose mean is the keypoint's place
+REACH = 5  # cells on either side of a peak that determine the keypoint's position
 CERTAIN = 1 - 1e-6  # the highest probability that has finite odds
 LEAST_SCORE = 0.3
-SAME_BOX = 0.55  # of two boxes with a higher intersection over union the weaker one goes
+SAME_BOX = 0.55  # if the intersection over union of two boxes is higher, the weaker one is dropped
 TINY = np.float32(1e-10)
 BOX_CHANNELS = 5  # centre, left, top, right, bottom
 
@@ -25,10 +25,10 @@ def decode_crops(maps: ArrayLike, *, refinement: str = "odds") -> Array:
     Parameters
     ----------
     maps : (N, K, h, w) array
-        Heatmaps: how probably a keypoint lies in a cell, 0 to 1.
+        Heatmaps: the probability that a keypoint lies in a cell, 0 to 1.
     refinement : {"odds", "parabola"}
-        How a keypoint is placed between the cells: "odds" for networks with a sigmoid at their end, "parabola" for
-        those that were trained to paint bumps.
+        How a keypoint is located between cells: "odds" for networks that end with a sigmoid, "parabola" for networks
+        that were trained on Gaussian bumps.
 
     Returns
     -------
@@ -42,10 +42,10 @@ def decode_crops(maps: ArrayLike, *, refinement: str = "odds") -> Array:
 
     Notes
     -----
-    "odds": the mean of the cells round the highest one, weighted by p / (1 - p). With a sigmoid at the network's end
-    these are the exponentials of what stands before it, so that the mean is that of a softmax, for which the network
-    was trained. "parabola": the vertex of the parabolas through the logarithms of the smoothed map, which are parabolas
-    where a bump is Gaussian (Zhang et al., Distribution-Aware Coordinate Representation, CVPR 2020).
+    "odds": the mean of the cells round the highest one, weighted by p / (1 - p). If the network ends with a sigmoid,
+    these weights are the exponentials of its logits, so the mean is a softmax, which the network was trained for.
+    "parabola": the vertex of the parabola through the logarithms of the smoothed map; the logarithm of a Gaussian bump
+    is a parabola (Zhang et al., Distribution-Aware Coordinate Representation, CVPR 2020).
 
     Examples
     --------
@@ -58,9 +58,9 @@ def decode_crops(maps: ArrayLike, *, refinement: str = "odds") -> Array:
     """
     array = np.asarray(maps, np.float32)
     if array.ndim != 4 or not array[0].size:
-        raise InputError(f"maps of crops have the shape (crops, keypoints, height, width), not {np.shape(maps)}")
+        raise InputError(f"maps of crops must have the shape (crops, keypoints, height, width), not {np.shape(maps)}")
     if refinement not in PLACED:
-        raise InputError(f"refinement {refinement!r} is unknown; there are {', '.join(PLACED)}")
+        raise InputError(f"refinement {refinement!r} is unknown; choose one of {', '.join(PLACED)}")
     count, keypoints, height, width = array.shape
     flat = array.reshape(count * keypoints, height, width)
     row, column = np.divmod(flat.reshape(len(flat), -1).argmax(axis=1), width)
@@ -76,7 +76,7 @@ def decode_crops(maps: ArrayLike, *, refinement: str = "odds") -> Array:
 
 
 def _mean_of_odds(near: Array) -> tuple[Array, Array]:
-    """How far the mean of the odds lies from the middle of (M, 11, 11) surroundings, along x and y."""
+    """Offset of the mean of the odds from the middle of (M, 11, 11) surroundings, along x and y."""
     odds = near / (1 - near)
     span = np.arange(-REACH, REACH + 1, dtype=np.float32)
     total = np.maximum(odds.sum(axis=(1, 2)), TINY)
@@ -84,7 +84,7 @@ def _mean_of_odds(near: Array) -> tuple[Array, Array]:
 
 
 def _vertex(near: Array) -> tuple[Array, Array]:
-    """How far the vertices of the parabolas lie from the middle, along x and y; at most one cell."""
+    """Offset of the parabolas' vertices from the middle, along x and y; at most one cell."""
     around = np.maximum(near[:, REACH - 2 : REACH + 3, REACH - 2 : REACH + 3], TINY)   # (M, 5, 5)
     smooth = (around[:, :-2] + 2 * around[:, 1:-1] + around[:, 2:]) / 4
     smooth = np.log((smooth[..., :-2] + 2 * smooth[..., 1:-1] + smooth[..., 2:]) / 4)  # (M, 3, 3)
@@ -106,12 +106,12 @@ def decode_boxes(maps: ArrayLike, *, threshold: float = LEAST_SCORE, same_box: f
     Parameters
     ----------
     maps : (5, h, w) array
-        How probably a cell holds the middle of somebody, 0 to 1; and how far, in cells, the left, upper, right and
-        lower side of the box lie from the cell. A batch of one, (1, 5, h, w), will do.
+        The probability that a cell is the centre of a person, 0 to 1; then the distances, in cells, from the cell to
+        the left, top, right and bottom side of the box. A batch of one, (1, 5, h, w), works too.
     threshold : float
-        A cell holds a middle where no cell round it is higher and it exceeds this.
+        A cell is a centre if it exceeds this and no neighbour is higher.
     same_box : float
-        Of two boxes whose intersection over union exceeds this the weaker one is left out.
+        If the intersection over union of two boxes exceeds this, the weaker one is dropped.
 
     Returns
     -------
@@ -134,7 +134,7 @@ def decode_boxes(maps: ArrayLike, *, threshold: float = LEAST_SCORE, same_box: f
     if array.ndim == 4 and len(array) == 1:
         array = array[0]
     if array.ndim != 3 or len(array) != BOX_CHANNELS or not array.size:
-        raise InputError(f"maps of boxes have the shape ({BOX_CHANNELS}, height, width), not {np.shape(maps)}")
+        raise InputError(f"maps of boxes must have the shape ({BOX_CHANNELS}, height, width), not {np.shape(maps)}")
     if not np.isfinite(array).all():
         raise InputError("maps hold values that are not finite: the network's weights or its precision are broken")
     centre = np.ascontiguousarray(array[0])
@@ -151,7 +151,7 @@ def decode_boxes(maps: ArrayLike, *, threshold: float = LEAST_SCORE, same_box: f
 
 
 def distinct(corners: Array, same_box: float) -> NDArray[np.intp]:
-    """Indices of the (N, 4) boxes x0, y0, x1, y1, best first, that no better kept one overlaps too much."""
+    """Non-maximum suppression: indices of the (N, 4) boxes x0, y0, x1, y1, best first, that are kept."""
     area = np.maximum(corners[:, 2:] - corners[:, :2], 0).prod(axis=1)
     low = np.maximum(corners[:, None, :2], corners[None, :, :2])
     high = np.minimum(corners[:, None, 2:], corners[None, :, 2:])

@@ -1,8 +1,7 @@
 """Grouping: from connections to people.
 
-All connections of all limbs are taken in the order of their strength. Each joins its two peaks unless that would give
-a person two of the same keypoint. This is the grouping of OpenPose's CUDA build, in which a peak belongs to one person
-at most.
+The strongest connections of all limbs come first. Each joins its two peaks unless a person would get the same keypoint
+twice. This is the grouping of OpenPose's CUDA build, in which a peak belongs to at most one person.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ class _Group:
 
 
 def group(connections: Connections, peaks: Peaks, skeleton: Skeleton, thresholds: Thresholds) -> tuple[Index, Array]:
-    """Join connections to people.
+    """Group connections into people.
 
     Returns
     -------
     members : (N, K) int array
-        Index of the peak of each keypoint of each person, -1 where there is none.
+        Index of the peak of each keypoint of each person; -1 if missing.
     scores : (N,) float32 array
         Sum of the scores of a person's peaks and connections.
     """
@@ -49,7 +48,7 @@ def group(connections: Connections, peaks: Peaks, skeleton: Skeleton, thresholds
 
 
 def _join(connections: Connections, peaks: Peaks, skeleton: Skeleton, peak_share: float) -> list[_Group]:
-    """Take the connections in falling order and grow, merge or leave groups."""
+    """Go through the connections, strongest first, and start, extend or merge groups."""
     limb, start, end, score = connections
     share = np.float32(peak_share)
     rank = score + share * peaks.score[start] + share * peaks.score[end]
@@ -78,12 +77,12 @@ def _join(connections: Connections, peaks: Peaks, skeleton: Skeleton, peak_share
             one.count += other.count
             one.score += other.score + field
             owner.update(dict.fromkeys(other.peaks.values(), one))
-            other.count = 0  # nobody any more
+            other.count = 0  # merged, so no longer a person
     return [each for each in groups if each.count]
 
 
 def _is_person(candidate: _Group, feet: frozenset[int], thresholds: Thresholds) -> bool:
-    """OpenPose's last word: enough keypoints, the feet not counted, and a high enough score for them."""
+    """OpenPose's final check: enough keypoints, without the feet, and a high enough mean score."""
     on_feet = len(feet & candidate.peaks.keys())
     count = candidate.count - on_feet
     if on_feet and count <= FEWEST_WITH_FEET:

@@ -1,8 +1,8 @@
-"""Limbs: which peaks the part affinity fields join, and how strongly.
+"""Limbs: which peaks the part affinity fields connect, and how strongly.
 
 The score of a pair of peaks is the line integral of Cao et al., CVPR 2017, equations 10 and 11, with OpenPose's rules
-for the samples. OpenPose reads it from fields enlarged eight times; here only the samples are interpolated, and only
-for the few pairs that a few coarse looks between the peaks do not rule out.
+for the samples. OpenPose enlarges the fields eight times to read it. This module interpolates only the samples, and
+only for the few pairs that pass a coarse check at a few points between the peaks.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from posecv.errors import InputError
 from posecv.skeletons import Skeleton, Thresholds
 
 FEWEST, MOST = 5, 25  # samples on a limb
-LOOKS = np.array([[0.2], [0.4], [0.6], [0.8]], np.float32)  # where between the peaks, as a share of the way
-LONGEST_SIDE = 32767  # of the arrays that `cv2.remap` takes
-BLOCK = 16384  # pairs looked at together
+LOOKS = np.array([[0.2], [0.4], [0.6], [0.8]], np.float32)  # points of the coarse check, from start to end
+LONGEST_SIDE = 32767  # the largest side that `cv2.remap` accepts
+BLOCK = 16384  # pairs processed together
 SMALLEST_SCORE = 1e-6
 HALF = np.float32(0.5)
-CLOSE = 1 / 150  # of the network's side: peaks so close may join without a field
+CLOSE = 1 / 150  # of the network's side: peaks closer than this may connect without a field
 
 
 class Connections(NamedTuple):
@@ -44,16 +44,16 @@ class Connections(NamedTuple):
 def connect(
     maps: Array, skeleton: Skeleton, peaks: Peaks, thresholds: Thresholds, *, stride: int = FINE
 ) -> Connections:
-    """Score every pair of peaks that the skeleton could join and keep those that the fields support.
+    """Score every pair of peaks that may form a limb and keep those that the fields support.
 
     Parameters
     ----------
     maps : (C, h, w) float32 array
         All channels of the network, in the skeleton's order.
     skeleton, peaks, thresholds
-        What to join.
+        What to connect.
     stride : int
-        Network pixels a cell: a limb is sampled the more often the more of them it covers.
+        Network pixels per cell; a longer limb in network pixels gets more samples.
 
     Returns
     -------
@@ -63,14 +63,14 @@ def connect(
     Raises
     ------
     InputError
-        If the maps are too large, some 5,000 network pixels or more.
+        If the maps are too large (about 5,000 network pixels or more).
     """
     close = np.float32(np.sqrt(maps.shape[1] * maps.shape[2]) * FINE * CLOSE)
     fields = pad(maps[skeleton.heatmaps :])
     if max(len(fields) * fields.shape[1], fields.shape[2]) >= LONGEST_SIDE:
         raise InputError(f"maps of {maps.shape[2]} x {maps.shape[1]} cells are too large; use a smaller network input")
     tops = (np.array(skeleton.paf_channels, np.float32) - skeleton.heatmaps) * fields.shape[1]  # rows in a tall image
-    # A gap in a limb, as long as the share of agreeing samples allows, hides so many looks.
+    # So many coarse points may disagree: a gap as long as the share of agreeing samples allows can cover them.
     hidden = math.ceil((1 - thresholds.inter_min_above) / (LOOKS[1, 0] - LOOKS[0, 0]))
     found = []
     for starts in _starts(skeleton, peaks):
@@ -100,12 +100,13 @@ def _ranges(first: Index, counts: Index) -> Index:
 def _plausible_pairs(
     fields: Array, tops: Array, peaks: Peaks, starts: Index, needed: int, close: np.float32
 ) -> tuple[Index, ...]:
-    """Limb, start and end of the pairs of peaks between which the field points the right way.
+    """Limb, start and end of the pairs that pass the coarse check: the field between the peaks points the right way.
 
-    A look is at the four cells round a point. The needed number of looks must agree, or the peaks be close together.
+    Each point of the check reads the four cells round it. Enough points must agree, or the peaks must be close
+    together.
     """
     limb, start, first, counts = starts
-    row, end = np.repeat(np.arange(len(counts)), counts), _ranges(first, counts)  # from here on an entry a pair
+    row, end = np.repeat(np.arange(len(counts)), counts), _ranges(first, counts)  # from here on one entry per pair
     x, y = _bordered(peaks.xy.T)
     x0, y0 = np.repeat(x[start], counts), np.repeat(y[start], counts)
     dx, dy = x[end] - x0, y[end] - y0
@@ -120,13 +121,13 @@ def _score(
     fields: Array, tops: Array, peaks: Peaks, pairs: tuple[Index, ...], close: np.float32, thresholds: Thresholds,
     size: float,
 ) -> Connections:  # fmt: skip
-    """Score pairs of peaks and keep those that are limbs; `size` is that of a fine pixel in network pixels."""
+    """Score pairs of peaks and keep those that are limbs; `size` is the size of a fine pixel in network pixels."""
     limb, start, end = pairs
     starts = peaks.xy[start]
     vectors = peaks.xy[end] - starts                                              # (P, 2)
     norms = np.maximum(np.sqrt((vectors**2).sum(axis=1)), SMALLEST_SCORE)
     counts = np.clip(np.sqrt(5 * size * np.abs(vectors).max(axis=1, initial=0)) + 0.5, FEWEST, MOST).astype(np.intp)
-    # The samples lie on whole fine pixels, from the start on; the end itself is not one of them.
+    # The samples lie on whole fine pixels from the start towards the end, which is not included.
     sample = np.arange(counts.max(initial=FEWEST), dtype=np.float32)
     steps = vectors / counts[:, None].astype(np.float32)
     last = [(cells - 2 * BORDER) * FINE - 1 for cells in fields.shape[:0:-1]]
@@ -147,12 +148,12 @@ def _score(
 
 
 def _bordered(pixels: Array) -> Array:
-    """Fine pixels to cells of the fields with their borders."""
+    """Convert fine pixels to cells of the fields including their borders."""
     return pixels * np.float32(1 / FINE) + np.float32(0.5 / FINE - 0.5 + BORDER)
 
 
 def _read(fields: Array, columns: Array, rows: Array, interpolation: int) -> tuple[Array, Array]:
-    """The x and y components of fields, which lie one below the other in a tall image, y below x."""
+    """The x and y components of the fields, stacked vertically in one tall image, each y below its x."""
     if not rows.size:
         return rows, rows
     height, width = fields.shape[1:]

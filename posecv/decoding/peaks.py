@@ -1,9 +1,9 @@
-"""Peaks: the maxima of heatmaps, found on the coarse maps and placed on the fine ones.
+"""Peaks: the maxima of heatmaps, found on the coarse maps and located on the fine ones.
 
-OpenPose enlarges every map eight times by bicubic interpolation and looks for maxima there. Nearly all of those pixels
-are empty. A maximum of the enlarged map lies in a cell that is not much lower than its neighbours, so only such cells
-are enlarged, each into the fine pixels that its own maxima and their surroundings need. On maps as smooth as a
-network's the answer is the same.
+OpenPose enlarges every map eight times by bicubic interpolation and searches for maxima there. Nearly all of those
+pixels are empty. A maximum of the enlarged map lies in a cell that is not much lower than its neighbours, so this
+module enlarges only such cells, with as much of their surroundings as the maxima need. A network's maps are smooth
+enough that the result is the same.
 
 `FINE` fine pixels make a cell, and fine pixel p lies at (p + 0.5) / FINE - 0.5 cells. Where the network's stride is 8,
 as OpenPose's is, they are the pixels of its input.
@@ -21,15 +21,15 @@ from posecv.arrays import Array
 
 Index = NDArray[np.intp]
 
-FINE = 8  # fine pixels a cell, along each axis
-BORDER = 2  # cells that the interpolation reads beyond the map; they repeat the map's edge
-RADIUS = 3  # fine pixels round a maximum whose centre of mass is the peak
+FINE = 8  # fine pixels per cell, along each axis
+BORDER = 2  # cells beyond the map's edge that the interpolation reads; they repeat the edge
+RADIUS = 3  # fine pixels on each side of a maximum; their centre of mass is the peak
 PATCH = 2 * FINE  # fine pixels evaluated for a cell: its own eight and four on each side
 MARGIN = (PATCH - FINE) // 2
 SHARE_OF_NEIGHBOURS = 0.3  # a maximum's cell reaches this share of the highest cell round it
 OVERSHOOT = 1.5  # bicubic interpolation exceeds the cells round it by less than this factor
-FEW = 128  # patches enlarged by one product
-MAX_PEAKS = 127  # a keypoint, as in OpenPose
+FEW = 128  # patches enlarged by one matrix product
+MAX_PEAKS = 127  # per keypoint, as in OpenPose
 
 
 class Peaks(NamedTuple):
@@ -66,12 +66,12 @@ def _enlargement() -> Array:
 
 
 ENLARGEMENT = _enlargement()
-# Of these, a cell's own fine pixels and one more on either side, which tell whether there is a maximum.
+# Of these, a cell's own fine pixels and one more on either side: enough to find its maxima.
 OWN_AND_RING = ENLARGEMENT[MARGIN - 1 : MARGIN + FINE + 1]
 
 
 def pad(maps: Array) -> Array:
-    """(C, h, w) maps with `BORDER` more cells on each side that repeat the edge."""
+    """(C, h, w) maps, padded by `BORDER` cells that repeat the edge."""
     channels, height, width = maps.shape
     padded = np.empty((channels, height + 2 * BORDER, width + 2 * BORDER), np.float32)
     padded[:, BORDER:-BORDER, BORDER:-BORDER] = maps
@@ -83,7 +83,7 @@ def pad(maps: Array) -> Array:
 
 
 def to_cells(pixels: Array) -> Array:
-    """Fine pixels to cells; the centre of the first cell is 0."""
+    """Convert fine pixels to cells; the centre of the first cell is 0."""
     return (pixels + np.float32(0.5)) / np.float32(FINE) - np.float32(0.5)
 
 
@@ -102,8 +102,8 @@ def find_peaks(heatmaps: Array, threshold: float | Array, refinement: str = "cen
     Returns
     -------
     Peaks
-        At most `MAX_PEAKS` a keypoint, the first ones in reading order. A peak is higher than its eight neighbours on
-        the enlarged map and not on that map's edge; its score is the value at the maximum.
+        At most `MAX_PEAKS` per keypoint, the first ones in reading order. A peak is higher than its eight neighbours on
+        the enlarged map and does not lie on that map's edge; its score is the value at the maximum.
 
     Notes
     -----
@@ -123,7 +123,7 @@ def find_peaks(heatmaps: Array, threshold: float | Array, refinement: str = "cen
     if not len(keypoint):
         nothing = np.zeros(0, np.float32)
         return Peaks(keypoint, nothing.reshape(0, 2), nothing, np.zeros(len(heatmaps) + 1, np.intp))
-    # Heights are taken from the middle of each patch: so a plain stays plain, where rounding would make it rough.
+    # Values are relative to the middle of each patch: a flat area stays flat instead of getting rounding noise.
     ground = patches[12].copy()
     patches -= ground
     i, j, cell = _maxima(_enlarged(OWN_AND_RING, patches), ground, limits[keypoint])
@@ -141,7 +141,7 @@ def find_peaks(heatmaps: Array, threshold: float | Array, refinement: str = "cen
 
 
 def _candidates(heatmaps: Array, limits: Array) -> tuple[Index, Index, Index, Array]:
-    """Keypoint, row, column and (25, S) surroundings of the cells that may hold a maximum above its limit."""
+    """Keypoint, row, column and (25, S) surroundings of the cells that may contain a maximum above the limit."""
     padded = pad(heatmaps)
     _, height, width = padded.shape
     highest = cv2.dilate(padded.reshape(-1, width), np.ones((3, 3), np.uint8)).reshape(padded.shape)
@@ -156,14 +156,14 @@ def _candidates(heatmaps: Array, limits: Array) -> tuple[Index, Index, Index, Ar
 
 
 def _enlarged(weights: Array, patches: Array) -> Array:
-    """(side, side, S) fine pixels of (25, S) surroundings by (side, 5) weights, along y and then along x.
+    """Enlarge (25, S) surroundings to (side, side, S) fine pixels by (side, 5) weights, along y and then along x.
 
-    A few at a time: for larger products NumPy's BLAS waits for a second thread, which a busy machine may not give it
-    for milliseconds.
+    It takes a few at a time: for larger products NumPy's BLAS waits for a second thread, which can take milliseconds on
+    a busy machine.
     """
     side = len(weights)
     fine = np.empty((side, side, patches.shape[1]), np.float32)
-    with np.errstate(invalid="ignore"):  # BLAS may compute with bytes beside the arrays, and NumPy tell of it (#24067)
+    with np.errstate(invalid="ignore"):  # BLAS may read bytes beside the arrays, and NumPy warns (#24067)
         for first in range(0, patches.shape[1], FEW):
             some = patches[:, first : first + FEW].copy()
             columns = weights @ some.reshape(5, -1)
@@ -172,11 +172,11 @@ def _enlarged(weights: Array, patches: Array) -> Array:
 
 
 def _maxima(fine: Array, ground: Array, limits: Array) -> tuple[Index, Index, Index]:
-    """Row and column in the cell, and number of the cell, of fine pixels above the limit and all their neighbours.
+    """Row and column in the cell, and index of the cell, of fine pixels higher than the limit and all their neighbours.
 
-    `fine` has a ring round each cell's own pixels and stands on `ground`. A bump right on a cell is equally high on
-    the fine pixels to either side of its centre. OpenPose finds no peak then; here the first of equals in reading order
-    is the peak.
+    `fine` has a border of one pixel round each cell and is relative to `ground`. A bump exactly on a cell is equally
+    high on the fine pixels on either side of its centre. OpenPose finds no peak then; this function takes the first of
+    the equal pixels in reading order.
     """
     own = fine[1:-1, 1:-1]
     maxima = own + ground > limits
@@ -205,7 +205,7 @@ def _vertices(fine: Array, i: Index, j: Index, x: Index, y: Index) -> Array:
     peak = np.arange(len(i))
     middle = fine[i, j, peak]
     left, right, above, below = fine[i, j - 1, peak], fine[i, j + 1, peak], fine[i - 1, j, peak], fine[i + 1, j, peak]
-    # No neighbour is higher, so a vertex is at most half a pixel away; after rounding all may be equally high.
+    # No neighbour is higher, so a vertex is at most half a pixel away; after rounding, all may be equally high.
     least = np.finfo(np.float32).tiny
     dx = (right - left) / np.maximum(2 * ((middle - left) + (middle - right)), least)
     dy = (below - above) / np.maximum(2 * ((middle - above) + (middle - below)), least)

@@ -29,8 +29,8 @@ def strongest_peaks(heatmaps: Array, threshold: float, refinement: str = "centro
 
     Notes
     -----
-    The strongest of the peaks that `find_peaks` finds. A map that is highest on its edge or on a plateau has no peak
-    there; then it is the middle of the highest cell.
+    The result is the strongest of the peaks that `find_peaks` finds. A map that is highest on its edge or on a plateau
+    has no peak there; then the result is the middle of the highest cell.
     """
     width = heatmaps.shape[2]
     flat = heatmaps.reshape(len(heatmaps), -1)

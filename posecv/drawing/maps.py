@@ -1,4 +1,4 @@
-"""Maps of a network, drawn over the frame that they were made of."""
+"""Draw a network's maps over the frame that they were computed from."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ STRONGEST = 0.85  # opacity of a heatmap where it is 1
 
 
 def overlay(frame: Frame, values: Array) -> Frame:
-    """The frame in grey and a map's values over it: red above 0, blue below, stronger the farther from 0.
+    """Draw a map's values over the frame in grey: red above 0, blue below; stronger colours are farther from 0.
 
     Parameters
     ----------
     frame : (H, W, 3) uint8 array
-        Blue, green, red; it stays as it is.
+        Blue, green, red; not changed.
     values : (H, W) float32 array
-        From -1 to 1; what lies beyond is shown as these are.
+        From -1 to 1; values beyond are clipped.
     """
     strength = (np.minimum(np.abs(values), 1) * OPACITY)[..., None]
     color = np.where(values[..., None] < 0, np.array(BELOW, np.float32), np.array(ABOVE, np.float32))
@@ -32,16 +32,16 @@ def overlay(frame: Frame, values: Array) -> Frame:
 
 
 def add_heat(frame: Frame, seen: View, heatmaps: int) -> Frame:
-    """Lay the greatest heatmap of each place over a frame, from nothing where it is 0 to yellow where it is 1.
+    """Draw the maximum of the heatmaps over a frame, from transparent where it is 0 to yellow where it is 1.
 
     Parameters
     ----------
     frame : (H, W, 3) uint8 array
         BGR.
     seen : View
-        The maps, and where the frame lies in them; what is below 0 or above 1 counts as 0 or 1.
+        The maps, and where the frame lies in them; values are clipped to 0..1.
     heatmaps : int
-        How many of the maps, from the first, count.
+        Number of maps to use, from the first.
 
     Returns
     -------

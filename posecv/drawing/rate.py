@@ -1,4 +1,4 @@
-"""How many frames come a second."""
+"""Frames per second."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from time import perf_counter
 
 __all__ = ["Rate"]
 
-RECENT = 16  # frames whose rate is shown: it follows changes and does not flicker
-SILENCE = 1.0  # seconds after which the rate of what does not come any more begins to fall
+RECENT = 16  # the rate is averaged over so many frames: it follows changes and does not flicker
+SILENCE = 1.0  # seconds without a frame after which the rate begins to fall
 
 
 class Rate:
-    """Frames per second over the last few frames; `clock` tells the time in seconds."""
+    """Frames per second over the last few frames; `clock` returns the time in seconds."""
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
         self._clock = clock
         self._times: deque[float] = deque(maxlen=RECENT)
 
     def tick(self, now: float | None = None) -> float:
-        """Count a frame, at a time or now; the rate, 0 with the first."""
+        """Count a frame, now or at a given time, and return the rate; 0 for the first frame."""
         time = self._clock() if now is None else now
         self._times.append(time)
         return self.at(time)

@@ -1,8 +1,8 @@
 """Skeletons on a frame.
 
-Limbs are ellipses in the skeleton's own colours, keypoints discs on their ends, both as thick as the person is big.
-A person is painted whole before it is blended into the frame: where two of its limbs cross, the later one covers the
-earlier, and their colours do not mix into a third. Colours, and which limbs are drawn, follow OpenPose.
+Limbs are ellipses in the skeleton's colours, and keypoints are discs at their ends. Their thickness depends on the size
+of the person. A whole person is painted before it is blended into the frame: where two limbs cross, the later one
+covers the earlier one, and their colours do not mix. The colours and the drawn limbs follow OpenPose.
 
 >>> from posecv.people import People
 >>> from posecv.skeletons import COCO
@@ -32,32 +32,32 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.signedinteger[Any]]
 Bools = NDArray[np.bool_]
 
-LABELS = ("none", "index", "name")  # What may stand beside each keypoint.
+LABELS = ("none", "index", "name")  # What can be written beside each keypoint.
 
-ALPHA = 0.8  # Opacity of a certain limb: strong on a slide, and the image still shines through.
-CERTAIN = 0.5  # Elements scoring this or more have the full opacity,
-FAINTEST = 0.25  # and one that scores next to nothing this share of it.
+ALPHA = 0.8  # Opacity of a confident limb: clear on a slide, and the image still shows through.
+CERTAIN = 0.5  # Limbs and keypoints that score this or more have the full opacity,
+FAINTEST = 0.25  # those that score 0 have this share of it.
 
-DRAWN_ABOVE = {"hand": 0.2, "face": 0.4}  # OpenPose's render thresholds: weaker keypoints are written, not drawn
+DRAWN_ABOVE = {"hand": 0.2, "face": 0.4}  # OpenPose's render thresholds; weaker keypoints are only written to files
 
 # Half width of a limb as a share of the person's longer side. OpenPose draws hands thicker than bodies, and faces as
 # thin lines.
 HALF_WIDTHS = {"hand": 1 / 55, "face": 1 / 250}
 BODY_HALF_WIDTH = 1 / 80
-SLIMNESS = 1 / 6  # Half width of a short limb as a share of its length, so that a face is not a blot of colour.
-THINNEST = 1.5  # Least half width in pixels, so that small people stay visible.
+SLIMNESS = 1 / 6  # Half width of a short limb as a share of its length, so that faces do not become blots.
+THINNEST = 1.5  # Minimum half width in pixels, so that small people stay visible.
 DISC = 1.2  # Radius of a keypoint as a multiple of the half width of the thickest limb it ends.
 
-TILE = 512  # Pixels: a person is painted in tiles of this side, which bounds memory on huge frames.
+TILE = 512  # Pixels: a person is painted in tiles of this size, which limits memory on huge frames.
 MARGIN = 3  # Pixels round each tile, where OpenCV draws the ends of smooth lines that it cuts.
 SHIFT = 4  # OpenCV's fixed-point drawing coordinates: 1/16 of a pixel.
-EDGE = 0.7  # Pixels by which OpenCV's smooth edge lies outside the polygon that it fills.
-EPSILON = 1e-6  # Pixels: a limb whose ends coincide has no direction, and none is needed.
+EDGE = 0.7  # Pixels by which OpenCV's smooth edge exceeds the polygon that it fills.
+EPSILON = 1e-6  # Pixels: avoids a division by 0 for a limb whose ends coincide.
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 LETTER = 22  # Pixels: height of a capital of this font at scale 1.
 LETTER_SHARE = 1 / 55  # Height of a label's letters as a share of the frame's shorter side,
-LEAST_LETTER = 8  # and in pixels at least, below which letters are not read.
-FARTHEST = 1e6  # Pixels: farther outside, fixed-point coordinates would overflow.
+LEAST_LETTER = 8  # and their minimum in pixels, so that they stay readable.
+FARTHEST = 1e6  # Pixels: coordinates are clipped to this, since fixed-point ones would overflow farther outside.
 
 
 def draw_people(
@@ -68,37 +68,38 @@ def draw_people(
     Parameters
     ----------
     frame : (H, W, 3) uint8 array
-        Blue, green, red. It is drawn on, as by OpenCV's own drawing functions; pass a copy to keep it.
+        Blue, green, red. It is changed, as by OpenCV's own drawing functions; pass a copy to keep it.
     people : People
-        In pixels of the frame; whole numbers are the centres of pixels. The first, the best, is drawn last, on top.
+        In pixels of the frame; integer coordinates are the centres of pixels. The first person, the best, is drawn on
+        top.
     threshold : float
-        Keypoints that score this or less are not drawn, nor are their limbs; of people's hands and faces only what
-        `DRAWN_ABOVE` says is ever drawn.
+        Keypoints that score this or less are not drawn, nor are their limbs. People's hands and faces have at least the
+        thresholds of `DRAWN_ABOVE`.
     alpha : float
-        Opacity of what is certain, 0 to 1. Limbs and keypoints that score less than 0.5 are fainter.
+        Opacity, 0 to 1, of limbs and keypoints that score at least 0.5; weaker ones are fainter.
     limbs : bool
         Whether the lines between the keypoints are drawn.
 
     Returns
     -------
     (H, W, 3) uint8 array
-        The frame that was given.
+        The given frame.
 
     Raises
     ------
     InputError
-        The frame is no such array, or is read-only.
+        If the frame is another kind of array, or read-only.
     UsageError
-        `alpha` is not between 0 and 1.
+        If `alpha` is not between 0 and 1.
     """
     _check(frame)
     if not 0 <= alpha <= 1:
-        raise UsageError(f"alpha is {alpha}; it must be between 0 (nothing is seen) and 1 (nothing shines through)")
+        raise UsageError(f"alpha is {alpha}; it must be between 0 (transparent) and 1 (opaque)")
     if not len(people):
         return frame
     shown, outlines, colors = _strokes(people, max(threshold, 0.0), alpha)
     shown[:, : len(people.skeleton.drawn_limbs)] &= limbs
-    points = np.ascontiguousarray(outlines.transpose(2, 0, 1, 3))  # NumPy is slow over inner axes that are short
+    points = np.ascontiguousarray(outlines.transpose(2, 0, 1, 3))  # NumPy is slow if the inner axes are short
     low = np.floor(points.min(axis=0)).astype(int) - MARGIN  # (N, S, 2)
     high = np.ceil(points.max(axis=0)).astype(int) + MARGIN + 1
     polygons = np.rint(outlines * (1 << SHIFT)).astype(np.int32)
@@ -113,9 +114,9 @@ def draw_people(
 
 
 def draw_labels(frame: Frame, people: People, *, labels: str, threshold: float = 0.0) -> Frame:
-    """Write each keypoint's "index" or "name" beside it, in place; the frame.
+    """Write each keypoint's "index" or "name" beside it, in place, and return the frame.
 
-    Of hands and faces that were found along with people nothing is written: there is no room for it.
+    People's hands and faces get no labels: there is no room for them.
     """
     names = people.skeleton.keypoints if labels == "name" else range(len(people.skeleton.keypoints))
     letters = max(LEAST_LETTER, LETTER_SHARE * min(frame.shape[:2]))
@@ -127,16 +128,16 @@ def draw_labels(frame: Frame, people: People, *, labels: str, threshold: float =
 
 
 def draw_rate(frame: Frame, rate: float) -> Frame:
-    """Write a rate of frames into the upper left corner, in place; the frame."""
+    """Write the frame rate into the upper left corner, in place, and return the frame."""
     letters = max(1.5 * LEAST_LETTER, 1.5 * LETTER_SHARE * min(frame.shape[:2]))
     _write(frame, f"{rate:.1f} frames/s", (letters / 2, 1.5 * letters), letters)
     return frame
 
 
 def _write(frame: Frame, text: str, place: tuple[float, float], letters: float) -> None:
-    """Write text in letters of a height, its lower left corner at x, y or as near as it fits into the frame.
+    """Write text of a given letter height, its lower left corner at x, y or as near as it fits into the frame.
 
-    Light on dark, so that it can be read anywhere.
+    White letters with a black outline are readable on any background.
     """
     height, width = frame.shape[:2]
     scale, margin = letters / LETTER, letters / 4
@@ -146,13 +147,13 @@ def _write(frame: Frame, text: str, place: tuple[float, float], letters: float) 
     corner = round(min(x, FARTHEST)), round(min(y, FARTHEST))
     thickness, edge = max(1, round(letters / 11)), max(1, round(letters / 12))
     around = [(dx, dy) for dx in (-edge, 0, edge) for dy in (-edge, 0, edge)]
-    for dx, dy in (*around, (0, 0)):  # thick dark letters below would do, but OpenCV 5 has none
+    for dx, dy in (*around, (0, 0)):  # thicker black letters below would do, but OpenCV 5 cannot draw them
         color = (255, 255, 255) if (dx, dy) == (0, 0) else (0, 0, 0)
         cv2.putText(frame, text, (corner[0] + dx, corner[1] + dy), FONT, scale, color, thickness, cv2.LINE_AA)
 
 
 def _check(frame: Any) -> None:
-    """Refuse what cannot be drawn on."""
+    """Raise InputError if the frame cannot be drawn on."""
     if not isinstance(frame, np.ndarray):
         raise InputError(f"a frame must be a (H, W, 3) uint8 array, not {type(frame).__name__}")
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
@@ -185,7 +186,7 @@ def _strokes(people: People, threshold: float, alpha: float) -> tuple[Bools, Flo
     along = (end - start) / 2
     length = np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), EPSILON)
     across = along[..., ::-1] * np.array([-1, 1], np.float32) / length * (half_widths - EDGE)[..., None, None]
-    circle = _circle(points=4 * int(np.clip(2 * np.sqrt(radii.max()), 3, 24)))  # more points the bigger it is
+    circle = _circle(points=4 * int(np.clip(2 * np.sqrt(radii.max()), 3, 24)))  # bigger circles get more points
     ellipses = (start + end) / 2 + along * circle[:, :1] + across * circle[:, 1:]
     discs = xy[:, :, None] + (radii - EDGE)[..., None, None] * circle
 
@@ -220,7 +221,7 @@ def _circle(points: int) -> Floats:
 
 
 def _paint(frame: Frame, polygons: Ints, low: Ints, high: Ints, colors: Floats) -> None:
-    """Paint a person's S strokes over each other, and the whole over the frame.
+    """Paint a person's S strokes over each other, then blend the whole person into the frame.
 
     Parameters
     ----------
@@ -228,7 +229,7 @@ def _paint(frame: Frame, polygons: Ints, low: Ints, high: Ints, colors: Floats) 
     polygons : (S, P, 2) int32 array
         Outlines in fixed-point coordinates.
     low, high : (S, 2) int arrays
-        Corners x, y, in pixels, of what each stroke may touch.
+        Corners x, y, in pixels, of the area that each stroke may change.
     colors : (S, 4) float32 array
     """
     if not len(polygons):
@@ -256,7 +257,7 @@ def _tiles(low: Ints, high: Ints) -> Iterator[tuple[Ints, Ints]]:
 
 
 def _blend(region: Frame, canvas: Frame) -> None:
-    """Lay a painted canvas (h, w, 4), its colours multiplied by its opacity, over a region (h, w, 3) of the frame."""
+    """Blend a canvas (h, w, 4), its colours multiplied by its opacity, into a region (h, w, 3) of the frame."""
     clear = cv2.cvtColor(255 - canvas[..., 3], cv2.COLOR_GRAY2BGR)
     background = cv2.multiply(region, clear, scale=1 / 255)
     region[:] = cv2.add(background, cv2.cvtColor(canvas, cv2.COLOR_BGRA2BGR))

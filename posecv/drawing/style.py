@@ -1,4 +1,4 @@
-"""How people are shown on frames."""
+"""How people are drawn on frames."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ __all__ = ["Style"]
 
 @dataclass(frozen=True)
 class Style:
-    """How people are shown.
+    """How people are drawn.
 
     Attributes
     ----------
     threshold : float or None
-        Keypoints scoring this or less are not drawn; by default weak ones of hands and faces.
+        Keypoints that score this or less are not drawn. By default 0, with higher thresholds for hands and faces.
     alpha : float
         Opacity of what is drawn, 0 to 1.
     render : str
-        A "skeleton" on the frame, its "keypoints" alone, the skeleton on a "blank" image, or "none", the bare frame.
+        "skeleton": on the frame; "keypoints": without limbs; "blank": the skeleton on black; "none": only the frame.
     labels : str
-        What stands beside each keypoint: "none", its "index" or its "name".
+        What is written beside each keypoint: "none", its "index" or its "name".
     rate : Rate or None
-        Where it is given, it counts the frames that are drawn, and they tell how many come a second.
+        If given, it counts the drawn frames, and each frame shows the frame rate.
     """
 
     threshold: float | None = None
@@ -39,7 +39,7 @@ class Style:
     rate: Rate | None = None
 
     def drawn(self, result: Result) -> Frame:
-        """An image of a result's people on its frame, which itself is untouched."""
+        """Draw a result's people on a copy of its frame."""
         frame, people = checked_frame(result.frame), result.people
         picture = np.zeros_like(frame) if self.render == "blank" else frame.copy()
         if self.render != "none":
