@@ -2,8 +2,8 @@
 
     frame (pixels)  --Fit-->  network input (network pixels)  --network-->  maps (cells)
 
-`NetSize` says how large the input is, `Fit` where the frame lies in it. Nothing else converts coordinates. Pixel
-centres lie at whole numbers, and so do the centres of network pixels and of cells.
+`NetSize` is the size of the input, `Fit` is where the frame lies in it. Only this module converts coordinates. The
+centres of pixels, of network pixels and of cells have integer coordinates.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ __all__ = [
 
 Box = tuple[float, float, float, float]
 
-STRIDE = 8  # network pixels a cell, of OpenPose's networks
+STRIDE = 8  # network pixels per cell, in OpenPose's networks
 FREE = -1
-MULTIPLE = 16  # of which the sides of the input are multiples
-WIDEST = 16 / 9  # a free side is at most this times the given one, as OpenPose has it for images
-# A frame that shrinks to less than this share is averaged over blocks of pixels first. To average earlier loses small
-# people, never to average lets one pixel in a hundred decide; benchmarks/README.md has the measurement.
+MULTIPLE = 16  # the sides of the input are multiples of this
+WIDEST = 16 / 9  # a free side is at most this times the given one, as OpenPose does for images
+# A frame that shrinks to less than this share is averaged over blocks of pixels first. Averaging earlier loses small #
+# people; without it, one pixel in a hundred would decide. benchmarks/README.md has the measurement.
 SMALLEST_STEP = 0.35
-EDGE = 4  # pixels round a part of a frame that interpolation reads
-LARGEST_RANGE = 1.8  # of the factors of a hand's box: from 0.1 to 1.9
+EDGE = 4  # pixels round a part of a frame that the interpolation reads
+LARGEST_RANGE = 1.8  # of the scales of a hand's box: 0.1 to 1.9
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Preprocessing:
     Attributes
     ----------
     scale : float or tuple of three floats
-        Factor after the mean is taken off, for all channels or for each in the network's order.
+        Factor after subtracting the mean, for all channels or for each in the network's order.
     mean : tuple of three floats
-        Taken off each channel, in the network's order, in image units (0 to 255).
+        Subtracted from each channel, in the network's order, in image units (0 to 255).
     swap_rb : bool
-        Whether the network wants red, green, blue.
+        Whether the network expects red, green, blue.
     padding : int
         Value of the border, in image units.
     """
@@ -61,11 +61,11 @@ class Preprocessing:
     padding: int = 0
 
     def applied(self, canvas: Frame) -> Array:
-        """(1, 3, H, W) float32 array of an image that has the size of the network's input."""
+        """Convert an image of the size of the network's input to a (1, 3, H, W) float32 array."""
         planes = cv2.split(canvas)[:: -1 if self.swap_rb else 1]
-        blob = np.empty((1, 3, *canvas.shape[:2]), np.float32)  # cv2.dnn.blobFromImage makes it twice
+        blob = np.empty((1, 3, *canvas.shape[:2]), np.float32)  # cv2.dnn.blobFromImage would allocate it twice
         scales = self.scale if isinstance(self.scale, tuple) else (self.scale,) * 3
-        with np.errstate(over="ignore"):  # decoding refuses what a network makes of a scale too large
+        with np.errstate(over="ignore"):  # if the scale is too large, decoding rejects the maps
             for values, plane, mean, scale in zip(blob[0], planes, self.mean, scales, strict=True):
                 np.subtract(plane, np.float32(mean), out=values)
                 values *= np.float32(scale)
@@ -73,20 +73,20 @@ class Preprocessing:
 
 
 def _multiple(pixels: float) -> int:
-    """The multiple of 16 next to a length, at least 16."""
+    """The multiple of 16 nearest to a length, at least 16."""
     return max(MULTIPLE, MULTIPLE * int(pixels / MULTIPLE + 0.5))
 
 
 @dataclass(frozen=True)
 class NetSize:
-    """The size of a network's input, as the command line says it.
+    """The size of a network's input, as on the command line.
 
     Attributes
     ----------
     width, height : int
-        Network pixels, multiples of 16; -1 is free and follows the frame's aspect ratio.
+        Network pixels, multiples of 16; -1 follows the frame's aspect ratio.
     shorter : int
-        Instead of both, the length of the shorter side.
+        The length of the shorter side, instead of width and height.
 
     Examples
     --------
@@ -102,7 +102,7 @@ class NetSize:
 
     @classmethod
     def parse(cls, size: str | int | tuple[int, int] | NetSize) -> NetSize:
-        """Read `-1x368`, `368x-1`, `656x368` or `368`; UsageError for anything else."""
+        """Parse `-1x368`, `368x-1`, `656x368` or `368`; UsageError for anything else."""
         if isinstance(size, NetSize):
             return size
         text = "x".join(map(str, size)) if isinstance(size, tuple) else str(size).strip().lower()
@@ -131,7 +131,7 @@ class NetSize:
 
 
 def square_box(box: Box) -> Box:
-    """The square round the centre of a box x, y, width, height that holds it."""
+    """The smallest square round the centre of a box x, y, width, height that contains the box."""
     x, y, width, height = box
     side = max(width, height)
     return x + (width - side) / 2, y + (height - side) / 2, side, side
@@ -139,20 +139,20 @@ def square_box(box: Box) -> Box:
 
 @dataclass(frozen=True)
 class Fit:
-    """Where a frame, or a part of it, lies in a network's input: top left, its aspect ratio kept.
+    """Where a frame, or a part of it, lies in a network's input: at the top left, with its aspect ratio.
 
     Attributes
     ----------
     width, height : int
         Network pixels of the input.
     scale : float
-        Network pixels a pixel of the frame.
+        Network pixels per pixel of the frame.
     x, y : float
-        Pixel of the frame that is network pixel 0, 0.
+        The pixel of the frame at network pixel 0, 0.
     mirrored : bool
-        Whether the input runs from the frame's right to its left.
+        Whether left and right of the frame are swapped in the input.
     stride : int
-        Network pixels a cell of the maps.
+        Network pixels per cell of the maps.
     """
 
     width: int
@@ -165,7 +165,7 @@ class Fit:
 
     @classmethod
     def of_frame(cls, frame: Frame, net_size: NetSize, *, mirrored: bool = False, stride: int = STRIDE) -> Fit:
-        """Fit a whole frame: its corner pixels lie on corner pixels of the input, as far as the aspect ratio allows."""
+        """Fit a whole frame: its corner pixels lie on the input's corner pixels, as far as the aspect ratio allows."""
         height, width = frame.shape[:2]
         net_width, net_height = net_size.of_frame(width, height)
         scales = [(net - 1) / (side - 1) for net, side in ((net_width, width), (net_height, height)) if side > 1]
@@ -181,9 +181,9 @@ class Fit:
 
     @classmethod
     def of_person(cls, box: Array, size: tuple[int, int], pad: float, *, stride: int = STRIDE) -> Fit:
-        """Fit the surroundings of a box x, y, width, height into the middle of an input of width x height `size`.
+        """Fit a box x, y, width, height, with its surroundings, into the middle of an input of width x height `size`.
 
-        The longer side of the box, as the input's aspect ratio has it, is the input's divided by `pad`.
+        The box fills 1 / `pad` of the input along its longer side relative to the input's aspect ratio.
         """
         x, y, wide, tall = map(float, box)
         width, height = size
@@ -193,14 +193,14 @@ class Fit:
         return cls(width, height, scale, begins[0], begins[1], stride=stride)
 
     def zoomed(self, factor: float, centre: tuple[float, float]) -> Fit:
-        """The Fit of a part of the frame that is `factor` times as wide and high, round a pixel of the frame."""
+        """A Fit of a part of the frame `factor` times as wide and high, round a pixel of the frame."""
         x, y = (middle + (begin - middle) * factor for middle, begin in zip(centre, (self.x, self.y), strict=True))
         return replace(self, scale=self.scale / factor, x=x, y=y)
 
     def blob(self, frame: Frame, preprocessing: Preprocessing) -> Array:
         """The network's input, a (1, 3, height, width) float32 array.
 
-        What the frame does not cover has the value `preprocessing.padding`.
+        Network pixels outside the frame have the value `preprocessing.padding`.
         """
         direction = -1 if self.mirrored else 1
         matrix = np.array(
@@ -217,7 +217,7 @@ class Fit:
         return preprocessing.applied(canvas.astype(np.uint8, copy=False))
 
     def blob_of_part(self, frame: Frame, preprocessing: Preprocessing) -> Array:
-        """As `blob`, for a Fit that shows a small part of a large frame: the rest of the frame is not touched."""
+        """Like `blob`, for a Fit of a small part of a large frame: it does not read the rest of the frame."""
         height, width = frame.shape[:2]
         begin = np.array([self.x, self.y])
         end = begin + np.array([self.width, self.height]) / self.scale
@@ -227,7 +227,7 @@ class Fit:
         return part.blob(frame[top:bottom, left:right], preprocessing)
 
     def enlarged(self, values: Array, size: tuple[int, int]) -> Array:
-        """A map's (h, w) values in the pixels of a frame of width x height `size`; 0 where the input does not reach."""
+        """A map's (h, w) values at the pixels of a frame of width x height `size`; 0 outside the network's input."""
         step, half = self.scale / self.stride, (self.stride - 1) / 2 / self.stride
         direction = -1 if self.mirrored else 1
         beside = np.pad(values, 1, mode="edge")  # the outer half of the outermost cells
@@ -237,14 +237,14 @@ class Fit:
         return cv2.warpAffine(beside, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
     def to_frame(self, cells: Array) -> Array:
-        """(..., 2) positions x, y in cells of the maps to pixels of the frame."""
+        """Convert (..., 2) positions x, y from cells of the maps to pixels of the frame."""
         network = cells * self.stride + (self.stride - 1) / 2
         direction = np.array([-1 if self.mirrored else 1, 1])
         return (np.array([self.x, self.y]) + direction * network / self.scale).astype(np.float32)
 
 
 def _reduced(frame: Frame, scale: float) -> tuple[Frame, NDArray[np.float64]]:
-    """The frame averaged over blocks, if it shrinks much, and the (2, 3) matrix from its pixels to the frame's."""
+    """The frame, averaged over blocks if it shrinks much, and the (2, 3) matrix from its pixels to the frame's."""
     height, width = frame.shape[:2]
     block = max(1, math.ceil(SMALLEST_STEP / scale))
     small_width, small_height = max(1, round(width / block)), max(1, round(height / block))
@@ -255,12 +255,12 @@ def _reduced(frame: Frame, scale: float) -> tuple[Frame, NDArray[np.float64]]:
 
 
 def smaller_fits(fit: Fit, size: tuple[int, int], number: int, gap: float) -> list[Fit]:
-    """A frame's Fit and those of `number` - 1 smaller inputs, each by `gap` of the first smaller than the one before.
+    """A frame's Fit and `number` - 1 smaller ones; each input is smaller than the one before by `gap` of the first.
 
     Parameters
     ----------
     fit : Fit
-        Of the whole frame.
+        The Fit of the whole frame.
     size : (int, int)
         Width and height of the frame in pixels.
     number, gap
@@ -269,12 +269,12 @@ def smaller_fits(fit: Fit, size: tuple[int, int], number: int, gap: float) -> li
     Raises
     ------
     UsageError
-        Where a scale would be nothing, or larger than the first.
+        If a scale is 0 or less, or larger than the first.
     """
     factors = [1 - index * gap for index in range(number)]
     if number < 1 or not all(0 < factor <= 1 for factor in factors):
         said = f"scale_number={number} scale_gap={gap:g}"
-        raise UsageError(f"{said}: the scales 1, 1 - gap, 1 - 2 gap, ... must all lie above 0 and not above 1")
+        raise UsageError(f"{said}: the scales 1, 1 - gap, 1 - 2 gap, ... must be greater than 0 and at most 1")
     fits = [fit]
     for factor in factors[1:]:
         sides = [max(MULTIPLE, int(side * factor + 0.5) // MULTIPLE * MULTIPLE) for side in (fit.width, fit.height)]
@@ -284,28 +284,28 @@ def smaller_fits(fit: Fit, size: tuple[int, int], number: int, gap: float) -> li
 
 
 def hand_factors(number: int, spread: float) -> list[float]:
-    """By what the sides of a hand's boxes differ from the box that was given: `number` factors round 1, even steps.
+    """Factors for the sides of a hand's boxes: `number` evenly spaced values round 1.
 
     >>> hand_factors(3, 1.0)
     [0.5, 1.0, 1.5]
     """
     if number < 1 or not 0 <= spread <= LARGEST_RANGE:
         said = f"scale_number={number} scale_range={spread:g}"
-        raise UsageError(f"{said}: the scales are 1 or more, and their range lies from 0 to {LARGEST_RANGE:g}")
+        raise UsageError(f"{said}: give 1 scale or more, and a range from 0 to {LARGEST_RANGE:g}")
     if number == 1:
         return [1.0]
     return [1 - spread / 2 + spread * index / (number - 1) for index in range(number)]
 
 
 def zoomed(box: Box, factor: float) -> Box:
-    """A square box round the same centre with a side that is `factor` times as long, an even number of pixels."""
+    """A square box round the same centre, its side `factor` times as long, rounded to an even number of pixels."""
     x, y, side, _ = box
     longer = max(2, int(side * factor + 0.5) // 2 * 2)
     return x + (side - longer) / 2, y + (side - longer) / 2, longer, longer
 
 
 def common_fit(fits: Sequence[Fit]) -> Fit:
-    """What the widest of several Fits round one centre shows, as finely as the finest of them shows it."""
+    """A Fit with the area of the widest of several Fits round one centre, and the resolution of the finest."""
     widest, finest = min(fits, key=lambda fit: fit.scale), max(fits, key=lambda fit: fit.scale)
     stride = widest.stride
     width, height = (

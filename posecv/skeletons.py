@@ -1,7 +1,7 @@
-"""The layouts of keypoints that OpenPose's family of networks knows, and the constants that decode each.
+"""The keypoint layouts of OpenPose's networks, and the constants for decoding each.
 
-A `Skeleton` says what the channels of a network's maps mean: one heatmap a keypoint, one for the background, then a
-part affinity field (PAF, an x and a y channel) a limb. Sources: Cao et al., CVPR 2017 (COCO, MPI), and the tables of
+A `Skeleton` describes the channels of a network's maps: one heatmap per keypoint, one for the background, then one part
+affinity field (PAF, an x and a y channel) per limb. Sources: Cao et al., CVPR 2017 (COCO, MPI), and the tables of
 OpenPose 1.7 (BODY_25, hand, face, colours, thresholds).
 
 >>> COCO.keypoints[4], COCO.channels
@@ -35,25 +35,25 @@ REFINEMENTS = ("centroid", "parabola")
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The constants of decoding, under the names that OpenPose gives them.
+    """The constants of decoding, under OpenPose's names.
 
     Attributes
     ----------
     nms_threshold : float
-        A maximum of a heatmap is a peak where it exceeds this.
+        A maximum of a heatmap is a peak if it exceeds this.
     inter_threshold : float
-        A sample of a PAF agrees with a limb where its component along the limb exceeds this.
+        A sample of a PAF agrees with a limb if its component along the limb exceeds this.
     inter_min_above : float
-        Two peaks can be joined where more than this share of the samples between them agrees.
+        Two peaks can be connected if more than this share of the samples between them agrees.
     min_subset_cnt : int
-        Fewest keypoints of a person.
+        Minimum number of keypoints of a person.
     min_subset_score : float
-        Lowest score of a person divided by its number of keypoints.
+        Minimum score of a person divided by the number of keypoints.
     peak_share : float
-        Share of the two peaks' scores in a connection's rank, besides the PAF's; OpenPose has no name for it.
+        Weight of the two peaks' scores, beside the PAF's, when connections are ranked; OpenPose has no name for it.
     refinement : str
-        How a peak is placed between the pixels: by the "centroid" round it, as OpenPose has it, or by the vertex of the
-        "parabola" through it, which moves as smoothly as the person does.
+        How a peak is located between the pixels: at the "centroid" of its surroundings, as in OpenPose, or at the
+        vertex of the "parabola" through it, which moves more smoothly.
     """
 
     nms_threshold: float = 0.05
@@ -66,39 +66,39 @@ class Thresholds:
 
 
 def maximized(limits: Thresholds) -> dict[str, float]:
-    """The constants that OpenPose's `maximize_positives` lowers: more is found, and more that is wrong.
+    """The constants that OpenPose's `maximize_positives` lowers: more detections, more false positives.
 
     >>> maximized(COCO.thresholds)["nms_threshold"], "nms_threshold" in maximized(MPI.thresholds)
     (0.02, False)
     """
     lower = {"inter_threshold": 0.01, "inter_min_above": 0.75, "min_subset_cnt": 2, "min_subset_score": 0.05}
-    if limits.nms_threshold < MPI_4_STAGES.thresholds.nms_threshold:  # MPI's networks keep theirs
+    if limits.nms_threshold < MPI_4_STAGES.thresholds.nms_threshold:  # MPI's networks keep their own
         lower["nms_threshold"] = 0.02
     return {name: min(value, getattr(limits, name)) for name, value in lower.items()}
 
 
 @dataclass(frozen=True)
 class Skeleton:
-    """What the channels of a network's maps mean, and how to draw what they show.
+    """What the channels of a network's maps mean, and how to draw the skeleton.
 
     Attributes
     ----------
     name : str
         Lower case, as on the command line.
     keypoints : tuple of str
-        A name a heatmap; left and right are the person's own.
+        Names of the heatmaps; left and right are the person's own.
     limbs : tuple of (int, int)
         Keypoint indices start, end of each limb; the PAF points from start to end.
     paf_channels : tuple of int
         Channel of each limb's x component in the maps; y is the next one. Empty without PAFs.
     colors : tuple of (int, int, int)
-        Blue, green, red of each keypoint; a limb has the colour of its end.
+        Blue, green, red of each keypoint; a limb has the colour of its end keypoint.
     hidden_limbs : frozenset of int
-        Limbs that serve grouping and are not drawn (ear to shoulder).
+        Limbs that are used for grouping but not drawn (ear to shoulder).
     feet : frozenset of int
-        Keypoints that do not count for a person (OpenPose's foot rule, BODY_25).
+        Keypoints that do not count towards `min_subset_cnt` (OpenPose's foot rule, BODY_25).
     thresholds : Thresholds
-        OpenPose's own for this layout.
+        OpenPose's values for this layout.
     """
 
     name: str
@@ -115,12 +115,12 @@ class Skeleton:
 
     @property
     def heatmaps(self) -> int:
-        """Number of heatmaps, the background's included, which is the last of them."""
+        """Number of heatmaps, including the background, which is the last."""
         return len(self.keypoints) + 1
 
     @property
     def channels(self) -> int:
-        """Number of channels of the whole maps."""
+        """Number of channels of the maps: heatmaps and fields."""
         return self.heatmaps + 2 * len(self.paf_channels)
 
     @cached_property
@@ -130,14 +130,14 @@ class Skeleton:
 
     @cached_property
     def mirrored(self) -> tuple[int, ...]:
-        """For each keypoint the index of its opposite: itself on the axis, the other side's elsewhere."""
+        """For each keypoint, the index of the same keypoint on the other side, or of itself in the middle."""
         swap = {"left": "right", "right": "left"}
         names = ["_".join(swap.get(word, word) for word in name.split("_")) for name in self.keypoints]
         return tuple(self.keypoints.index(name) if name in self.keypoints else at for at, name in enumerate(names))
 
 
 def _bgr(*rgb: int) -> Color:
-    """A colour from its usual notation, 0xRRGGBB given as three numbers."""
+    """Convert 0xRRGGBB, given as three numbers, to blue, green, red."""
     red, green, blue = rgb
     return blue, green, red
 
@@ -150,7 +150,7 @@ _ARMS = (
 _LEGS = ("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle")
 _FACE = ("right_eye", "left_eye", "right_ear", "left_ear")
 
-# The colour wheel of OpenPose from red over yellow, green, cyan and blue to magenta.
+# OpenPose's colour wheel: red, yellow, green, cyan, blue, magenta.
 _WHEEL = (
     _bgr(255, 0, 85), _bgr(255, 0, 0), _bgr(255, 85, 0), _bgr(255, 170, 0), _bgr(255, 255, 0), _bgr(170, 255, 0),
     _bgr(85, 255, 0), _bgr(0, 255, 0), _bgr(0, 255, 85), _bgr(0, 255, 170), _bgr(0, 255, 255), _bgr(0, 170, 255),
@@ -169,7 +169,7 @@ COCO = Skeleton(
     hidden_limbs=frozenset({17, 18}),
 )  # fmt: skip
 
-# The keypoints of COCO's own annotations and results, in their order.
+# The keypoints of COCO's annotations and results, in their order.
 COCO_17 = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
     "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
@@ -228,7 +228,7 @@ HAND = Skeleton(
 
 
 def _chain(first: int, last: int, closed: bool = False) -> tuple[tuple[int, int], ...]:
-    """Limbs from each keypoint to the next, and back to the first where the chain is closed."""
+    """Limbs from each keypoint to the next, and back to the first if the chain is closed."""
     limbs = tuple((index, index + 1) for index in range(first, last))
     return (*limbs, (last, first)) if closed else limbs
 
