@@ -94,7 +94,7 @@ def test_a_way_to_merge_that_nobody_knows_is_refused_when_the_estimator_is_made(
         lambda: OneHand(hand, merge="median"), lambda: Hands(hand, merge="median"), lambda: Faces(face, merge="median"),
     ]  # fmt: skip
     for make in makes:
-        with pytest.raises(UsageError, match=r"^merge=median is unknown; there are best, mean$"):
+        with pytest.raises(UsageError, match=r"^merge=median is unknown; choose one of best, mean$"):
             make()
 
 
@@ -197,13 +197,14 @@ def test_overrides_of_bodies_with_parts_are_those_of_the_bodies(painted: Network
 def test_an_override_that_is_none_is_told_the_nearest(
     made: Callable[..., Estimator], name: str, nearest: str, painted: Network, hand: Network
 ) -> None:
-    estimator, settings = made(hand if made is OneHand else painted), {name: 1}
+    estimator = made(hand if made is OneHand else painted)
+    settings: dict[str, Any] = {name: 1}
     with pytest.raises(UsageError, match=f"^unknown setting {name}; did you mean {nearest}\\?$"):
         estimator(black(64, 64), **settings)
 
 
 def test_an_override_like_none_is_told_which_there_are(painted: Network) -> None:
-    with pytest.raises(UsageError, match="unknown setting xyz; there are network, net_size, scale_number"):
+    with pytest.raises(UsageError, match="unknown setting xyz; choose one of network, net_size, scale_number"):
         Everybody(painted)(black(64, 64), xyz=1)
 
 
@@ -255,10 +256,8 @@ def test_functions_and_estimators_find_the_same(painted: Network, hand: Network)
 def choices(tmp_path_factory: pytest.TempPathFactory) -> dict[str, NetworkChoice]:
     """Networks for bodies, hands and faces."""
     folder = tmp_path_factory.mktemp("choices")
-    return {
-        skeleton.name: NetworkChoice(*map(str, painted_network(folder / skeleton.name, skeleton)), device="cpu")
-        for skeleton in (COCO, HAND, FACE)
-    }
+    pairs = {skeleton.name: painted_network(folder / skeleton.name, skeleton) for skeleton in (COCO, HAND, FACE)}
+    return {name: NetworkChoice(str(pair[0]), str(pair[1]), device="cpu") for name, pair in pairs.items()}
 
 
 def quiet(_network: Network) -> None:

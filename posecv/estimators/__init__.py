@@ -2,8 +2,8 @@
 
     frame -> Fit.blob -> Network.maps -> decoding -> pixels of the frame
 
-An estimator is a small frozen value: a network, which it checks when it is made, and the settings of its fields. It
-keeps no state: what the frame before knows comes with the call.
+An estimator is a small frozen dataclass: a network, which it checks when it is created, and its settings. It has no
+state: the result of the previous frame is an argument of the call.
 
 >>> from posecv.estimators.single_pass import Everybody
 >>> everybody = Everybody(load_network("coco"), scale_number=2)       # doctest: +SKIP
@@ -20,13 +20,13 @@ from typing import Protocol, TypeVar
 
 from posecv.arrays import Frame
 from posecv.errors import UsageError
-from posecv.geometry import NetSize
+from posecv.geometry import Box, NetSize
 from posecv.result import Result
 from posecv.skeletons import Skeleton
 
 __all__ = ["Estimator", "Setting", "adjusted"]
 
-Setting = float | int | str | tuple[int, int] | NetSize | None  # what may be overridden for one frame
+Setting = float | int | str | tuple[int, int] | Box | NetSize | None  # types of settings
 T = TypeVar("T")
 
 
@@ -35,7 +35,7 @@ class Estimator(Protocol):
 
     @property
     def skeleton(self) -> Skeleton:
-        """The layout of the keypoints that it finds."""
+        """The layout of its people's keypoints."""
 
     def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
         """Find the people of a frame.
@@ -45,24 +45,24 @@ class Estimator(Protocol):
         frame : (H, W, 3) uint8 array
             BGR.
         before : Result, optional
-            The result before this one of the same source.
+            The result of the previous frame of the same source.
         **overrides
-            Settings that hold for this frame alone, under the names of the estimator's fields.
+            Settings for this frame only, named like the estimator's fields.
 
         Raises
         ------
         InputError
-            If the frame is no such array.
+            If the frame is another kind of array.
         UsageError
-            If a setting is unknown or has a value that it cannot have.
+            If a setting is unknown or has an invalid value.
         """
 
 
 def adjusted(estimator: T, overrides: Mapping[str, Setting]) -> T:
-    """The estimator with other settings; UsageError names the nearest where one is unknown."""
+    """The estimator with other settings; UsageError suggests the nearest name for an unknown one."""
     if not overrides:
         return estimator
-    known = [each.name for each in fields(estimator)]  # type: ignore[arg-type]  # all of ours are dataclasses
+    known = [each.name for each in fields(estimator)]  # type: ignore[arg-type]  # all our estimators are dataclasses
     for name in overrides:
         if name not in known:
             refuse_unknown(name, known)
@@ -70,7 +70,7 @@ def adjusted(estimator: T, overrides: Mapping[str, Setting]) -> T:
 
 
 def refuse_unknown(name: str, known: list[str]) -> None:
-    """UsageError about a setting that does not exist."""
+    """Raise UsageError for a setting that does not exist."""
     nearest = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {nearest[0]}?" if nearest else f"; there are {', '.join(known)}"
+    hint = f"; did you mean {nearest[0]}?" if nearest else f"; choose one of {', '.join(known)}"
     raise UsageError(f"unknown setting {name}{hint}")

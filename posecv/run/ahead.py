@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
@@ -71,7 +71,9 @@ class Ahead(Generic[T]):
         try:
             for item in self._items:
                 if not self._put(item):
-                    return
+                    break
+            if isinstance(self._items, Generator):
+                self._items.close()  # so that a camera or a file is free at once
             self._put(_End())
         except BaseException as error:
             self._put(_End(error))
