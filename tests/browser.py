@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over two pipes in the words of its DevTools protocol; nothing needs to be installed."""
+"""Control a headless Chromium over two pipes with its DevTools protocol; this needs no further package."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from typing import Any
 
 __all__ = ["Browser", "find_chromium"]
 
-PATIENCE = 120.0  # seconds for each answer: on a busy computer Chromium takes long to start
+PATIENCE = 120.0  # seconds to wait for each answer; Chromium starts slowly on a busy computer
 # Chromium reads commands from file descriptor 3 and answers on 4.
 LAUNCH = "import os, sys; os.dup2({}, 3); os.dup2({}, 4); os.execvp(sys.argv[1], sys.argv[1:])"
 
 
 def find_chromium() -> str | None:
-    """The program, if it is installed."""
+    """The path of Chromium or Chrome; None if it is not installed."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     return next((path for path in map(shutil.which, names) if path), None)
 
 
 class Browser:
-    """One page in a browser without a window."""
+    """One page in a headless browser."""
 
     def __init__(self, program: str, profile: Path, *, size: tuple[int, int] = (1280, 800)) -> None:
         (reading, self._commands), (self._answers, writing) = os.pipe(), os.pipe()
@@ -53,7 +53,7 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """A command's result; what the page complains about meanwhile is kept in `complaints`."""
+        """Send a command and return its result; errors of the page are added to `complaints`."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         if hasattr(self, "_session"):
@@ -75,18 +75,18 @@ class Browser:
         return json.loads(message)
 
     def open(self, url: str) -> None:
-        """Go to a page, and wait until its scripts have run."""
+        """Open a page and wait until its scripts have run."""
         self.call("Page.navigate", url=url)
         self.wait_for(f"location.href === {json.dumps(url)} && document.readyState !== 'loading'")
 
     def value(self, expression: str) -> Any:
-        """What a JavaScript expression is on the page."""
-        told = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in told, told
-        return told["result"].get("value")
+        """The value of a JavaScript expression on the page."""
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
 
     def wait_for(self, expression: str) -> Any:
-        """The same, once it is true."""
+        """Wait until a JavaScript expression is true, and return its value."""
         deadline = time.monotonic() + PATIENCE
         while not (value := self.value(expression)):
             assert time.monotonic() < deadline, f"{expression} is not true; {self.complaints}"
@@ -94,11 +94,11 @@ class Browser:
         return value
 
     def screenshot(self) -> bytes:
-        """The page as PNG."""
+        """A screenshot as PNG."""
         return base64.b64decode(self.call("Page.captureScreenshot")["data"])
 
     def close(self) -> None:
-        """End it."""
+        """Quit the browser."""
         for end in (self._commands, self._answers):
             os.close(end)
         try:

@@ -1,4 +1,4 @@
-"""The notebook for those who teach: it runs from top to bottom and shows what it says."""
+"""The notebook for teaching: it is stored with its outputs, runs from top to bottom and shows what it says."""
 
 from __future__ import annotations
 
@@ -19,15 +19,26 @@ def cells(notebook: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return [cell for cell in notebook["cells"] if cell["cell_type"] == kind]
 
 
-def test_the_notebook_is_committed_without_what_it_shows() -> None:
-    notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
-    code = cells(notebook, "code")
-    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
-    assert NOTEBOOK.stat().st_size < 60_000
+def stored() -> dict[str, Any]:
+    """The notebook as it is in the repository."""
+    notebook: dict[str, Any] = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    return notebook
+
+
+def test_the_notebook_is_stored_as_one_run_left_it() -> None:
+    code = cells(stored(), "code")
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    assert NOTEBOOK.stat().st_size < 1_500_000
+
+
+def test_no_stored_output_is_an_error_or_a_warning() -> None:
+    outputs = [output for cell in cells(stored(), "code") for output in cell["outputs"]]
+    assert {output["output_type"] for output in outputs} == {"display_data", "stream"}
+    assert {output["name"] for output in outputs if output["output_type"] == "stream"} == {"stdout"}
 
 
 def test_what_the_notebook_links_to_is_there() -> None:
-    text = "".join("".join(cell["source"]) for cell in cells(json.loads(NOTEBOOK.read_text("utf-8")), "markdown"))
+    text = "".join("".join(cell["source"]) for cell in cells(stored(), "markdown"))
     targets = re.findall(r"\]\(([^):]+)\)", text)
     assert targets
     assert [target for target in targets if not (NOTEBOOK.parent / target).exists()] == []
@@ -63,29 +74,51 @@ def outputs_under(notebook: dict[str, Any], heading: str) -> list[dict[str, Any]
     return found
 
 
-@pytest.mark.parametrize(
-    "heading",
-    [
-        "A picture", "A film", "The layouts", "What the network gives: maps", "One limb's part affinity field",
-        "Stages", "1. Peaks", "2. Limb scores", "3. Grouping",
-    ],
+HEADINGS = (
+    "An image", "A video", "The layouts", "Maps", "One limb's part affinity field", "Stages", "1. Peaks",
+    "2. Limb scores", "3. Grouping",
 )  # fmt: skip
-def test_each_chapter_of_the_notebook_has_its_figure(executed: dict[str, Any], heading: str) -> None:
-    assert any("image/png" in output.get("data", {}) for output in outputs_under(executed, heading))
+
+
+def figures_under(notebook: dict[str, Any], heading: str) -> int:
+    """How many figures the cells show between a heading and the next one."""
+    return sum("image/jpeg" in output.get("data", {}) for output in outputs_under(notebook, heading))
+
+
+@pytest.mark.parametrize("heading", HEADINGS)
+def test_each_chapter_of_the_stored_notebook_has_its_figure(heading: str) -> None:
+    assert figures_under(stored(), heading)
+
+
+@pytest.mark.parametrize("heading", HEADINGS)
+def test_each_chapter_of_the_notebook_draws_its_figure(executed: dict[str, Any], heading: str) -> None:
+    assert figures_under(executed, heading)
+
+
+def test_a_run_prints_as_many_people_as_the_stored_outputs(executed: dict[str, Any]) -> None:
+    before, after = (people_counted(notebook) for notebook in (stored(), executed))
+    assert before == after
+
+
+def people_counted(notebook: dict[str, Any]) -> tuple[str, str]:
+    """How many people the package and the notebook's own steps find."""
+    outputs = [output for cell in cells(notebook, "code") for output in cell["outputs"]]
+    text = "".join("".join(output.get("text", "")) for output in outputs)
+    counts = re.search(r"(\d+) people by decode_people, (\d+) by the steps above", text)
+    assert counts
+    return counts[1], counts[2]
 
 
 def test_the_notebook_says_nothing_on_stderr_and_its_steps_find_the_same_people(executed: dict[str, Any]) -> None:
     outputs = [output for cell in cells(executed, "code") for output in cell["outputs"]]
     assert [output["text"] for output in outputs if output.get("name") == "stderr"] == []
-    text = "".join("".join(output.get("text", "")) for output in outputs)
-    counts = re.search(r"(\d+) people by decode_people, (\d+) by the steps above", text)
-    assert counts
-    assert counts[1] == counts[2]
+    package, steps = people_counted(executed)
+    assert package == steps
 
 
 def test_the_notebook_shows_stages_where_a_network_has_some(executed: dict[str, Any]) -> None:
     outputs = outputs_under(executed, "Stages")
-    figures = sum("image/png" in output.get("data", {}) for output in outputs)
+    figures = figures_under(executed, "Stages")
     text = "".join("".join(output.get("text", "")) for output in outputs)
     assert (figures, "No network with stages is here" in text) in [(2, False), (1, True)]
     if (Path(SHARED) / "models" / "light-coco" / "pose.caffemodel").is_file():
