@@ -122,7 +122,7 @@ def test_thresholds_reach_the_decoder(painted: Network) -> None:
     assert len(estimate_people(painted, frame)) == 1
     assert len(estimate_people(painted, frame, nms_threshold=0.7)) == 0
     assert len(estimate_people(painted, frame, min_subset_cnt=19)) == 0
-    with pytest.raises(UsageError, match=r"unknown setting nonsense; there are net_size, .*nms_threshold"):
+    with pytest.raises(UsageError, match=r"unknown setting nonsense; choose one of net_size, .*nms_threshold"):
         estimate_people(painted, frame, nonsense=1)
 
 

@@ -228,5 +228,5 @@ def test_the_mean_of_several_boxes_finds_the_hand_where_it_was_painted(
 
 
 def test_a_merge_that_nobody_knows_is_a_mistake(hand: Network) -> None:
-    with pytest.raises(UsageError, match=r"^merge=median is unknown; there are best, mean$"):
+    with pytest.raises(UsageError, match=r"^merge=median is unknown; choose one of best, mean$"):
         estimate_hand(hand, black(64, 64), merge="median")

@@ -1,7 +1,7 @@
-"""Where hands and faces are to be looked for: squares that follow from a body's keypoints, by OpenPose's rules.
+"""Where to search for hands and faces: squares computed from a body's keypoints, by OpenPose's rules.
 
-A square is x, y of its upper left corner and its side, in pixels of the frame; it may reach beyond the frame. Side 0
-stands for none.
+A square is x, y of its upper left corner and its side, in pixels of the frame; it may reach beyond the frame. A square
+with side 0 is missing.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from posecv.people import People
 
 __all__ = ["face_boxes", "hand_boxes"]
 
-HAND_SCORE = 0.03  # that wrist, elbow and shoulder must exceed
-BEYOND = 0.33  # of the forearm: how far the middle of a hand lies beyond the wrist
-UPPER_ARM = 0.9  # a forearm is about so much of the upper arm, which may be the one that is seen in full length
-HAND_SIDE = 1.5  # of the longer of the two
+HAND_SCORE = 0.03  # wrist, elbow and shoulder must exceed this
+BEYOND = 0.33  # distance of a hand's centre from the wrist, as a share of the forearm
+UPPER_ARM = 0.9  # length of a forearm as a share of the upper arm, which may be less foreshortened
+HAND_SIDE = 1.5  # side of the square as a multiple of the longer of the two
 LEAST_HAND = 10.0**0.5  # pixels
 
-FACE_SCORE = 0.25  # that neck, nose, eyes and ears must exceed
+FACE_SCORE = 0.25  # neck, nose, eyes and ears must exceed this
 LEAST_FACE = 40.0  # pixels
 
 Point = NDArray[np.float64]
@@ -51,7 +51,7 @@ def face_boxes(people: People) -> Array:
 
 
 def _face_box(person: Array, names: tuple[str, ...]) -> tuple[float, float, float]:
-    """The mean of what neck and nose, the eyes, and the ears say about the face."""
+    """The mean of the face's estimates from neck and nose, from the eyes, and from the ears."""
     seen = {name: place[:2].astype(float) for name, place in zip(names, person, strict=True) if place[2] > FACE_SCORE}
     guesses = _guesses(seen)
     if not guesses:
@@ -65,7 +65,7 @@ def _face_box(person: Array, names: tuple[str, ...]) -> tuple[float, float, floa
 
 
 def _guesses(seen: dict[str, Point]) -> list[tuple[Point, float]]:
-    """Middle and side of a face, as each pair of keypoints has it."""
+    """Centre and side of a face, estimated from each pair of keypoints."""
 
     def far(one: str, other: str) -> float:
         return float(np.linalg.norm(seen[one] - seen[other]))

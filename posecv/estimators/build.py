@@ -1,4 +1,4 @@
-"""Estimators from plain configuration, which can be pickled: what a worker process builds its own from."""
+"""Plain, picklable configuration of estimators, from which a worker process can build its own."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = [
     "Above", "Bodies", "Either", "Hand", "HandsAlong", "NetworkChoice", "OneOrAll", "Part", "Person", "above",
 ]  # fmt: skip
 
-Loaded = Callable[[Network], None]  # is shown each network when it is loaded
+Loaded = Callable[[Network], None]  # is called with each network after loading
 
 
 @dataclass(frozen=True)
 class NetworkChoice:
-    """Which network runs, and how: the parameters of `posecv.load_network`."""
+    """The parameters of `posecv.load_network`."""
 
     model: str
     caffemodel: str | None = None
@@ -46,7 +46,7 @@ class NetworkChoice:
 
 @dataclass(frozen=True)
 class Person:
-    """One person a frame, as `posecv.estimators.single_pass.OnePerson` finds it."""
+    """Configuration of `posecv.estimators.single_pass.OnePerson`: one person per frame."""
 
     network: NetworkChoice
     net_size: str | None = None
@@ -55,7 +55,7 @@ class Person:
     scale_gap: float = SCALE_GAP
 
     def build(self, loaded: Loaded) -> Estimator:
-        """The estimator; hands and faces are kept whole, however weak, where no threshold is given."""
+        """The estimator; without a threshold, hands and faces keep all keypoints, however weak."""
         network = self.network.load(loaded)
         return _one(network, self.net_size, self.threshold, self.scale_number, self.scale_gap)
 
@@ -72,7 +72,7 @@ class Part:
     merge: str = MERGES[0]
 
     def build(self, loaded: Loaded) -> Hands | Faces:
-        """What finds them."""
+        """The estimator of hands or faces."""
         network = self.network.load(loaded)
         made = Hands if self.kind == "hand" else Faces
         return made(network, None, self.net_size, self.scale_number, self.scale_range, self.merge)
@@ -80,7 +80,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Bodies:
-    """Everybody in a frame, with the hands and faces that are asked for."""
+    """Everybody in a frame, optionally with hands and faces."""
 
     network: NetworkChoice
     net_size: str | None = None
@@ -98,7 +98,7 @@ class Bodies:
 
 @dataclass(frozen=True)
 class Hand:
-    """One hand a frame, as `posecv.estimators.single_pass.OneHand` finds it."""
+    """Configuration of `posecv.estimators.single_pass.OneHand`: one hand per frame."""
 
     network: NetworkChoice
     box: Box | None = None
@@ -122,20 +122,20 @@ class HandsAlong:
     hands: Part
 
     def build(self, loaded: Loaded) -> Estimator:
-        """The estimator; ModelError where the network of bodies finds one person alone."""
+        """The estimator; ModelError if the body network can find only one person."""
         hands = self.hands.build(loaded)
         assert isinstance(hands, Hands)
         choice = self.bodies.network
         network = choice.load(loaded)
         if not network.has_fields:
             named = ",".join(filter(None, (choice.model, choice.caffemodel)))
-            raise ModelError(f"body_model={named} is no network that tells people apart; it finds no arms")
+            raise ModelError(f"body_model={named} cannot tell people apart, so it cannot find their arms")
         return HandsOfBodies(_everybody(self.bodies, network), hands)
 
 
 @dataclass(frozen=True)
 class Either:
-    """One person or everybody with the same network, as each call says; for the live demo."""
+    """One person or everybody with the same network; each call chooses. For the live demo."""
 
     bodies: Bodies
     threshold: float | None = None
@@ -157,7 +157,7 @@ class Either:
 
 @dataclass(frozen=True)
 class OneOrAll:
-    """Finds everybody, or one person where it is called with `single=True` or the network cannot do more."""
+    """Finds everybody; or one person, if it is called with `single=True` or the network can find only one."""
 
     network: Network
     one: Estimator
@@ -165,11 +165,11 @@ class OneOrAll:
 
     @property
     def skeleton(self) -> Skeleton:
-        """That of the network."""
+        """The network's skeleton."""
         return self.network.skeleton
 
     def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
-        """One person or everybody; overrides but `single` are the settings of what finds them."""
+        """One person or everybody; overrides other than `single` go to the estimator used."""
         single = bool(overrides.pop("single", False))
         estimator = self.one if single or self.everybody is None else self.everybody
         return estimator(frame, before, **overrides)
@@ -177,24 +177,24 @@ class OneOrAll:
 
 @dataclass(frozen=True)
 class Above:
-    """Leaves out keypoints that score `threshold` or less, and people who have none left."""
+    """Removes keypoints that score `threshold` or less, and people without any left."""
 
     estimator: Estimator
     threshold: float
 
     @property
     def skeleton(self) -> Skeleton:
-        """That of the estimator."""
+        """The estimator's skeleton."""
         return self.estimator.skeleton
 
     def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
-        """The result with what is left of its people."""
+        """The result with the remaining people."""
         result = self.estimator(frame, before, **overrides)
         return replace(result, people=result.people.above(self.threshold))
 
 
 def above(estimator: Estimator, threshold: float | None) -> Estimator:
-    """The estimator, and `Above` round it where there is a threshold."""
+    """The estimator, wrapped in `Above` if there is a threshold."""
     return estimator if threshold is None else Above(estimator, threshold)
 
 

@@ -1,4 +1,4 @@
-"""The estimates in one call each: a network and a frame in, People out."""
+"""Estimates in one call: from a network and a frame to People."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def estimate_people(
     frame : (H, W, 3) uint8 array
         BGR.
     net_size : str, int, (int, int) or NetSize
-        Size of the network's input: -1x368, 368x-1, 656x368, or 368 for the shorter side; by default -1 x the model's
-        `net_side`, 368 for most.
+        Size of the network's input: -1x368, 368x-1, 656x368, or 368 for the shorter side; by default the height is the
+        model's `net_side`, 368 for most.
     scale_number : int
-        At how many scales the frame is looked at; the maps are averaged. The first has the size above,
+        Number of scales; their maps are averaged. The first scale has the size above.
     scale_gap : float
-        and each further one is smaller by this share of it.
+        Each further scale is smaller by this share of the first.
     nms_threshold, inter_threshold, inter_min_above, min_subset_cnt, min_subset_score, peak_share, refinement
         The constants of `posecv.skeletons.Thresholds`; by default the model's own.
 
@@ -69,15 +69,15 @@ def estimate_people(
     Raises
     ------
     InputError
-        If the frame is not what is said above.
+        If the frame is another kind of array.
     ModelError
         If the network has no part affinity fields.
     UsageError
-        If the sizes or the scales make no sense, or a parameter is unknown.
+        If a size or scale is invalid, or a parameter is unknown.
 
     Notes
     -----
-    `posecv.estimators.single_pass.Everybody` does the work; its result holds maps and seconds as well.
+    `posecv.estimators.single_pass.Everybody` does the work; its result also contains the maps and the seconds.
     """
     given: dict[str, float | int | str | None] = {
         "nms_threshold": nms_threshold,
@@ -107,7 +107,7 @@ def estimate_person(
 ) -> People:
     """Find the keypoints of the one person in a frame: the strongest peak of each heatmap.
 
-    Parameters are those of `estimate_people`; keypoints that score `threshold` or less are missing.
+    The parameters are those of `estimate_people`; keypoints that score `threshold` or less are missing.
 
     Returns
     -------
@@ -139,32 +139,31 @@ def estimate_hand(
     frame : (H, W, 3) uint8 array
         BGR.
     box : (x, y, width, height)
-        Where the hand is, in pixels of the frame; it grows to a square round its centre. Without one the whole frame
-        is looked at.
+        Where the hand is, in pixels of the frame; extended to a square round its centre. By default the whole frame.
     left : bool
-        Hand networks know right hands; a left one is mirrored on the way in and back on the way out.
+        Whether it is a left hand. Hand networks expect right hands, so a left one is mirrored, and its keypoints back.
     net_size
-        Size of the network's input; by default a square of the model's `net_side` for a box, -1 x that for a frame.
+        Size of the network's input. By default a box gets a square of the model's `net_side`, a frame that height.
     scale_number : int
-        In how many boxes of different sizes round the same centre the hand is looked for.
+        Number of boxes of different sizes round the same centre in which to search for the hand.
     scale_range : float
-        How far their sides are apart: 0.4 are factors from 0.8 to 1.2.
+        Range of their sizes: 0.4 means factors from 0.8 to 1.2.
     merge : {"best", "mean"}
-        What is taken of several: the hand with the highest mean score, as OpenPose does, or that of the mean maps.
+        How to combine several boxes: take the hand with the highest mean score, as OpenPose does, or average the maps.
 
     Returns
     -------
     People
-        One hand with all 21 keypoints, however weak they are; nobody where all maps are empty.
+        One hand with all 21 keypoints, however weak they are; empty if all maps are empty.
 
     Raises
     ------
     InputError
-        If the frame is no image, or the box lies outside it.
+        If the frame is not an image, or the box lies outside it.
     ModelError
         If the network is not for hands.
     UsageError
-        If a parameter is unknown or has a value that it cannot have.
+        If a parameter is unknown or has an invalid value.
     """
     _refuse(unknown, ["box", "left", *HANDS[1:]])
     return OneHand(network, box, left, net_size, scale_number, scale_range, merge)(frame).people
@@ -193,15 +192,15 @@ def estimate_hands(
     people : People
         Bodies with arms, in pixels of the frame.
     threshold : float
-        A hand whose keypoints score less than this on average is none: hand networks find one in everything. By
-        default the model's own `gate`.
+        Minimum mean score of a hand's keypoints, since hand networks find a hand in everything. By default the model's
+        `gate`.
     net_size, scale_number, scale_range, merge
         As in `estimate_hand`.
 
     Returns
     -------
     People
-        The same with `hands`.
+        The same people with `hands`.
     """
     _refuse(unknown, HANDS)
     hands = Hands(network, threshold, net_size, scale_number, scale_range, merge)
@@ -220,13 +219,13 @@ def estimate_faces(
     merge: str = MERGES[0],
     **unknown: object,
 ) -> People:
-    """Find the faces of people whose bodies are known; parameters and result like those of `estimate_hands`."""
+    """Find the faces of people whose bodies are known; parameters and result are like those of `estimate_hands`."""
     _refuse(unknown, HANDS)
     faces = Faces(network, threshold, net_size, scale_number, scale_range, merge)
     return faces.added(Result(people, frame)).people
 
 
 def _refuse(unknown: dict[str, object], known: list[str]) -> None:
-    """UsageError that names the nearest parameter."""
+    """Raise UsageError for an unknown parameter, with the nearest name."""
     for name in unknown:
         refuse_unknown(name, known)

@@ -21,15 +21,15 @@ __all__ = ["Faces", "Hands", "HandsOfBodies", "WithParts"]
 
 @dataclass(frozen=True)
 class Hands:
-    """Finds the hands of people, where their arms end.
+    """Finds the hands of people at the ends of their arms.
 
     Attributes
     ----------
     network : Network
-        A hand network; ModelError for any other.
+        A hand network; otherwise ModelError.
     threshold : float
-        A hand whose keypoints score less than this on average is none: hand networks find one in everything. By
-        default the model's own `gate`.
+        Minimum mean score of a hand's keypoints, since hand networks find a hand in everything. By default the model's
+        `gate`.
     net_size, scale_number, scale_range, merge
         As in `posecv.estimators.single_pass.OneHand`.
     """
@@ -46,7 +46,7 @@ class Hands:
         _looking(self)
 
     def added(self, result: Result) -> Result:
-        """The result with the `hands` of its people; the seconds are added to its own."""
+        """The result with `hands` of its people; the time spent is added to its seconds."""
         boxes = hand_boxes(result.people)
         hands = np.zeros((len(boxes), 2, len(HAND.keypoints), 3), np.float32)
         seconds = dict(result.seconds)
@@ -57,7 +57,7 @@ class Hands:
 
 @dataclass(frozen=True)
 class Faces:
-    """Finds the faces of people, where their heads are; attributes as those of `Hands`."""
+    """Finds the faces of people at their heads; the attributes are those of `Hands`."""
 
     network: Network
     threshold: float | None = None
@@ -71,7 +71,7 @@ class Faces:
         _looking(self)
 
     def added(self, result: Result) -> Result:
-        """The result with the `faces` of its people; the seconds are added to its own."""
+        """The result with `faces` of its people; the time spent is added to its seconds."""
         boxes = face_boxes(result.people)
         faces = np.zeros((len(boxes), len(FACE.keypoints), 3), np.float32)
         seconds = dict(result.seconds)
@@ -82,7 +82,7 @@ class Faces:
 
 @dataclass(frozen=True)
 class WithParts:
-    """Finds bodies, and then hands and faces along with them.
+    """Finds bodies, then their hands and faces.
 
     Attributes
     ----------
@@ -95,11 +95,11 @@ class WithParts:
 
     @property
     def skeleton(self) -> Skeleton:
-        """That of the bodies."""
+        """The bodies' skeleton."""
         return self.bodies.skeleton
 
     def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
-        """The people with hands and faces; overrides are the bodies' settings."""
+        """The people with hands and faces; overrides are settings of `bodies`."""
         result = self.bodies(frame, before, **overrides)
         for part in self.parts:
             result = part.added(result)
@@ -108,7 +108,7 @@ class WithParts:
 
 @dataclass(frozen=True)
 class HandsOfBodies:
-    """Finds people first, and then their hands, which are the people of its results.
+    """Finds people, then their hands; the hands are the people of the result.
 
     Attributes
     ----------
@@ -121,11 +121,11 @@ class HandsOfBodies:
 
     @property
     def skeleton(self) -> Skeleton:
-        """That of hands."""
+        """The skeleton of hands."""
         return self.hands.network.skeleton
 
     def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
-        """The hands, best first; overrides are the bodies' settings."""
+        """The hands, best first; overrides are settings of `bodies`."""
         result = self.hands.added(self.bodies(frame, before, **overrides))
         return replace(result, people=result.people.only_hands())
 
@@ -137,13 +137,13 @@ def _check_part(network: Network, part: str) -> None:
 
 
 def _looking(part: Hands | Faces) -> OneHand:
-    """What looks into one box with the settings of a part."""
+    """The estimator for one box, with the settings of a part."""
     shared = {each.name for each in fields(OneHand)} & {each.name for each in fields(part)}
     return OneHand(**{name: getattr(part, name) for name in sorted(shared)})
 
 
 def _part(part: Hands | Faces, frame: Frame | None, square: Array, left: bool, seconds: dict[str, float]) -> Array:
-    """(K, 3) keypoints of what lies in a square of the frame; zeros where that is outside, or nothing is there."""
+    """(K, 3) keypoints found in a square of the frame; zeros if it lies outside, or nothing was found."""
     x, y, side = map(float, square)
     frame = checked_frame(frame)
     height, width = frame.shape[:2]

@@ -1,4 +1,4 @@
-"""Estimators that look at the whole frame, or at one box of it, with one network."""
+"""Estimators that run one network on the whole frame, or on one box of it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ Decode = Callable[[Array], People]
 HALF_PIXEL = 0.5  # OpenPose's body keypoints count from the corner of the first pixel, not from its centre
 SCALE_GAP = 0.25  # OpenPose's scale_gap
 HAND_RANGE = 0.4  # and its hand_scale_range
-SINGLE_THRESHOLD = 0.1  # of one person's keypoints, as in the tutorials
+SINGLE_THRESHOLD = 0.1  # for the keypoints of a single person, as in the tutorials
 MERGES = ("best", "mean")
-SIZE_EXPONENT = 0.2  # of the share of the input that a person covers, where the model's person_score is "sized"
+SIZE_EXPONENT = 0.2  # applied to the share of the input that a person covers, if the model's person_score is "sized"
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class OnePerson:
     ----------
     network : Network
     net_size : str, int, (int, int) or NetSize
-        Size of the network's input: -1x368, 368x-1, 656x368, or 368 for the shorter side; by default -1 x the model's
-        `net_side`.
+        Size of the network's input: -1x368, 368x-1, 656x368, or 368 for the shorter side; by default the height is the
+        model's `net_side`.
     threshold : float
         Keypoints that score this or less are missing.
     scale_number : int
-        At how many scales the frame is looked at; their maps are averaged. The first has the size above,
+        Number of scales; their maps are averaged. The first scale has the size above.
     scale_gap : float
-        and each further one is smaller by this share of it.
+        Each further scale is smaller by this share of the first.
     """
 
     network: Network
@@ -58,11 +58,11 @@ class OnePerson:
 
     @property
     def skeleton(self) -> Skeleton:
-        """That of the network."""
+        """The network's skeleton."""
         return self.network.skeleton
 
     def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
-        """One person, or nobody where no keypoint was found."""
+        """One person, or nobody if no keypoint was found."""
         return adjusted(self, overrides)._found(checked_frame(frame))
 
     def _found(self, frame: Frame) -> Result:
@@ -83,13 +83,13 @@ class Everybody:
     Attributes
     ----------
     network : Network
-        With part affinity fields; ModelError otherwise.
+        With part affinity fields; otherwise ModelError.
     net_size, scale_number, scale_gap
         As in `OnePerson`.
     thresholds : Thresholds
-        The constants of decoding; by default the model's own.
+        The constants of decoding; by default the model's.
     most : int
-        Keep that many people, the best ones; by default all.
+        Maximum number of people to keep, best first; by default all.
     """
 
     network: Network
@@ -110,7 +110,7 @@ class Everybody:
 
     @property
     def skeleton(self) -> Skeleton:
-        """That of the network."""
+        """The network's skeleton."""
         return self.network.skeleton
 
     def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
@@ -137,20 +137,19 @@ class OneHand:
     Attributes
     ----------
     network : Network
-        For hands or faces; ModelError for a network of bodies.
+        For hands or faces; ModelError for a body network.
     box : (x, y, width, height)
-        Where the hand is, in pixels of the frame; it grows to a square round its centre. Without one the whole frame
-        is looked at.
+        Where the hand is, in pixels of the frame; extended to a square round its centre. By default the whole frame.
     left : bool
-        Hand networks know right hands; a left one is mirrored on the way in and back on the way out.
+        Whether it is a left hand. Hand networks expect right hands, so a left one is mirrored, and its keypoints back.
     net_size
-        Size of the network's input; by default a square of the model's `net_side` for a box, -1 x that for a frame.
+        Size of the network's input. By default a box gets a square of the model's `net_side`, a frame that height.
     scale_number : int
-        In how many boxes of different sizes round the same centre the hand is looked for.
+        Number of boxes of different sizes round the same centre in which to search for the hand.
     scale_range : float
-        How far their sides are apart: 0.4 are factors from 0.8 to 1.2.
+        Range of their sizes: 0.4 means factors from 0.8 to 1.2.
     merge : {"best", "mean"}
-        What is taken of several: the hand with the highest mean score, as OpenPose does, or that of the mean maps.
+        How to combine several boxes: take the hand with the highest mean score, as OpenPose does, or average the maps.
     """
 
     network: Network
@@ -166,15 +165,15 @@ class OneHand:
             name = self.network.skeleton.name
             raise ModelError(f"{self.network.model.name} is a network for {name}, not for hands; try light_hand")
         if self.merge not in MERGES:
-            raise UsageError(f"merge={self.merge} is unknown; there are {', '.join(MERGES)}")
+            raise UsageError(f"merge={self.merge} is unknown; choose one of {', '.join(MERGES)}")
 
     @property
     def skeleton(self) -> Skeleton:
-        """That of the network."""
+        """The network's skeleton."""
         return self.network.skeleton
 
     def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
-        """One hand with all 21 keypoints, however weak they are; nobody where all maps are empty."""
+        """One hand with all 21 keypoints, however weak they are; empty if all maps are empty."""
         return adjusted(self, overrides)._found(checked_frame(frame))
 
     def _found(self, frame: Frame) -> Result:
@@ -193,7 +192,7 @@ class OneHand:
         return replace(result, people=replace(people, left=np.full(len(people), self.left)))
 
     def _fits(self, frame: Frame) -> list[Fit]:
-        """Where the hand is looked for, a Fit for each factor of the box's side."""
+        """A Fit for each size of the box in which to search for the hand."""
         factors = hand_factors(self.scale_number, self.scale_range)
         height, width = frame.shape[:2]
         side, stride = self.network.model.net_side, self.network.stride
@@ -211,22 +210,22 @@ class OneHand:
 
 
 def _frame_fits(network: Network, frame: Frame, net_size: Size | None, number: int, gap: float) -> list[Fit]:
-    """Where the whole frame lies in the inputs of all scales."""
+    """A Fit of the whole frame for each scale."""
     height, width = frame.shape[:2]
     size = NetSize.parse(net_size or f"-1x{network.model.net_side}")
     return smaller_fits(Fit.of_frame(frame, size, stride=network.stride), (width, height), number, gap)
 
 
 def _maps(network: Network, frame: Frame, fits: Sequence[Fit]) -> list[Array]:
-    """What the network makes of the frame at each scale."""
-    # Not as a batch: one after the other took light_hand 0.99, OpenPose's hand network 0.85 of a batch's time (CPU).
+    """The network's maps of the frame at each scale."""
+    # Not as a batch: on a CPU, one at a time took 0.99 of a batch's time (light_hand), 0.85 (OpenPose's hand network).
     return [network.maps(fit.blob(frame, network.model.preprocessing)) for fit in fits]
 
 
 def _estimated(
     network: Network, frame: Frame, fits: Sequence[Fit], onto: Fit, decode: Decode, *, shift: float = 0.0
 ) -> Result:
-    """Run the rooms in a row, with the mean of all scales' maps; bring the people into the frame, `shift` pixels on."""
+    """Average the maps of all scales, decode them, and convert the people to pixels of the frame plus `shift`."""
     start = perf_counter()
     every = _maps(network, frame, fits)
     middle = perf_counter()
@@ -236,7 +235,7 @@ def _estimated(
 
 
 def _best(network: Network, frame: Frame, fits: Sequence[Fit], decode: Decode) -> Result:
-    """The hand of the scale at which it scores highest, the first of equals."""
+    """The hand at the scale where it scores highest; the first if several are equal."""
     start = perf_counter()
     every = _maps(network, frame, fits)
     middle = perf_counter()
@@ -246,12 +245,12 @@ def _best(network: Network, frame: Frame, fits: Sequence[Fit], decode: Decode) -
 
 
 def _seconds(start: float, middle: float) -> dict[str, float]:
-    """What network and decoding took until now."""
+    """Seconds that the network and decoding have taken so far."""
     return {"network": middle - start, "decoding": perf_counter() - middle}
 
 
 def _in_frame(people: People, fit: Fit, frame: Frame, shift: float) -> People:
-    """People in cells to people in pixels, none of them outside the frame."""
+    """Convert people from cells to pixels, clipped to the frame."""
     height, width = frame.shape[:2]
     xy = np.clip(fit.to_frame(people.keypoints[..., :2]) + shift, 0, [width - 1, height - 1])
     missing = people.keypoints[..., 2:] == 0

@@ -1,4 +1,4 @@
-"""Top-down: find people's boxes first, and then the keypoints of each person in a crop of its own.
+"""Top-down: first find people's boxes, then the keypoints of each person in its own crop.
 
 frame ──detector──▶ boxes ──Fit.of_person──▶ crops ──pose network──▶ maps ──decode_crops──▶ People
 """
@@ -25,12 +25,12 @@ from posecv.skeletons import COCO, Skeleton
 
 __all__ = ["BoxList", "BoxMaps", "BoxesOfBodies", "CropNetwork", "Detector", "TopDown"]
 
-PAD = 1.25  # sides of a crop over those of the person's box
-LEAST_BOX = 0.3  # score of a box that is looked at
+PAD = 1.25  # sides of a crop relative to the person's box
+LEAST_BOX = 0.3  # minimum score of a box
 LEAST_KEYPOINT = 0.1
-SAME_PERSON = 0.7  # of two people with a higher object keypoint similarity the weaker one goes
-SURE = 0.2  # keypoints above this make a person's score
-AROUND = 1.12  # sides of a person's box over those of the extent of its keypoints
+SAME_PERSON = 0.7  # if the object keypoint similarity of two people is higher, the weaker one is dropped
+SURE = 0.2  # a person's score is the mean of the keypoints above this
+AROUND = 1.12  # sides of a person's box relative to the extent of its keypoints
 SHOULDERS = "right_shoulder", "left_shoulder"
 
 
@@ -43,7 +43,7 @@ class Detector(Protocol):
 
 @dataclass(frozen=True)
 class BoxMaps:
-    """A detector whose network gives the maps that `decode_boxes` reads.
+    """A detector whose network outputs maps for `decode_boxes`.
 
     Attributes
     ----------
@@ -51,9 +51,9 @@ class BoxMaps:
         Runs the network.
     preprocessing : Preprocessing
     net_size : NetSize
-        Of its input, where a call does not say another.
+        Default size of its input.
     stride : int
-        Pixels of its input a cell.
+        Pixels of its input per cell.
     threshold : float
         Lowest score of a box.
     """
@@ -76,20 +76,19 @@ class BoxMaps:
 
 @dataclass(frozen=True)
 class BoxList:
-    """A detector whose network gives a list of boxes and a list of scores, as PicoDet's exports do.
+    """A detector whose network outputs a list of boxes and a list of scores, like PicoDet's exports.
 
     Attributes
     ----------
     engine : Engine
-        Runs the network: an output of (1, N, 4) corners x0, y0, x1, y1 in pixels of its input, and one of as many
-        scores.
+        Runs the network. One output holds (1, N, 4) corners x0, y0, x1, y1 in pixels of its input, the other N scores.
     preprocessing : Preprocessing
     size : (int, int)
         Height and width of its input, to which frames are stretched.
     threshold : float
         Lowest score of a box.
     same_box : float
-        Of two boxes that overlap by more than this the weaker one is left out.
+        If the intersection over union of two boxes exceeds this, the weaker one is dropped.
     """
 
     engine: Engine
@@ -99,10 +98,10 @@ class BoxList:
     same_box: float = 0.55
 
     def __call__(self, frame: Frame, net_size: NetSize | None = None) -> Array:
-        """The boxes of a frame; its network has one size."""
+        """The boxes of a frame; `net_size` is ignored, since the network has a fixed size."""
         height, width = self.size
         stretched = cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
-        # Scores are a number a box, boxes four; so the larger output holds the boxes.
+        # A box has one score and four coordinates, so the larger output holds the boxes.
         outputs = self.engine.forward(self.preprocessing.applied(stretched))
         scores, corners = sorted(map(np.asarray, outputs), key=np.size)
         scores, corners = scores.reshape(-1), corners.reshape(-1, 4)
@@ -117,12 +116,12 @@ class BoxList:
 
 @dataclass(frozen=True)
 class BoxesOfBodies:
-    """A detector that takes the boxes of people whom another estimator finds, for a second look at each."""
+    """A detector that uses the boxes of another estimator's people, to refine each person."""
 
     estimator: Estimator
 
     def __call__(self, frame: Frame, net_size: NetSize | None = None) -> Array:
-        """The boxes of a frame; their scores are those of the people."""
+        """The boxes of a frame, with the people's scores."""
         result = self.estimator(frame, net_size=net_size) if net_size else self.estimator(frame)
         return boxes_of(result.people)
 
@@ -134,21 +133,22 @@ class CropNetwork:
     Attributes
     ----------
     engine : Engine
-        Runs the network; its one output holds a heatmap a keypoint, 0 to 1, perhaps a background after them.
+        Runs the network; its only output holds one heatmap per keypoint, 0 to 1, optionally followed by a background.
     preprocessing : Preprocessing
     size : (int, int)
         Height and width of a crop.
     stride : int
-        Pixels of a crop a cell.
+        Pixels of a crop per cell.
     keypoints : tuple of str
-        Names of the heatmaps in order; those of `skeleton` that are missing there are not found, but for the neck,
+        Names of the heatmaps in order. Other keypoints of `skeleton` are missing in the result, except for the neck,
         which is the middle of the shoulders.
     skeleton : Skeleton
-        Of the people.
+        The layout of the people's keypoints.
     refinement : {"odds", "parabola"}
         As in `posecv.decoding.crops.decode_crops`.
     corner : bool
-        Whether the network was trained to take the first pixel of a cell for its place, not its middle.
+        Whether the network was trained with the corner of a cell, its first pixel, as its position instead of its
+        middle.
     """
 
     engine: Engine
@@ -190,24 +190,24 @@ class CropNetwork:
 
 @dataclass(frozen=True)
 class TopDown:
-    """Finds all people of a frame: their boxes by a detector, their keypoints in crops.
+    """Finds all people of a frame: boxes with a detector, then keypoints in crops.
 
     Attributes
     ----------
     detector : Detector
     network : CropNetwork
     net_size : str, int, (int, int) or NetSize
-        Size of the detector's input; by default its own.
+        Size of the detector's input; by default the detector's own.
     threshold : float
         Keypoints that score this or less are missing.
     pad : float
-        Sides of a crop over those of a box.
+        Sides of a crop relative to the box.
     same_person : float
-        Of two people with a higher object keypoint similarity the weaker one is left out.
+        If the object keypoint similarity of two people is higher than this, the weaker one is dropped.
     most : int
-        Look at that many boxes, the best ones; by default all.
+        Maximum number of boxes to use, best first; by default all.
     every : int
-        Look for boxes in every so many frames of a video; in between people are looked for where they were.
+        Run the detector in every `every`-th frame of a video; in between, use the people's previous positions.
     """
 
     detector: Detector
@@ -225,7 +225,7 @@ class TopDown:
         return self.network.skeleton
 
     def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
-        """Everybody, best first; a person's score is that of its box times the mean of its keypoints'."""
+        """Everybody, best first; a person's score is the box's score times the mean score of the keypoints."""
         return adjusted(self, overrides)._found(checked_frame(frame), before)
 
     def _found(self, frame: Frame, before: Result | None) -> Result:
@@ -239,13 +239,13 @@ class TopDown:
         return Result(people, frame, seconds=seconds)
 
     def _boxes(self, frame: Frame, before: Result | None) -> Array:
-        """Boxes of the detector, or of the people of the frame before."""
+        """Boxes from the detector, or from the people of the previous frame."""
         if before and before.number is not None and (before.number + 1) % self.every and len(before.people):
             return boxes_of(before.people)
         return self.detector(frame, NetSize.parse(self.net_size) if self.net_size else None)
 
     def _people(self, keypoints: Array, boxes: Array, frame: Frame) -> People:
-        """The people, best first, each once, their keypoints inside the frame."""
+        """The people, best first, without duplicates and without keypoints outside the frame."""
         height, width = frame.shape[:2]
         sure = keypoints[..., 2] > SURE
         means = np.where(sure, keypoints[..., 2], 0).sum(axis=1) / np.maximum(sure.sum(axis=1), 1)
@@ -261,14 +261,14 @@ class TopDown:
 
 
 def boxes_of(people: People) -> Array:
-    """(N, 5) boxes x, y, width, height, score round people's keypoints, as a detector would draw them."""
+    """(N, 5) boxes x, y, width, height, score round people's keypoints, like those of a detector."""
     boxes = people.boxes
     middle, size = boxes[:, :2] + boxes[:, 2:] / 2, AROUND * boxes[:, 2:]
     return np.concatenate([middle - size / 2, size, people.scores[:, None]], axis=1).astype(np.float32)
 
 
 def _distinct_people(keypoints: Array, skeleton: Skeleton, same_person: float) -> NDArray[np.intp]:
-    """Indices of the (N, K, 3) people, best first, whom no better kept one is too much like."""
+    """Non-maximum suppression: indices of the (N, K, 3) people, best first, that are kept."""
     sigmas = sigmas_of(skeleton.keypoints)
     kept: list[int] = []
     for index in range(len(keypoints)):
