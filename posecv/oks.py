@@ -1,8 +1,8 @@
-"""Object keypoint similarity (OKS): how near keypoints lie to where they should, by COCO's rule.
+"""Object keypoint similarity (OKS): how near keypoints are to their labels, by COCO's rule.
 
-A keypoint that lies a distance d from its label has the similarity exp(-d^2 / (2 area (2 sigma)^2)): 1 on the label,
-and less the farther away, the smaller the person and the surer people are where such a keypoint lies. A person's
-similarity is the mean over the keypoints that have a label. Source: cocodataset.org, "Keypoint Evaluation".
+A keypoint at a distance d from its label has the similarity exp(-d^2 / (2 area (2 sigma)^2)): 1 on the label, and less
+if it is farther away, if the person is smaller, or if people label such keypoints more precisely. A person's similarity
+is the mean over the labelled keypoints. Source: cocodataset.org, "Keypoint Evaluation".
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ __all__ = ["SIGMAS", "distances", "likeness", "partners", "sigmas_of", "similari
 
 Floats = NDArray[np.floating]
 
-# How far people's labels of the same keypoint lie apart, as a share of the square root of the person's area.
-# COCO has no neck: it counts as a shoulder.
+# Standard deviation of people's labels of the same keypoint, relative to the square root of the person's area. COCO has
+# no neck: it gets the sigma of a shoulder.
 _SIGMA = {
     "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062, "hip": 0.107,
     "knee": 0.087, "ankle": 0.089, "neck": 0.079,
 }  # fmt: skip
-COMMON = 3  # fewest keypoints by which two people are compared
-PERSON_SHARE = 0.7  # of the box round somebody's keypoints that the person covers
+COMMON = 3  # minimum number of common keypoints to compare two people
+PERSON_SHARE = 0.7  # of the box round a person's keypoints that the person covers
 
 
 def sigmas_of(keypoints: Sequence[str]) -> NDArray[np.float64]:
-    """(K,) sigmas of keypoints by their names; ModelError for one that COCO does not know.
+    """(K,) sigmas of keypoints by name; ModelError for a keypoint that COCO does not have.
 
     >>> sigmas_of(["nose", "left_wrist"])
     array([0.026, 0.062])
@@ -46,19 +46,19 @@ SIGMAS = sigmas_of(COCO_17)
 
 
 def distances(labels: Floats, found: Floats) -> NDArray[np.float64]:
-    """Distances of people found from people labelled.
+    """Distances between detected and labelled keypoints.
 
     Parameters
     ----------
     labels : (M, K, 3) array
-        x, y and whether there is a label, above 0.
+        x, y, and a number above 0 if there is a label.
     found : (N, K, 3) array
-        x, y and whether it was found, above 0.
+        x, y, and a number above 0 if it was found.
 
     Returns
     -------
     (M, N, K) float64 array
-        NaN where a keypoint has no label, infinite where it was not found.
+        NaN if a keypoint has no label, infinite if it was not found.
     """
     there, seen = labels[:, None, :, 2] > 0, found[None, :, :, 2] > 0
     away = np.linalg.norm(found[None, ..., :2].astype(np.float64) - labels[:, None, :, :2], axis=-1)
@@ -71,16 +71,16 @@ def similarities(distances: Floats, area: float | Floats, sigmas: Floats = SIGMA
     Parameters
     ----------
     distances : (..., K) array
-        Pixels from the labels; infinite is missing, NaN has no label.
+        Pixels from the labels; infinite for a missing keypoint, NaN without a label.
     area : float or array
-        Pixels that each labelled person covers, in a shape that fits: (M, 1, 1) for distances of (M, N, K).
+        Pixels that each labelled person covers, in a shape that broadcasts: (M, 1, 1) for distances of (M, N, K).
     sigmas : (K,) array
         By default those of COCO's 17 keypoints.
 
     Returns
     -------
     (..., K) float64 array
-        1 on the label, 0 where missing, NaN without a label. Its `np.nanmean` over K is the person's similarity.
+        1 on the label, 0 if missing, NaN without a label. `np.nanmean` over K is the person's similarity.
 
     Examples
     --------
@@ -93,18 +93,18 @@ def similarities(distances: Floats, area: float | Floats, sigmas: Floats = SIGMA
 
 
 def likeness(one: Floats, other: Floats, sigmas: Floats) -> float:
-    """The similarity of two people whose areas nobody measured, over the keypoints that both have.
+    """The similarity of two people with unknown areas, over the keypoints that both have.
 
     Parameters
     ----------
     one, other : (K, 3) arrays
-        x, y and how sure each keypoint is; 0 for not known.
+        x, y and the confidence of each keypoint; 0 for a missing one.
     sigmas : (K,) array
 
     Returns
     -------
     float
-        0 to 1; 0 where they have fewer than `COMMON` keypoints in common.
+        0 to 1; 0 if they have fewer than `COMMON` keypoints in common.
     """
     both = (one[:, 2] > 0) & (other[:, 2] > 0)
     if np.count_nonzero(both) < COMMON:
@@ -115,16 +115,16 @@ def likeness(one: Floats, other: Floats, sigmas: Floats) -> float:
 
 
 def partners(oks: Floats) -> list[int | None]:
-    """Of each of M people labelled the one of N found who is theirs, the most similar pairs first.
+    """Match M labelled people to N detected people, the most similar pairs first; the index of each one's match.
 
     Parameters
     ----------
     oks : (M, N) array
-        Similarities; people of similarity 0 are nobody's.
+        Similarities; people with similarity 0 are not matched.
 
     Examples
     --------
-    The second one is more similar to the one who was found:
+    The second label is more similar to the detection:
 
     >>> partners(np.array([[0.7], [0.9]]))
     [None, 0]

@@ -1,4 +1,4 @@
-"""People: what an estimate gives back."""
+"""People: the result of an estimate."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ class People:
     Attributes
     ----------
     keypoints : (N, K, 3) float32 array
-        x, y, score of each keypoint of each person; 0, 0, 0 where it was not found. Pixels of the frame, or cells of
-        the maps where `decode_person` or `decode_people` made them.
+        x, y, score of each keypoint of each person; 0, 0, 0 if missing. In pixels of the frame; results of
+        `decode_person` and `decode_people` are in cells of the maps.
     scores : (N,) float32 array
         A score for each person, in descending order.
     skeleton : Skeleton
-        What the K keypoints are.
+        The layout of the K keypoints.
     hands : (N, 2, 21, 3) float32 array or None
-        Keypoints of each person's left and right hand, where hands were looked for; zeros where none was found.
+        Keypoints of each person's left and right hand; zeros if not found. None if hands were not searched for.
     faces : (N, 70, 3) float32 array or None
-        Keypoints of the faces, likewise.
+        Keypoints of each person's face, likewise.
     left : (N,) bool array or None
-        For people who are hands: which ones are left hands. None: all are right hands.
+        For hands: which ones are left hands. None: all are right hands.
 
     Examples
     --------
@@ -81,12 +81,12 @@ class People:
         Returns
         -------
         People
-            The records hold no scores of people: a person's score is the mean of its keypoints' scores.
+            The records contain no scores of people, so a person's score is the mean score of its keypoints.
 
         Raises
         ------
         InputError
-            If it is no such record: a person lacks its keypoints, or has another number of them.
+            If it is not such a record: a person has no keypoints, or the wrong number of them.
         """
         persons = record.get("people") if isinstance(record, Mapping) else None
         if not isinstance(persons, Sequence) or not all(isinstance(person, Mapping) for person in persons):
@@ -113,10 +113,10 @@ class People:
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, which: int | slice | Sequence[int] | NDArray[Any]) -> People:
-        """Some of the people: an index, a slice, a mask or an array of indices; IndexError where there is none."""
+        """Select people by an index, a slice, a mask or an array of indices; IndexError if out of range."""
         if isinstance(which, (int, np.integer)):
             if not -len(self) <= which < len(self):
-                raise IndexError(f"there are {len(self)} people, and no number {which}")
+                raise IndexError(f"index {which} is out of range for {len(self)} people")
             which = [int(which)]
         parts = {name: getattr(self, name) for name in ("keypoints", "scores", "hands", "faces", "left")}
         return replace(self, **{name: part[which] for name, part in parts.items() if part is not None})
@@ -137,13 +137,13 @@ class People:
         return np.where(np.isfinite(boxes), boxes, 0).astype(np.float32)
 
     def above(self, threshold: float) -> People:
-        """The same people without keypoints that score `threshold` or less, and without people who have none left."""
+        """The same people without keypoints that score `threshold` or less, and without people who lose all of them."""
         kept = self.keypoints[..., 2] > threshold
         keypoints = np.where(kept[..., None], self.keypoints, 0).astype(np.float32)
         return replace(self, keypoints=keypoints)[np.asarray(kept.any(axis=1))]
 
     def only_hands(self) -> People:
-        """The hands found with these people, best first; the score of a hand is the mean of its keypoints' scores."""
+        """The hands found with these people, best first; a hand's score is the mean score of its keypoints."""
         hands = np.zeros((0, 2, len(HAND.keypoints), 3), np.float32) if self.hands is None else self.hands
         person, side = np.nonzero(hands.any(axis=(2, 3)))
         scores = hands[person, side, :, 2].mean(axis=1)
@@ -172,10 +172,10 @@ class People:
         return fields
 
     def to_coco(self) -> list[dict[str, Any]]:
-        """COCO's results of this frame, without `image_id`: a dict a person with 51 numbers and a score.
+        """COCO's results for this frame, without `image_id`: one dict per person with 51 numbers and a score.
 
-        Keypoints are in the order of `posecv.skeletons.COCO_17`, missing ones at -1, -1, 0, found ones with 1 as their
-        third number, as OpenPose writes them.
+        Keypoints are in the order of `posecv.skeletons.COCO_17`. As in OpenPose's files, missing ones are -1, -1, 0,
+        and the third number of the others is 1.
 
         Raises
         ------
@@ -184,7 +184,7 @@ class People:
         """
         missing = [name for name in COCO_17 if name not in self.skeleton.keypoints]
         if missing:
-            raise ModelError(f"COCO's results need 17 keypoints, and {self.skeleton.name} has no {missing[0]}")
+            raise ModelError(f"COCO's results need 17 keypoints, but {self.skeleton.name} has no {missing[0]}")
         keypoints = self.keypoints[:, [self.skeleton.keypoints.index(name) for name in COCO_17]]
         found = keypoints[..., 2:] > 0
         values = np.concatenate([np.where(found, keypoints[..., :2], -1), found], axis=-1)
@@ -195,21 +195,21 @@ class People:
 
 
 def _values(keypoints: Array) -> list[float]:
-    """x, y, score one after the other; JSON has no NaN, and a keypoint with one was not found."""
+    """x, y, score one after the other; a keypoint with NaN is missing, since JSON has no NaN."""
     whole = np.isfinite(keypoints).all(axis=1, keepdims=True)
-    values: list[float] = (np.where(whole, keypoints, 0) + 0.0).ravel().tolist()  # + 0.0: no minus before 0
+    values: list[float] = (np.where(whole, keypoints, 0) + 0.0).ravel().tolist()  # + 0.0 turns -0 into 0
     return values
 
 
 def _read(person: Mapping[str, Any], field: str, skeleton: Skeleton) -> Array:
-    """(K, 3) keypoints of a field; zeros where it is empty."""
+    """(K, 3) keypoints of a field; zeros if it is empty."""
     count = len(skeleton.keypoints)
     try:
         values = np.array(person.get(field) or [], np.float64)
     except (TypeError, ValueError):
         values = np.full(1, np.nan)
-    if values.ndim != 1 or not (np.abs(values) <= np.finfo(np.float32).max).all():  # not-a-number is not either
-        raise InputError(f"{field} is no list of numbers")
+    if values.ndim != 1 or not (np.abs(values) <= np.finfo(np.float32).max).all():  # also false for NaN
+        raise InputError(f"{field} is not a list of numbers")
     if not len(values):
         return np.zeros((count, 3), np.float32)
     if len(values) != 3 * count:
@@ -218,7 +218,7 @@ def _read(person: Mapping[str, Any], field: str, skeleton: Skeleton) -> Array:
 
 
 def _ranked(keypoints: Sequence[Array], skeleton: Skeleton) -> People:
-    """People in the order given, each with the mean score of its keypoints."""
+    """People in the given order, each with the mean score of its keypoints."""
     if not keypoints:
         return People.empty(skeleton)
     array = np.stack(keypoints)
@@ -226,7 +226,7 @@ def _ranked(keypoints: Sequence[Array], skeleton: Skeleton) -> People:
 
 
 def _hands_from(persons: Sequence[Mapping[str, Any]], skeleton: Skeleton) -> People:
-    """Each hand of a record as a person of its own."""
+    """Each hand of a record as a separate person."""
     sides = [(side, person) for person in persons for side in (LEFT_HAND, RIGHT_HAND) if person.get(side)]
     people = _ranked([_read(person, side, skeleton) for side, person in sides], skeleton)
     return replace(people, left=np.array([side == LEFT_HAND for side, _ in sides], bool))

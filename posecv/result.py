@@ -1,4 +1,4 @@
-"""Results: what is known about one frame, on its way from the estimator through steps to outputs."""
+"""Results: a frame, its people and its metadata, passed from the estimator through steps to outputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Result", "View"]
 
 
 class View(NamedTuple):
-    """What a network made of a frame.
+    """A network's maps of a frame.
 
     maps : (C, h, w) float32 array, before it was decoded
     fit : where the frame lies in it
@@ -34,7 +34,7 @@ class Result:
     people : People
         In pixels of the frame.
     frame : (H, W, 3) uint8 array or None
-        Blue, green, red; None where results are read back from files.
+        Blue, green, red; None if the result was read from a file.
     source : Path
         The image, video or camera that the frame comes from.
     number : int or None
@@ -42,11 +42,11 @@ class Result:
     time : float
         Seconds since the beginning of the video.
     rate : float
-        Frames a second of the source, as far as they are used; 0 where nobody knows.
+        Used frames per second of the source; 0 if unknown.
     view : View or None
-        The maps in which the people were found; outputs that want them say so, otherwise they are not kept.
+        The maps in which the people were found; kept only if an output needs them.
     seconds : mapping of str to float
-        What each step of the work took, such as "network" and "decoding".
+        The duration of each step, such as "network" and "decoding".
     """
 
     people: People

@@ -110,10 +110,10 @@ def test_annotations_are_read_packed_or_not(packed: bool, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.json", b"no JSON", "is no JSON file"),
-        ("a.json", b"\xff\xfe", "is no JSON file"),
-        ("a.json.gz", b"not packed", "is no JSON file"),
-        ("a.json.gz", gzip.compress(b"{}" * 99)[:-12], "is no JSON file"),
+        ("a.json", b"no JSON", "is not a JSON file"),
+        ("a.json", b"\xff\xfe", "is not a JSON file"),
+        ("a.json.gz", b"not packed", "is not a JSON file"),
+        ("a.json.gz", gzip.compress(b"{}" * 99)[:-12], "is not a JSON file"),
         ("a.json", b"[]", "has no list of images"),
         ("a.json", b'{"images": []}', "has no list of annotations"),
         ("a.json", None, "no such file"),

@@ -164,7 +164,7 @@ def test_an_index_gives_people_of_one_with_all_that_is_theirs(index: int, which:
 
 @pytest.mark.parametrize("index", [3, -4, 100])
 def test_an_index_of_nobody_is_an_index_error(index: int) -> None:
-    with pytest.raises(IndexError, match=f"there are 3 people, and no number {index}"):
+    with pytest.raises(IndexError, match=f"index {index} is out of range for 3 people"):
         whole()[index]
     with pytest.raises(IndexError):
         People.empty(COCO)[0]
@@ -287,15 +287,15 @@ WHOLE = [1.0] * 54
         ({"people": [{}]}, f"a person has no {BODY}"),
         ({"people": [{BODY: WHOLE}, {"pose_keypoints": WHOLE}]}, f"a person has no {BODY}"),
         ({"people": [{BODY: [1.0] * 75}]}, f"{BODY} holds 75 numbers; coco has 18 keypoints, 54"),
-        ({"people": [{BODY: 54}]}, f"{BODY} is no list of numbers"),
-        ({"people": [{BODY: "words"}]}, f"{BODY} is no list of numbers"),
-        ({"people": [{BODY: ["nose"] * 54}]}, f"{BODY} is no list of numbers"),
-        ({"people": [{BODY: [None] * 54}]}, f"{BODY} is no list of numbers"),
-        ({"people": [{BODY: [{}] * 54}]}, f"{BODY} is no list of numbers"),
-        ({"people": [{BODY: [[1, 2, 3]] * 18}]}, f"{BODY} is no list of numbers"),
-        ({"people": [{BODY: [[1, 2], [3]]}]}, f"{BODY} is no list of numbers"),
-        ({"people": [{BODY: [*WHOLE[1:], float("nan")]}]}, f"{BODY} is no list of numbers"),
-        ({"people": [{BODY: [*WHOLE[1:], 1e39]}]}, f"{BODY} is no list of numbers"),  # more than a float32
+        ({"people": [{BODY: 54}]}, f"{BODY} is not a list of numbers"),
+        ({"people": [{BODY: "words"}]}, f"{BODY} is not a list of numbers"),
+        ({"people": [{BODY: ["nose"] * 54}]}, f"{BODY} is not a list of numbers"),
+        ({"people": [{BODY: [None] * 54}]}, f"{BODY} is not a list of numbers"),
+        ({"people": [{BODY: [{}] * 54}]}, f"{BODY} is not a list of numbers"),
+        ({"people": [{BODY: [[1, 2, 3]] * 18}]}, f"{BODY} is not a list of numbers"),
+        ({"people": [{BODY: [[1, 2], [3]]}]}, f"{BODY} is not a list of numbers"),
+        ({"people": [{BODY: [*WHOLE[1:], float("nan")]}]}, f"{BODY} is not a list of numbers"),
+        ({"people": [{BODY: [*WHOLE[1:], 1e39]}]}, f"{BODY} is not a list of numbers"),  # more than a float32
         ({"people": [{BODY: WHOLE, "hand_left_keypoints_2d": [1.0]}]}, "hand_left_keypoints_2d holds 1 numbers; hand"),
         ({"people": [{BODY: WHOLE, "face_keypoints_2d": [1.0]}]}, "face_keypoints_2d holds 1 numbers; face"),
     ],
@@ -322,5 +322,5 @@ def test_coco_s_results_hold_its_17_keypoints_in_its_order() -> None:
 
 @pytest.mark.parametrize("skeleton", [MPI, HAND, FACE], ids=repr)
 def test_without_coco_s_keypoints_there_are_none_of_its_results(skeleton: Skeleton) -> None:
-    with pytest.raises(ModelError, match=f"need 17 keypoints, and {skeleton.name} has no "):
+    with pytest.raises(ModelError, match=f"need 17 keypoints, but {skeleton.name} has no "):
         People.empty(skeleton).to_coco()

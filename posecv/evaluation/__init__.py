@@ -1,1 +1,1 @@
-"""How good an estimate is: object keypoint similarity, and COCO's average precision."""
+"""Measure how good estimates are: object keypoint similarity, and COCO's average precision."""

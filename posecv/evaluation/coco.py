@@ -29,22 +29,22 @@ FIGURES = ("AP", "AP50", "AP75", "medium", "large", "AR")  # the first of COCO's
 
 
 def read_annotations(path: Path) -> Truth:
-    """An annotation file of keypoints, also gzipped (`.json.gz`); InputError for what is none."""
+    """Read a file of keypoint annotations, also gzipped (`.json.gz`); InputError for other files."""
     try:
         data = path.read_bytes()
         truth = json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
     except (EOFError, ValueError, zlib.error, gzip.BadGzipFile):
-        raise InputError(f"{path} is no JSON file") from None
+        raise InputError(f"{path} is not a JSON file") from None
     except OSError as error:
         raise InputError(f"{path}: {reason(error)}") from None
     missing = [part for part in PARTS if not isinstance(truth, dict) or not isinstance(truth.get(part), list)]
     if missing:
-        raise InputError(f"{path} is no annotation file of COCO: it has no list of {missing[0]}")
+        raise InputError(f"{path} is not a COCO annotation file: it has no list of {missing[0]}")
     return truth
 
 
 def of_images(truth: Truth, ids: Collection[int]) -> Truth:
-    """The truth about some of the images, in the order that they have in it."""
+    """The annotations of some of the images, in their original order."""
     wanted = set(ids)
     return truth | {
         "images": [row for row in truth["images"] if row["id"] in wanted],
@@ -53,32 +53,32 @@ def of_images(truth: Truth, ids: Collection[int]) -> Truth:
 
 
 def records(image: int, people: People) -> list[dict[str, Any]]:
-    """COCO's results of one image, by its number: `People.to_coco` with `image_id`."""
+    """COCO's results for the image with that number: `People.to_coco` with `image_id`."""
     return [{"image_id": image, **record} for record in people.to_coco()]
 
 
 def require_pycocotools() -> None:
-    """DeviceError where pycocotools is not installed, before somebody estimates for an hour."""
+    """Raise DeviceError if pycocotools is not installed; call it before hours of estimating."""
     if importlib.util.find_spec("pycocotools") is None:
         raise DeviceError("COCO's figures need pycocotools: pip install pycocotools")
 
 
 def average_precision(truth: Truth, results: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """COCO's figures for keypoints: of each of `FIGURES` a number from 0 to 1, or -1 where the truth has nobody such.
+    """COCO's metrics for keypoints: for each of `FIGURES` a number from 0 to 1, or -1 if no annotation falls under it.
 
     Parameters
     ----------
     truth : dict
         Images, annotations and categories; images without results count too.
     results : sequence of dict
-        As `records` gives them, of all images.
+        As `records` returns them, for all images.
 
     Raises
     ------
     DeviceError
         If pycocotools is not installed.
     """
-    if not results:  # which loadRes cannot read
+    if not results:  # loadRes fails on an empty list
         return dict.fromkeys(FIGURES, 0.0)
     require_pycocotools()
     from pycocotools.coco import COCO

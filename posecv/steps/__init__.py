@@ -1,4 +1,4 @@
-"""Steps: from Result to Result, over time. A source gets fresh ones, which run in order after its estimator."""
+"""Steps: from Result to Result, over time. Each source gets new ones, which run in order after the estimator."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["MakeStep", "Step"]
 
 
 class Step(Protocol):
-    """Something that is done with each result of one source, in the order of its frames; it may keep state."""
+    """Processes each result of one source, in the order of its frames; it may keep state."""
 
     def __call__(self, result: Result) -> Result:
-        """The result, with what the step adds or changes."""
+        """The result with the step's additions or changes."""
 
 
-MakeStep = Callable[[], Step]  # a class or function that makes a fresh step; a worker process can pickle it
+MakeStep = Callable[[], Step]  # a class or function that returns a new step; it must be picklable for worker processes
