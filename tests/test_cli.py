@@ -364,7 +364,7 @@ def test_the_hands_of_a_body_are_told_as_the_sides_that_they_are(
     capsys.readouterr()
     words[words.index("--body-model") + 1] = ",".join(map(str, hand_pair))
     assert cli.run_hand(words) == 2
-    assert "finds no arms" in only_line(capsys)
+    assert "cannot find their arms" in only_line(capsys)
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ def test_results_keep_the_maps_that_people_were_found_in_only_for_outputs_that_w
 
 def test_maximized_constants_reach_the_decoder_and_keep_the_model_s_others(coco: Pair, picture: Path) -> None:
     words = ["-p", str(coco[0]), "-m", str(coco[1]), "-i", str(picture), "--json", str(picture.parent)]
-    words += ["--maximize_positives", "--scale-number", "3", "--scale-gap", "0.1"]
+    words += ["--net-size", "64", "--maximize_positives", "--scale-number", "3", "--scale-gap", "0.1"]
     everybody = many_config(parse(multi_parser(), words)).estimator.build(silent)
     assert isinstance(everybody, Everybody)
     assert (everybody.scale_number, everybody.scale_gap) == (3, 0.1)
@@ -567,13 +567,13 @@ def test_ctrl_c_before_a_camera_ends_with_130(capsys: pytest.CaptureFixture[str]
 def test_a_hand_network_is_not_for_many_people(
     pair: list[str], picture: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.run_multi_pose([*pair, "-i", str(picture), "--json", str(picture.parent)]) == 2
+    assert cli.run_multi_pose([*pair, "-i", str(picture), "--json", str(picture.parent), "--net-size", "64"]) == 2
     assert "run_hand.py" in only_line(capsys)
 
 
 @pytest.mark.parametrize("pair", [MPI], indirect=True)
 def test_a_body_network_is_not_for_hands(pair: list[str], picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run_hand([*pair, "-i", str(picture), "--json", str(picture.parent)]) == 2
+    assert cli.run_hand([*pair, "-i", str(picture), "--json", str(picture.parent), "--net-size", "64"]) == 2
     assert "not for hands" in only_line(capsys)
 
 
