@@ -26,8 +26,9 @@ from training import export, pack, see_hands  # noqa: E402
 from training.batches import Batch, Batches, Recipe, disturbed  # noqa: E402
 from training.data import Cropper, Picture, load_shards, records  # noqa: E402
 from training.designs import CONTEXT, DESIGNS, HEAD, Design, Residual  # noqa: E402
-from training.loss import misplaced, squared_error  # noqa: E402
+from training.loss import cross_entropy, misplaced, squared_error  # noqa: E402
 from training.network import CaffeNet, bilinear  # noqa: E402
+from training.persons import PersonRecipe, Persons, bumps  # noqa: E402
 from training.recipes import mirrored  # noqa: E402
 from training.replay import STAYS, Replay, seen  # noqa: E402
 from training.slim import choose, slimmed  # noqa: E402
@@ -492,6 +493,80 @@ def test_a_few_steps_lower_the_loss_and_the_export_runs_in_opencv(tmp_path: Path
     np.testing.assert_allclose(network.maps(blob), expected, atol=1e-3)
     assert network.skeleton == COCO
     assert HAND.channels == DESIGNS["light_hand"].skeleton.channels
+
+
+class TestPersons:
+    RECIPE = PersonRecipe(disturbance=0, cut=0, sigma=2)
+
+    @staticmethod
+    def dotted() -> Picture:
+        """Somebody whose keypoints are dots, each of a colour of its own: green by its number, red for the left side."""
+        points = standing(150, 40, 220)
+        frame = np.full((300, 320, 3), 20, np.uint8)
+        for number, (x, y) in enumerate(points[:, :2].round().astype(int).tolist()):
+            side = 250 if COCO.keypoints[number].startswith("left") else 120
+            cv2.circle(frame, (x, y), 3, (40, 60 + 10 * number, side), -1)
+        return Picture("a.webp", "painted", "train", frame, points[None], np.zeros((0, 4), np.float32))
+
+    def test_bumps_stand_on_the_dots_however_a_crop_is_turned_or_mirrored(self) -> None:
+        persons = Persons([self.dotted()], COCO, mirrored(COCO), self.RECIPE, CPU)
+        batch = persons.batch(0, 24)
+        crops = (batch.crops * 256 + 128).numpy()
+        turned = 0
+        for crop, maps in zip(crops, batch.maps.numpy(), strict=True):
+            for number, name in enumerate(COCO.keypoints):
+                height = maps[number].max()
+                if height < 0.9 or name in ("nose", "neck") or name.endswith(("eye", "ear")):  # dots that overlap
+                    continue
+                y, x = np.unravel_index(maps[number].argmax(), maps[number].shape)
+                around = crop[:, max(4 * y - 4, 0) : 4 * y + 8, max(4 * x - 4, 0) : 4 * x + 8].reshape(3, -1)
+                red = around[2, around[1].argmax()]
+                # In a mirror the left shoulder looks like a right one: the colour of a right one is then the left's.
+                assert (red > 185) == name.startswith("left") or (turned := turned + 1)
+        assert 0 < turned  # some of the crops were mirrored, in which sides change their names
+
+    def test_a_bump_has_height_1_on_its_cell_and_none_outside_the_crop(self) -> None:
+        points = torch.zeros(1, 18, 3)
+        points[0, 0] = torch.tensor([4 * 10 + 1.5, 4 * 20 + 1.5, 1.0])  # the middle of cell 10, 20
+        points[0, 1] = torch.tensor([-30.0, 50.0, 0.8])                  # known to lie outside
+        maps, weight = bumps(points, self.RECIPE)
+        assert maps.shape == (1, 19, 64, 48)
+        assert maps[0, 0, 20, 10] == 1
+        assert maps[0, 0, 20, 12] == pytest.approx(np.exp(-4 / 8))
+        assert maps[0, 1].max() == 0
+        torch.testing.assert_close(maps[0, 18], 1 - maps[0, 0])
+        torch.testing.assert_close(weight[0, :3, 0, 0], torch.tensor([1, 0.8, 0]))
+
+    def test_a_network_that_knows_the_places_pays_nothing_for_them_and_one_that_does_not_pays_all(self) -> None:
+        points = torch.zeros(2, 18, 3)
+        points[:, :5] = torch.tensor([60.0, 90.0, 1.0])
+        maps, weight = bumps(points, self.RECIPE)
+        batch = Batch(torch.zeros(2, 3, 256, 192), maps, weight)
+        knows = torch.log(maps + 1e-12)
+        _, places, anywhere = cross_entropy(knows, batch, 18)
+        assert places / anywhere < 1e-3
+        _, places, anywhere = cross_entropy(torch.zeros_like(maps), batch, 18)
+        assert places / anywhere == pytest.approx(1, abs=1e-4)
+
+    def test_the_loss_pulls_a_peak_to_where_it_belongs(self) -> None:
+        points = torch.zeros(1, 18, 3)
+        points[0, 3] = torch.tensor([100.0, 130.0, 1.0])
+        maps, weight = bumps(points, self.RECIPE)
+        batch = Batch(torch.zeros(1, 3, 256, 192), maps, weight)
+        logits = torch.full(maps.shape, -4.0, requires_grad=True)
+        loss, *_ = cross_entropy(logits, batch, 18)
+        loss.backward()
+        assert logits.grad is not None
+        pull = -logits.grad[0, 3]
+        assert divmod(int(pull.argmax()), 48) == divmod(int(maps[0, 3].argmax()), 48)
+        assert (logits.grad[0, 4] == 0).all()  # nothing is known of that keypoint
+
+    def test_its_network_answers_maps_at_quarters_whose_last_layer_is_a_sigmoid(self) -> None:
+        network = CaffeNet(DESIGNS["light_pose"].prototxt("light_pose"))
+        crops = torch.randn(2, 3, 256, 192)
+        both = network.tops(crops, ["logits", ""])
+        assert both[""].shape == (2, 19, 64, 48)
+        torch.testing.assert_close(both[""], both["logits"].sigmoid())
 
 
 class TestSeenHands:

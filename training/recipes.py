@@ -36,7 +36,7 @@ RECIPES: dict[str, Recipe | PersonRecipe] = {
         weights=(("iflytek-hand-keypoint", 0.4), ("coco-wholebody-manual", 3.0), ("coco-wholebody-auto", 2.0)),
     ),
     "light_face": _CROP,
-    "light_pose": PersonRecipe(weights=(("lspet", 0.7), ("yoga5", 0.5), ("yoga8", 0.5), ("har15", 0.7))),
+    "light_pose": PersonRecipe(sigma=1.5, weights=(("lspet", 0.7), ("yoga5", 0.5), ("yoga8", 0.5), ("har15", 0.7))),
 }
 
 # Points of the face that change places in a mirror, first and last of ranges that run towards each other.
