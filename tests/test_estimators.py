@@ -85,7 +85,7 @@ def test_one_person_is_found_by_any_network(painted: Network, hand: Network, hea
     for network in (painted, hand, heatmaps_only):
         assert len(OnePerson(network)(black(160, 160), net_size=160).people) == 0
     without, with_fields = (OnePerson(network)(one_and_half()).people for network in (heatmaps_only, painted))
-    np.testing.assert_array_equal(without.keypoints, with_fields.keypoints)
+    np.testing.assert_allclose(without.keypoints, with_fields.keypoints, atol=0.03)  # engines round as they like
     assert len(without) == 1
 
 
