@@ -500,7 +500,7 @@ class TestPersons:
 
     @staticmethod
     def dotted() -> Picture:
-        """Somebody whose keypoints are dots, each of a colour of its own: green by its number, red for the left side."""
+        """Somebody whose keypoints are dots of colours of their own: green by their number, red for the left side."""
         points = standing(150, 40, 220)
         frame = np.full((300, 320, 3), 20, np.uint8)
         for number, (x, y) in enumerate(points[:, :2].round().astype(int).tolist()):
@@ -523,7 +523,7 @@ class TestPersons:
                 red = around[2, around[1].argmax()]
                 # In a mirror the left shoulder looks like a right one: the colour of a right one is then the left's.
                 assert (red > 185) == name.startswith("left") or (turned := turned + 1)
-        assert 0 < turned  # some of the crops were mirrored, in which sides change their names
+        assert turned > 0  # some of the crops were mirrored, in which sides change their names
 
     def test_a_bump_has_height_1_on_its_cell_and_none_outside_the_crop(self) -> None:
         points = torch.zeros(1, 18, 3)
