@@ -62,7 +62,7 @@ def multi_parser(prog: str | None = None) -> Parser:
     """The options of run_multi_pose.py."""
     parser = _picture_parser("Find the keypoints of everybody in each image or video.", prog)
     _add_scales(parser)
-    parser.add_argument("--maximize-positives", action="store_true", help="lower thresholds: more detections, more false ones")
+    parser.add_argument("--maximize-positives", action="store_true", help="more detections, more false positives")
     _add_parts(parser)
     return parser
 
@@ -266,7 +266,7 @@ def _add_shared(parser: Parser, *, no_show: str, net_size: str, threshold: str, 
     )
     network.add_argument("--skeleton", metavar="NAME", help="coco, mpi, body_25, ...; only where it is not recognised")
     network.add_argument("--scale", type=_number, metavar="S", help="factor for pixel values (unknown pairs; 1/256)")
-    network.add_argument("--mean", type=_mean, metavar="M", help="subtracted from pixel values: a number or B,G,R (128)")
+    network.add_argument("--mean", type=_mean, metavar="M", help="subtracted from pixel values: number or B,G,R (128)")
     network.add_argument("--swap-rb", action="store_true", default=None, help="the network wants RGB instead of BGR")
     network.add_argument(
         "--device", type=_device, default="auto", metavar="DEVICE", help=f"{', '.join(DEVICES)} (gpu: cuda)"
