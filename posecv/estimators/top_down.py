@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from posecv.arrays import Array, Frame, checked_frame
 from posecv.decoding.crops import decode_boxes, decode_crops, distinct
 from posecv.engines.engine import Engine
+from posecv.engines.network import Network
 from posecv.estimators import Estimator, Setting, adjusted
 from posecv.geometry import Fit, NetSize, Preprocessing
 from posecv.oks import likeness, sigmas_of
@@ -159,6 +160,12 @@ class CropNetwork:
     skeleton: Skeleton = COCO
     refinement: str = "odds"
     corner: bool = False
+
+    @classmethod
+    def of(cls, network: Network, size: tuple[int, int]) -> CropNetwork:
+        """What `load_network` loaded, for crops of a height and width."""
+        preprocessing, skeleton = network.model.preprocessing, network.skeleton
+        return cls(network.engine, preprocessing, size, network.stride, skeleton.keypoints, skeleton)
 
     def __call__(self, frame: Frame, boxes: Array, pad: float) -> Array:
         """(N, K, 3) keypoints of the skeleton, in pixels of the frame, of the people in (N, 4 or more) boxes."""

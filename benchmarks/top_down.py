@@ -1,0 +1,92 @@
+"""Accuracy of finding people top-down: boxes first, then the keypoints of each person in a crop.
+
+    python -m benchmarks.top_down --teacher                       PicoDet-S 320 and TinyPose 256x192
+    python -m benchmarks.top_down --pose light_pose               a second look at each of light_body's people
+    python -m benchmarks.top_down --pose light_pose --boxes picodet --held-out
+
+Needs pycocotools and the shared data (`POSECV_SHARED`, default ../shared), for the teacher's networks ONNX Runtime.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from benchmarks import shared
+from benchmarks.program import one_line
+from posecv.engines.engine import Engine, needed
+from posecv.errors import UsageError
+from posecv.estimators.single_pass import Everybody
+from posecv.estimators.top_down import PAD, BoxesOfBodies, BoxList, CropNetwork, Detector, TopDown
+from posecv.evaluation import coco
+from posecv.geometry import Preprocessing
+from posecv.skeletons import COCO_17
+
+MEAN = 123.675, 116.28, 103.53  # of ImageNet's colours, red first
+SPREAD = 58.395, 57.12, 57.375
+TEACHERS = Preprocessing((1 / SPREAD[0], 1 / SPREAD[1], 1 / SPREAD[2]), MEAN, swap_rb=True)
+CROP = 256, 192
+
+
+def run(estimator: TopDown, data: shared.Data) -> dict[str, float]:
+    """Estimate every picture and score the people."""
+    truth, pictures = data
+    results = []
+    seconds = {"detector": 0.0, "network": 0.0, "decoding": 0.0}
+    for image, frame in pictures:
+        result = estimator(frame)
+        seconds = {name: seconds[name] + result.seconds[name] for name in seconds}
+        results += coco.records(image, result.people)
+    count = len(truth["images"])
+    return coco.average_precision(truth, results) | {f"{name} ms": 1000 * s / count for name, s in seconds.items()}
+
+
+def teachers_detector(threshold: float) -> BoxList:
+    """PicoDet, which the labels for training come from."""
+    return BoxList(_teacher("picodet_s_320_pedestrian.onnx"), TEACHERS, (320, 320), threshold)
+
+
+def teachers_pose() -> CropNetwork:
+    """TinyPose, likewise."""
+    engine = _teacher("tinypose_256x192.onnx")
+    return CropNetwork(engine, TEACHERS, CROP, 4, COCO_17, refinement="parabola", corner=True)
+
+
+def _teacher(name: str) -> Engine:
+    """One of the teacher's networks in ONNX Runtime."""
+    runtime = needed("onnxruntime", "onnxruntime")
+    session = runtime.InferenceSession(str(shared.there(shared.SHARED / "training" / "teacher" / name)))
+    outputs = tuple(each.name for each in session.get_outputs())
+    return Engine("onnxruntime", outputs, lambda blob: session.run(None, {"image": blob}))
+
+
+@one_line
+def main() -> int:
+    """Print a row of figures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--teacher", action="store_true", help="PicoDet and TinyPose")
+    parser.add_argument("--pose", metavar="NAME|P,M", help="the network that looks at each person; " + shared.MODEL)
+    parser.add_argument("--boxes", choices=("light_body", "picodet"), default="light_body", help="source of boxes")
+    parser.add_argument("--box-threshold", type=float, default=0.4, help="lowest score of PicoDet's boxes")
+    parser.add_argument("--pad", type=float, default=PAD, help="sides of a crop over those of a box")
+    parser.add_argument("--tune", action="store_true", help="use a part of the training set")
+    parser.add_argument("--held-out", action="store_true", help="use the part that our own networks never saw")
+    options = parser.parse_args()
+    coco.require_pycocotools()
+    if not options.teacher and not options.pose:
+        raise UsageError("name a network with --pose, or take the teacher's with --teacher")
+    pose = teachers_pose() if options.teacher else CropNetwork.of(shared.load(options.pose), CROP)
+    detector: Detector
+    if options.teacher or options.boxes == "picodet":
+        detector = teachers_detector(options.box_threshold)
+    else:
+        detector = BoxesOfBodies(Everybody(shared.load("light_body")))
+    tuning = options.tune or options.held_out
+    data = shared.tuning_set(held_out=options.held_out) if tuning else shared.evaluation_set()
+    figures = run(TopDown(detector, pose, pad=options.pad), data)
+    print("  ".join(f"{name} {value:.3f}" for name, value in figures.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
