@@ -75,14 +75,14 @@ def test_a_picture_of_one_pixel_or_one_line_has_finite_coordinates(size: tuple[i
 
 
 def test_net_pixels_need_to_know_the_input() -> None:
-    with pytest.raises(UsageError, match="not known"):
+    with pytest.raises(UsageError, match="keypoint_scale=net needs the result.s view"):
         converted(replace(result_in(black(64, 48)), view=None), "net")
 
 
 @pytest.mark.parametrize("scale", ["net", "unit", "signed"])
 def test_scales_need_the_frame_and_pixels_do_not(scale: str) -> None:
     result = replace(result_in(black(64, 48)), frame=None)
-    with pytest.raises(UsageError, match="the size of the frame is not known"):
+    with pytest.raises(UsageError, match="needs the frame, which this result does not have"):
         converted(result, scale)
     assert converted(result, "image") is result.people
 

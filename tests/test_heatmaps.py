@@ -162,7 +162,7 @@ def test_of_several_maps_a_picture_shows_what_is_farthest_from_nothing(tmp_path:
 
 
 def test_a_network_of_heatmaps_alone_has_no_fields_to_show(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="heatmaps alone"):
+    with pytest.raises(UsageError, match="this network has only heatmaps"):
         Heatmaps(tmp_path / "a", "pafs").write(seen(np.zeros((19, 6, 8), np.float32)))
 
 

@@ -803,7 +803,7 @@ def test_a_camera_that_stops_on_the_way_is_said_and_keeps_what_is_done(
         (["--camera-fps", "0"], "0 is not above 0"),
         (["-o", "out.png"], "holds one frame"),
         (["--json", "out.json"], "name a .jsonl file or a folder"),
-        (["--record", "out.png"], "--record 'out.png': this names no .avi"),
+        (["--record", "out.png"], "--record 'out.png' is not a file name with the suffix .avi"),
         (["--record", "out.avi", "--codec", "huh"], "--codec huh"),
         (["--record", "out.avi", "-o", "out.avi"], "is what another option writes"),
     ],

@@ -80,7 +80,7 @@ def test_a_folder_that_is_there_is_one_whatever_its_name(tmp_path: Path) -> None
 
 
 def test_one_file_for_several_inputs_is_a_mistake() -> None:
-    with pytest.raises(UsageError, match=r"out\.png is one file, and there are 2 inputs"):
+    with pytest.raises(UsageError, match=r"out\.png is one file, but there are 2 inputs"):
         plan_files([Path("a.jpg"), Path("b.jpg")], "out.png", pictures.KIND)
 
 
@@ -91,7 +91,7 @@ def test_a_name_that_is_empty_is_a_mistake() -> None:
 
 @pytest.mark.parametrize("where", ["out.json", "out.mp4", "out.csv"])
 def test_a_file_of_another_kind_is_a_mistake(where: str) -> None:
-    with pytest.raises(UsageError, match=r"^output=out\.\w+: \.\w+ is not among what it writes"):
+    with pytest.raises(UsageError, match=r"^output=out\.\w+: \.\w+ is not supported; use one of"):
         plan_files([Path("a.jpg")], where, pictures.KIND)
 
 

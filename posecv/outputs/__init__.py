@@ -1,4 +1,4 @@
-"""Where results go: a file for each format; every output has `write(result)` and `close()`.
+"""Outputs: one module per format; every output has `write(result)` and `close()`.
 
 Outputs can be used alone:
 
@@ -18,22 +18,22 @@ __all__ = ["Output"]
 
 
 class Output(Protocol):
-    """What a run asks of an output."""
+    """The interface of outputs."""
 
     @property
     def wants_view(self) -> bool:
-        """Whether it writes maps, or needs to know where the frame lay in the network's input."""
+        """Whether it needs the result's `view`: the maps, or where the frame lies in the network's input."""
 
     @property
     def interactive(self) -> bool:
-        """Whether somebody looks at it: it belongs to the thread that calls, and frames are not to wait for it."""
+        """Whether a user watches it: it runs in the calling thread and should show the newest frame."""
 
     def write(self, result: Result) -> None:
-        """Take a result; OutputError where it cannot be kept."""
+        """Write a result; OutputError if that fails."""
 
     def has(self, number: int | None) -> bool:
-        """Whether an earlier run has written the frame of that number, or the image, already."""
+        """Whether an earlier run has already written the image, or the frame with that number."""
 
     def close(self) -> None:
-        """Finish what was begun."""
+        """Finish the output."""
 

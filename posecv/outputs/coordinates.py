@@ -1,4 +1,4 @@
-"""The coordinates that results are told in: OpenPose's `keypoint_scale`."""
+"""The coordinates of written results: OpenPose's `keypoint_scale`."""
 
 from __future__ import annotations
 
@@ -21,29 +21,30 @@ Pair = NDArray[np.float64]
 
 
 def converted(result: Result, scale: str) -> People:
-    """The people of a result with all their coordinates, not their scores, in another scale.
+    """The people of a result with their coordinates in another scale; scores do not change.
 
     Parameters
     ----------
     result : Result
-        With its frame, except for "image"; for "net" with its view.
+        It needs a frame, except for "image", and a view for "net".
     scale : {"image", "net", "unit", "signed"}
-        Pixels of the frame or of the network's input, 0 to 1, or -1 to 1, from the first pixel's centre to the last's.
+        Pixels of the frame, pixels of the network's input, 0 to 1, or -1 to 1. The last two go from the centre of the
+        first pixel to the centre of the last.
 
     Notes
     -----
-    As in OpenPose, missing keypoints are transformed too: in "signed" they stand at -1, -1. Recognise them by score 0.
+    As in OpenPose, missing keypoints are transformed too: in "signed" they are at -1, -1. Recognise them by score 0.
     """
     people = result.people
     if scale == "image":
         return people
     if result.frame is None:
-        raise UsageError(f"keypoint_scale={scale}: the size of the frame is not known here")
+        raise UsageError(f"keypoint_scale={scale} needs the frame, which this result does not have")
     height, width = result.frame.shape[:2]
     last = np.maximum([width - 1, height - 1], 1)  # an image may be one pixel wide
     if scale == "net":
         if result.view is None:
-            raise UsageError("keypoint_scale=net: the size of the network's input is not known here")
+            raise UsageError("keypoint_scale=net needs the result's view, which was not kept")
         return _moved(people, np.full(2, _net_factor(result.view.fit, width, height)), np.zeros(2))
     if scale == "unit":
         return _moved(people, 1 / last, np.zeros(2))
@@ -51,7 +52,7 @@ def converted(result: Result, scale: str) -> People:
 
 
 def _net_factor(fit: Fit, width: int, height: int) -> float:
-    """Network pixels a pixel of the frame, by way of the whole number of network pixels that the frame fills."""
+    """Network pixels per pixel of the frame, from the number of network pixels, rounded, that the frame fills."""
     filled = ((int(fit.scale * side + 0.5), side) for side in (width, height))
     return max(((net - 1) / (side - 1) for net, side in filled if min(net, side) > 1), default=1.0)
 

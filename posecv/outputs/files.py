@@ -1,4 +1,4 @@
-"""Files of results: how they are called, and that they appear whole or not at all."""
+"""Files of results: their names, and checks before a run that they can be written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from posecv.files import unfinished_file, write_whole
 
 __all__ = ["Kind", "plan_files", "prepare_files", "result_names", "write_whole"]
 
-# Suffixes that make a name that of a file, whatever the option.
+# A name with one of these suffixes is a file, for every option.
 FILE_SUFFIXES = frozenset({
     ".avi", ".avif", ".bmp", ".csv", ".gif", ".jp2", ".jpeg", ".jpg", ".json", ".mkv", ".mov", ".mp4", ".pgm", ".png",
     ".ppm", ".tif", ".tiff", ".webm", ".webp",
@@ -24,16 +24,16 @@ FILE_SUFFIXES = frozenset({
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of files.
+    """A kind of file.
 
     Attributes
     ----------
     option : str
-        The option that asks for them, for messages.
+        The option that writes such files, for messages.
     ending : str
-        What follows a source's name in a folder, such as `_pose.png`.
+        What is appended to a source's name in a folder, such as `_pose.png`.
     suffixes : frozenset of str
-        Suffixes of the files that can be written.
+        Suffixes that can be written.
     """
 
     option: str
@@ -42,9 +42,9 @@ class Kind:
 
 
 def result_names(sources: Sequence[Path]) -> list[str]:
-    """A name for what is made of each source: its stem, and as much more as keeps it from the others' names.
+    """A unique name for the results of each source: its stem, plus its suffix and folders if needed.
 
-    Case does not distinguish names, since it does not on every file system.
+    Names that differ only in case count as equal, as on some file systems.
 
     >>> result_names([Path("a.jpg"), Path("a.png"), Path("b.png")])
     ['a.jpg', 'a.png', 'b']
@@ -62,7 +62,7 @@ def result_names(sources: Sequence[Path]) -> list[str]:
         shared = [i for i, name in enumerate(chosen) if often[name.casefold()] > 1 and lengths[i] < longest]
         if not shared:
             return _numbered(chosen)
-        shortest = min(lengths[i] for i in shared)  # a.jpg of a.jpg and a.png stays when a.jpg.png gives way
+        shortest = min(lengths[i] for i in shared)  # lengthen the shortest names first
         for i in shared:
             if lengths[i] == shortest:
                 lengths[i] += 1
@@ -70,7 +70,7 @@ def result_names(sources: Sequence[Path]) -> list[str]:
 
 
 def _numbered(names: Iterable[str]) -> list[str]:
-    """The names, with a number where an earlier one is the same but for its case."""
+    """The names, with a number appended if an earlier one differs only in case."""
     numbered: dict[str, str] = {}
     for name in names:
         candidates = chain([name], (f"{name}-{number}" for number in count(2)))
@@ -80,34 +80,34 @@ def _numbered(names: Iterable[str]) -> list[str]:
 
 
 def _name(source: Path, length: int) -> str:
-    """The stem of a source, its name, or its name after one, two, ... of its folders."""
+    """The stem of a source (length 0), its name (1), or its name after one, two, ... of its folders."""
     if length == 0:
         return source.stem
     return "_".join([*_folders(source)[::-1][: length - 1][::-1], source.name])
 
 
 def _folders(source: Path) -> list[str]:
-    """The names of the folders that a source lies in, outermost first."""
+    """The names of a source's folders, outermost first."""
     folder = Path(os.path.abspath(source)).parent
     return list(folder.relative_to(folder.anchor).parts)
 
 
 def plan_files(sources: Sequence[Path], where: str, kind: Kind) -> list[Path]:
-    """The file for each source, as the option of a kind asks for it.
+    """The file for each source, from the value of an option.
 
     Parameters
     ----------
     sources : sequence of Path
         The inputs.
     where : str
-        The option's value: a file where its suffix is a known one, otherwise a folder.
+        The option's value: a file if its suffix is a known one, otherwise a folder.
     kind : Kind
         What the option writes.
 
     Raises
     ------
     UsageError
-        Where one file is to hold the results of several inputs, its kind is not the option's, or it has no name.
+        If the value is one file for several inputs, a file of another kind, or empty.
     """
     if not where:
         raise UsageError(f"{kind.option}='' is an empty name")
@@ -117,23 +117,23 @@ def plan_files(sources: Sequence[Path], where: str, kind: Kind) -> list[Path]:
         return [path / f"{name}{kind.ending}" for name in result_names(sources)]
     if suffix not in kind.suffixes:
         suffixes = ", ".join(sorted(kind.suffixes))
-        raise UsageError(f"{kind.option}={where}: {suffix} is not among what it writes: {suffixes}")
+        raise UsageError(f"{kind.option}={where}: {suffix} is not supported; use one of {suffixes}, or a folder")
     if len(sources) > 1:
-        raise UsageError(f"{kind.option}={where} is one file, and there are {len(sources)} inputs; name a folder")
+        raise UsageError(f"{kind.option}={where} is one file, but there are {len(sources)} inputs; give a folder")
     return [path]
 
 
 def prepare_files(targets: Iterable[Path], sources: Iterable[Path]) -> None:
-    """Make sure, before any work, that all targets can be written; remove what a run that was killed left behind.
+    """Check before the run that all targets can be written, and remove unfinished files of killed runs.
 
-    Nothing is made yet: where all inputs fail, no empty folder tells of it.
+    It creates no folders, so a run in which all inputs fail leaves no empty ones.
 
     Raises
     ------
     UsageError
-        Where a target is one of the sources.
+        If a target is one of the sources.
     OutputError
-        Where a folder cannot be made or written to, or a file not be replaced.
+        If a folder cannot be created or written to, or a file cannot be replaced.
     """
     targets = list(targets)
     inputs = {_identity(source): source for source in sources if os.path.exists(source)}
@@ -145,11 +145,11 @@ def prepare_files(targets: Iterable[Path], sources: Iterable[Path]) -> None:
 
 
 def _check_file(target: Path, inputs: Mapping[tuple[int, int], Path]) -> None:
-    """Find out whether a file may be written, or written over."""
+    """Check that a file can be written or replaced."""
     try:
         identity = _identity(target)
     except (FileNotFoundError, NotADirectoryError):
-        return  # it is new, and its folder is looked at next
+        return  # a new file; its folder is checked next
     except OSError as error:
         raise OutputError(f"{target} cannot be written: {reason(error)}") from None
     if source := inputs.get(identity):
@@ -162,13 +162,13 @@ def _check_file(target: Path, inputs: Mapping[tuple[int, int], Path]) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """What all names of one file have in common."""
+    """Equal for all names of one file."""
     status = path.stat()
     return status.st_dev, status.st_ino
 
 
 def _check_folder(folder: Path) -> None:
-    """Find out by trying whether files can be made in a folder, or in the one that it is to be made in."""
+    """Check, by trying, that files can be created in a folder, or in its nearest existing parent."""
     nearest = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
     trial = unfinished_file(nearest)
     try:
@@ -180,7 +180,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _clear(folder: Path) -> None:
-    """Remove unfinished files that nobody will finish."""
+    """Remove unfinished files whose process has ended."""
     with contextlib.suppress(OSError):
         for leftover in folder.glob(".posecv-*.tmp"):
             if not _in_use(leftover):
@@ -188,8 +188,8 @@ def _clear(folder: Path) -> None:
 
 
 def _in_use(unfinished: Path) -> bool:
-    """Whether the process that began a file still runs."""
-    if os.name != "posix":  # elsewhere a file that is open cannot be removed anyway, and there is no harmless signal
+    """Whether the process that is writing a file still runs."""
+    if os.name != "posix":  # Windows does not remove open files anyway, and has no harmless signal
         return False
     process = unfinished.name.split("-")[1]
     if not process.isdecimal() or int(process) == os.getpid():  # in containers every run may have the same number

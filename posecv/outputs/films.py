@@ -1,8 +1,8 @@
-"""Drawn videos: by PyAV where it is installed (H.264, exact times, sound), otherwise by OpenCV.
+"""Drawn videos, written by PyAV if it is installed (H.264, exact times, sound), otherwise by OpenCV.
 
-A video is written as NAME.part.EXT and gets its name when it is whole. What happens to an unfinished one depends on its
-format: AVI, WebM, Matroska and PyAV's MP4, which is written in fragments, play up to where they end; OpenCV's MP4 does
-not play at all.
+A video is written as NAME.part.EXT and renamed when it is complete. Whether an unfinished one plays depends on its
+format: AVI, WebM, Matroska and PyAV's MP4, which is written in fragments, play up to their end; OpenCV's MP4 does not
+play at all.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from posecv.terminal import quiet_stderr, say
 
 __all__ = ["CODECS", "KIND", "DrawnFilm", "check_codec", "default_suffix"]
 
-# What each suffix holds, the first that works being taken. H.264 takes PyAV: OpenCV's wheels cannot write it, and their
+# The codecs of each suffix; the first that works is used. H.264 needs PyAV: OpenCV's wheels cannot write it, and their
 # mp4v does not play in browsers.
 CODECS = {
     ".mp4": ("h264", "mp4v"),
@@ -40,40 +40,40 @@ CODECS = {
 }
 FOURCC = {"mp4v": "mp4v", "mjpg": "MJPG", "xvid": "XVID", "vp8": "VP80", "vp9": "VP90", "ffv1": "FFV1"}
 KIND = Kind("output", ending="_pose", suffixes=frozenset(CODECS))
-RATE = 25.0  # frames a second, where the source has no rate
-CHECKED = 100  # frames between two looks at the disk
+RATE = 25.0  # frames per second, if the source has no rate
+CHECKED = 100  # frames between two checks of the disk space
 LEAST_FREE = 1 << 20  # bytes
-ARRIVED = 0.9  # share of the frames that a whole file holds by its header, which counts by time in some formats
-TICKS = 90_000  # a second, of PyAV's videos: every usual frame rate is a whole number of them
-QUALITY = "20"  # of H.264: 0 is lossless, 23 the usual
+ARRIVED = 0.9  # a complete file's header lists at least this share of the frames; some formats count by time
+TICKS = 90_000  # per second, in PyAV's videos: divisible by all common frame rates
+QUALITY = "20"  # of H.264: 0 is lossless, 23 the default
 
 
 class _Writer(Protocol):
-    """Writes frames of one size into a file."""
+    """Writes frames of the same size to a file."""
 
     def write(self, frame: Frame, time: float) -> None:
-        """Add a frame that is shown from a time on, in seconds."""
+        """Add a frame that is shown from `time` on, in seconds."""
 
     def close(self) -> None:
         """Finish the file."""
 
 
 def default_suffix() -> str:
-    """The format of videos in a folder: one that browsers play, where PyAV is installed, or the one that is safest."""
+    """The suffix of videos in a folder: one that browsers play if PyAV is installed, otherwise the safest one."""
     return ".mp4" if pyav() else ".avi"
 
 
 class DrawnFilm:
-    """Draws the people on copies of the frames and writes a video, as fast and as large as its source.
+    """Draws the people on copies of the frames and writes a video with its source's rate and size.
 
     Parameters
     ----------
     path : str or Path
-        The file; its suffix says the format.
+        The file; its suffix determines the format.
     codec : str or None
-        One of `CODECS` or four characters; by default the first that the suffix allows and that is installed.
+        One of `CODECS` or four characters; by default the first of the format's codecs that is installed.
     style : Style
-        How people are shown.
+        How people are drawn.
     """
 
     wants_view = interactive = False
@@ -88,7 +88,7 @@ class DrawnFilm:
         self._there = self.path.exists()
 
     def write(self, result: Result) -> None:
-        """Add a frame; OutputError where that fails."""
+        """Add a frame; OutputError if that fails."""
         drawn = self.style.drawn(result)
         try:
             if self._writer is None:
@@ -107,7 +107,7 @@ class DrawnFilm:
         self._count += 1
 
     def has(self, number: int | None) -> bool:
-        """Whether the video is there, which is so only when it is whole."""
+        """Whether the video exists; it exists only when it is complete."""
         return self._there
 
     def _codecs(self) -> Sequence[str]:
@@ -116,7 +116,7 @@ class DrawnFilm:
         return CODECS[self.path.suffix.lower()]
 
     def close(self) -> None:
-        """Finish the video and give it its name; one that could not be written as a whole keeps the other."""
+        """Finish the video and rename it; after an error it keeps its unfinished name."""
         if self._writer is None:
             return
         writer, self._writer = self._writer, None
@@ -136,15 +136,15 @@ class DrawnFilm:
 
 
 def check_codec(path: Path, codec: str | None) -> None:
-    """UsageError where a video of that name cannot be written here."""
+    """Raise UsageError if a video with that name cannot be written here."""
     av = pyav()
     for name in [codec] if codec else CODECS[path.suffix.lower()]:
         if name == "h264" and not av:
             continue
         if name == "h264" or name in FOURCC or len(name) == 4:
             return
-        raise UsageError(f"codec={name}: known are {', '.join(['h264', *FOURCC])}, and any four characters")
-    raise UsageError(f"{path}: h264 takes PyAV; pip install av, or choose another codec or .avi")
+        raise UsageError(f"codec={name}: use one of {', '.join(['h264', *FOURCC])}, or any four characters (FourCC)")
+    raise UsageError(f"{path}: h264 needs PyAV; pip install av, or choose another codec or .avi")
 
 
 def _opened(part: Path, size: tuple[int, int], result: Result, codecs: Sequence[str]) -> _Writer:
@@ -161,21 +161,21 @@ def _opened(part: Path, size: tuple[int, int], result: Result, codecs: Sequence[
         if writer:
             _tell(part.suffix.lower(), result.number is not None)
             return writer
-    raise OutputError(f"{part}: OpenCV writes no {part.suffix} with {' or '.join(codecs)} here; try .avi")
+    raise OutputError(f"{part}: OpenCV cannot write {part.suffix} with {' or '.join(codecs)} here; try .avi")
 
 
 @cache
 def _tell(suffix: str, of_film: bool) -> None:
-    """What a video that OpenCV writes lacks, once."""
-    lacks = ["it does not play in browsers, nor at all until it is finished"] if suffix in (".mp4", ".mov") else []
+    """Print, once, what a video written by OpenCV lacks."""
+    lacks = ["it does not play in browsers, or before it is finished"] if suffix in (".mp4", ".mov") else []
     lacks += ["it has no sound"] if of_film else []
     if lacks:
-        better = ".mp4 does better" if pyav() else ".mp4 with PyAV does better: pip install av"
+        better = ".mp4 is better" if pyav() else ".mp4 with PyAV is better: pip install av"
         say(f"OpenCV writes the {suffix}: {'; '.join(lacks)} ({better})")
 
 
 class _OpenCvWriter:
-    """OpenCV's writer; it never says what goes wrong, so disk and file are looked at."""
+    """OpenCV's writer; it reports no errors, so the disk and the file are checked."""
 
     def __init__(self, part: Path, writer: cv2.VideoWriter) -> None:
         self._part, self._writer = part, writer
@@ -183,9 +183,9 @@ class _OpenCvWriter:
 
     @classmethod
     def opened(cls, part: Path, size: tuple[int, int], rate: float, codec: str) -> _OpenCvWriter | None:
-        """A writer, if OpenCV has that codec."""
+        """A writer, or None if OpenCV does not have that codec."""
         fourcc = cv2.VideoWriter.fourcc(*FOURCC.get(codec, codec))
-        with quiet_stderr():  # FFmpeg remarks on the tags that it gives
+        with quiet_stderr():  # FFmpeg comments on its own tags
             writer = cv2.VideoWriter(str(part), cv2.CAP_FFMPEG, fourcc, rate, size)
         return cls(part, writer) if writer.isOpened() else None
 
@@ -201,16 +201,16 @@ class _OpenCvWriter:
         arrived = round(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
         capture.release()
         if arrived < ARRIVED * self._written:
-            told = f"its header tells of {max(arrived, 0)} of {self._written} frames"
+            told = f"its header lists {max(arrived, 0)} of {self._written} frames"
             raise OutputError(f"{self._part} cannot be finished: {told}; is the disk full?")
 
 
 class _AvWriter:
-    """PyAV's writer: H.264 in fragments, frames at their own times, the source's sound."""
+    """PyAV's writer: H.264 in fragments, with the frames' exact times and the source's sound."""
 
     def __init__(self, av: Any, part: Path, size: tuple[int, int], rate: float, result: Result) -> None:
         self._av = av
-        options = {"flush_packets": "1"}  # a small video would stay in FFmpeg's buffer until its end
+        options = {"flush_packets": "1"}  # otherwise a small video stays in FFmpeg's buffer until the end
         if part.suffix.lower() != ".mkv":
             options["movflags"] = "frag_keyframe+empty_moov+default_base_moof"
         try:
@@ -222,8 +222,8 @@ class _AvWriter:
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = Fraction(1, TICKS)
-        self._stream.codec_context.gop_size = max(1, round(rate))  # what a crash may cost: a second
-        # Without B-frames, since a fragmented file that begins with one plays shifted by two frames.
+        self._stream.codec_context.gop_size = max(1, round(rate))  # a crash loses at most one second
+        # No B-frames: a fragmented file that begins with one plays shifted by two frames.
         self._stream.options = {"crf": QUALITY, "preset": "veryfast", "bf": "0"}
         self._last = -1
         self._sound = _Sound.of(av, self._container, result)
@@ -251,7 +251,7 @@ class _AvWriter:
 
 
 class _Sound:
-    """The sound of a video, copied as it is beside the frames that are written."""
+    """The sound of a video, copied without re-encoding."""
 
     def __init__(self, source: Any, container: Any, begin: float) -> None:
         self._source, self._container, self._begin = source, container, begin
@@ -262,7 +262,7 @@ class _Sound:
 
     @classmethod
     def of(cls, av: Any, container: Any, result: Result) -> _Sound | None:
-        """The sound from a result on; None where there is none that the container holds."""
+        """The sound from a result's time on; None if there is none, or the container does not support it."""
         if result.number is None or not result.source.is_file():
             return None
         try:
@@ -272,11 +272,11 @@ class _Sound:
         try:
             return cls(source, container, result.time) if source.streams.audio else None
         except (av.error.FFmpegError, ValueError):
-            say(f"{result.source}: its sound does not fit into the film, which has none")
+            say(f"{result.source}: the new video has no sound, because its format does not support the original's")
             return None
 
     def copy(self, time: float) -> None:
-        """Copy what is heard before a time of the new video, in seconds."""
+        """Copy the sound up to a time of the new video, in seconds."""
         while self._next is not None:
             begins = float(self._next.dts * self._next.time_base) - self._begin
             if begins >= time:
@@ -294,7 +294,7 @@ class _Sound:
 
 
 def _fitted(frame: Frame, size: tuple[int, int]) -> Frame:
-    """The frame at the video's size: its last row or column twice where that was odd, between bars where it differs."""
+    """The frame in the video's size: an odd row or column is repeated, another size is scaled between black bars."""
     width, height = size
     tall, wide = frame.shape[:2]
     if (_even(wide), _even(tall)) != size:
@@ -310,5 +310,5 @@ def _fitted(frame: Frame, size: tuple[int, int]) -> Frame:
 
 
 def _even(side: int) -> int:
-    """The next even number: most codecs share a colour among 2 x 2 pixels."""
+    """The next even number: most codecs store one colour for 2 x 2 pixels."""
     return side + side % 2

@@ -1,6 +1,6 @@
-"""Files that grow still by still: JSON lines, CSV, COCO's results.
+"""Files that grow frame by frame: JSON lines, CSV, COCO's results.
 
-Each is written as NAME.part.EXT, whole up to the last still whatever happens, and gets its name at the end.
+Each is written as NAME.part.EXT and renamed at the end. If a run ends early, it is valid up to the last frame.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ JSONL_KIND = Kind("json", ending="_keypoints.jsonl", suffixes=frozenset({".jsonl
 CSV_KIND = Kind("csv", ending="_keypoints.csv", suffixes=frozenset({".csv"}))
 COCO_KIND = Kind("coco_json", ending="_coco.json", suffixes=frozenset({".json"}))
 
-DIGITS = 6  # significant ones, as in OpenPose's records; of a time those after the point
+DIGITS = 6  # significant digits, as in OpenPose's records; for times, digits after the decimal point
 
 
 def part_of(path: Path) -> Path:
-    """What a file is called until it is whole.
+    """The name of a file until it is complete.
 
     >>> part_of(Path("out/team.csv")).as_posix()
     'out/team.part.csv'
@@ -40,7 +40,7 @@ def part_of(path: Path) -> Path:
 
 
 class _Growing:
-    """A file that grows at its end, where a few closing bytes may stand that the next growth overwrites."""
+    """A file that grows at its end, before its closing bytes, which are written again each time."""
 
     def __init__(self, path: Path, *, opening: bytes = b"", closing: bytes = b"") -> None:
         self.path = path
@@ -50,7 +50,7 @@ class _Growing:
         self._whole = True
 
     def grow(self, data: bytes) -> None:
-        """Add bytes; where that fails the file stays as it was, and keeps the name of an unfinished one."""
+        """Add bytes; if that fails, the file keeps its content and its unfinished name."""
         try:
             if self._file is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ class _Growing:
             raise OutputError(f"{part_of(self.path)} cannot be written ({reason(error)})") from None
 
     def _write(self, data: bytes) -> None:
-        """Write from the end on, all at once if possible: of a process that is killed, nothing is left in a buffer."""
+        """Write at the end without a buffer, in one call if possible, so that a killed process loses nothing."""
         if self._file is None:
             return
         self._file.seek(self._end)
@@ -76,7 +76,7 @@ class _Growing:
         self._file.truncate()
 
     def close(self) -> None:
-        """Give the file its name; one that could not be written as a whole keeps the other."""
+        """Finish the file and rename it; after an error it keeps its unfinished name."""
         if self._file is None:
             return
         try:
@@ -90,7 +90,7 @@ class _Growing:
 
 
 class JsonLines:
-    """A line a still: OpenPose's record with `source`, `frame` and `time` before it."""
+    """One line per frame: OpenPose's record, preceded by `source`, `frame` and `time`."""
 
     interactive = False
 
@@ -99,18 +99,18 @@ class JsonLines:
         self.wants_view = scale == "net"
 
     def write(self, result: Result) -> None:
-        """Add the line; OutputError where that fails."""
+        """Add the line; OutputError if that fails."""
         place = {"source": str(result.source), "frame": result.number or 0, "time": round(result.time, DIGITS)}
         begin = json.dumps(place, ensure_ascii=False, separators=(",", ":"))[:-1]
         record = format_record(converted(result, self._scale))
         self._file.grow(f"{begin},{record[1:]}\n".encode())
 
     def has(self, number: int | None) -> bool:
-        """Never: a file that was begun is not gone on with."""
+        """Always false: an unfinished file is not resumed."""
         return False
 
     def close(self) -> None:
-        """Give the file its name."""
+        """Finish the file and rename it."""
         self._file.close()
 
     def __enter__(self) -> JsonLines:
@@ -121,7 +121,7 @@ class JsonLines:
 
 
 class Csv:
-    """A row a person: source, frame, time, number of the person in its frame, score, then x, y, score a keypoint."""
+    """One row per person: source, frame, time, index in the frame, score, then x, y, score of each keypoint."""
 
     interactive = False
 
@@ -131,7 +131,7 @@ class Csv:
         self._first = True
 
     def write(self, result: Result) -> None:
-        """Add the rows; OutputError where that fails."""
+        """Add the rows; OutputError if that fails."""
         people = converted(result, self._scale)
         rows: list[Sequence[Any]] = []
         if self._first:
@@ -146,11 +146,11 @@ class Csv:
         self._first = False
 
     def has(self, number: int | None) -> bool:
-        """Never: a file that was begun is not gone on with."""
+        """Always false: an unfinished file is not resumed."""
         return False
 
     def close(self) -> None:
-        """Give the file its name."""
+        """Finish the file and rename it."""
         self._file.close()
 
     def __enter__(self) -> Csv:
@@ -161,7 +161,7 @@ class Csv:
 
 
 class CocoResults:
-    """COCO's result format: a list of people with 17 keypoints, those not found at -1, -1, as OpenPose writes it."""
+    """COCO's result format: a list of people with 17 keypoints; as in OpenPose's files, missing ones are -1, -1."""
 
     wants_view = interactive = False
 
@@ -170,7 +170,7 @@ class CocoResults:
         self._first = True
 
     def write(self, result: Result) -> None:
-        """Add the people; OutputError where that fails, ModelError where they lack COCO's keypoints."""
+        """Add the people; OutputError if that fails, ModelError if they lack COCO's keypoints."""
         image = result.number if result.number is not None else _last_number(result.source)
         rows = []
         for person in result.people.to_coco():
@@ -182,11 +182,11 @@ class CocoResults:
         self._first = self._first and not rows
 
     def has(self, number: int | None) -> bool:
-        """Never: a file that was begun is not gone on with."""
+        """Always false: an unfinished file is not resumed."""
         return False
 
     def close(self) -> None:
-        """Give the file its name."""
+        """Finish the file and rename it."""
         self._file.close()
 
     def __enter__(self) -> CocoResults:
@@ -201,6 +201,6 @@ def _short(value: float) -> float:
 
 
 def _last_number(path: Path) -> int:
-    """COCO's id of an image: the last number in its name, 0 where there is none."""
+    """COCO's id of an image: the last number in its name, 0 if there is none."""
     numbers = re.findall(r"\d+", path.stem)
     return int(numbers[-1]) if numbers else 0

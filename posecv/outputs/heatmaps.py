@@ -1,4 +1,4 @@
-"""Maps of a network: as an image to look at, and as the values that it gave."""
+"""A network's maps, as images and as values."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ __all__ = ["Heatmaps", "channels_of", "plain"]
 
 
 def plain(item: str) -> str:
-    """A name as it stands in files: `Right_Wrist` is right-wrist."""
+    """A name as used in file names: `Right_Wrist` becomes right-wrist."""
     return item.strip().lower().replace("_", "-").replace(" ", "-")
 
 
 def channels_of(item: str, skeleton: Skeleton) -> list[int]:
-    """The channels of a network's maps that a word means.
+    """The channels of a network's maps for a word of `--heatmaps-of`.
 
     Parameters
     ----------
     item : str
-        "all" keypoints, the "background", all "pafs", a keypoint such as nose, or a limb such as neck-nose, of which
-        the x and the y component.
+        "all" keypoints, the "background", all "pafs", a keypoint such as nose, or a limb such as neck-nose, which
+        stands for the x and the y component of its field.
     skeleton : Skeleton
         What the channels are.
 
     Raises
     ------
     UsageError
-        Where the skeleton has nothing of that name.
+        If the skeleton has no map of that name.
 
     Examples
     --------
@@ -64,17 +64,17 @@ def channels_of(item: str, skeleton: Skeleton) -> list[int]:
 
 @dataclass(frozen=True)
 class Heatmaps:
-    """Writes one thing's maps a still: `NAME_heatmaps_nose.npy`, and `NAME_heatmaps_nose.png` over the frame.
+    """Writes the maps of one item per frame: `NAME_heatmaps_nose.npy`, and `NAME_heatmaps_nose.png` over the frame.
 
-    The first holds the network's own values, (C, h, w) float32, a cell for each 8 x 8 pixels of its input. Fields have
-    two images, `..._x.png` and `..._y.png`; of several maps an image shows the value farthest from 0.
+    The first holds the network's values, (C, h, w) float32, one cell per 8 x 8 pixels of its input. Fields have two
+    images, `..._x.png` and `..._y.png`. An image of several maps shows the value farthest from 0.
 
     Attributes
     ----------
     path : Path
         Folder and name of the source.
     item : str
-        What is shown, as `channels_of` knows it.
+        A word that `channels_of` accepts.
     """
 
     path: Path
@@ -84,21 +84,21 @@ class Heatmaps:
 
     @property
     def values_file(self) -> Path:
-        """Where an image's values go; a video's files have their frames' numbers before `_heatmaps`."""
+        """The file for an image's values; in a video's files, the frame number comes before `_heatmaps`."""
         return self._file("", ".npy")
 
     def _file(self, number: str, ending: str) -> Path:
         return self.path.with_name(f"{self.path.name}{number}_heatmaps_{plain(self.item)}{ending}")
 
     def write(self, result: Result) -> None:
-        """Write the files, the values last; OutputError where that fails."""
+        """Write the files, the values last; OutputError if that fails."""
         if result.view is None or result.frame is None:
-            raise UsageError("heatmaps: the maps of this result were not kept")
+            raise UsageError("heatmaps needs the frame and the maps of a result, which were not kept")
         maps, fit = result.view
         skeleton = result.people.skeleton
         channels = channels_of(self.item, skeleton)
         if channels[-1] >= len(maps):
-            raise UsageError(f"heatmaps_of={self.item}: this network has no such maps, its heatmaps alone")
+            raise UsageError(f"heatmaps_of={self.item}: this network has only heatmaps, no such maps")
         chosen, number = maps[channels], _numbered(result.number)
         height, width = result.frame.shape[:2]
         for ending, one in self._pictures(chosen, channels[0] >= skeleton.heatmaps).items():
@@ -109,15 +109,15 @@ class Heatmaps:
         write_whole(self._file(number, ".npy"), values.getvalue())
 
     def _pictures(self, chosen: Array, fields: bool) -> dict[str, Array]:
-        """The maps of each image, by what its name ends with."""
+        """The maps of each image, by the ending of its name."""
         return {"_x": chosen[::2], "_y": chosen[1::2]} if fields else {"": chosen}
 
     def has(self, number: int | None) -> bool:
-        """Whether the still's values are there."""
+        """Whether the frame's values exist."""
         return self._file(_numbered(number), ".npy").exists()
 
     def close(self) -> None:
-        """Nothing is left to do: the files are whole."""
+        """Do nothing: the files are complete."""
 
     def __enter__(self) -> Heatmaps:
         return self

@@ -1,4 +1,4 @@
-"""The kinds of outputs there are. A new one is a file in this folder and an entry in `KINDS`."""
+"""The kinds of outputs. A new kind is a file in this folder and an entry in `KINDS`."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ __all__ = ["KINDS", "OutputKind", "OutputSettings", "Planned", "names_file", "on
 
 @dataclass(frozen=True)
 class OutputSettings:
-    """What outputs are told besides where they go.
+    """Settings of outputs besides their place.
 
     Attributes
     ----------
     style : Style
         How people are drawn.
     codec : str or None
-        Of videos.
+        The codec of videos.
     scale : str
-        Of the coordinates in records, one of `posecv.outputs.coordinates.SCALES`.
+        The coordinates in records, one of `posecv.outputs.coordinates.SCALES`.
     maps : tuple of str
-        Which of the network's maps are written, as `posecv.outputs.heatmaps.channels_of` knows them.
+        Which of the network's maps to write, as words for `posecv.outputs.heatmaps.channels_of`.
     """
 
     style: Style = field(default_factory=Style)
@@ -46,11 +46,11 @@ class Planned:
     Attributes
     ----------
     output : Output
-        Where the results go; sources may share one.
+        Receives the results; sources may share one.
     file : Path
-        What is written, to be looked at beforehand.
+        The file that it writes, for the checks before the run.
     told : Path
-        What the line about the source names: of many files in a folder, the folder.
+        What the report line for the source names: the file, or the folder if there are many files.
     """
 
     output: Output
@@ -60,16 +60,16 @@ class Planned:
 
 @dataclass(frozen=True)
 class OutputKind:
-    """A kind of outputs.
+    """A kind of output.
 
     Attributes
     ----------
     name : str
-        The option that asks for it, without dashes and with underscores.
+        Its option, without leading dashes and with underscores.
     plan : callable
-        Takes where it is to go, all sources and the settings; gives the outputs of each source, in order.
+        Called with its place, all sources and the settings; returns the outputs of each source, in order.
     grows : Kind or None
-        The file that holds all sources and cannot be gone on with, where the kind can write one.
+        The file for all sources, which cannot be resumed, if the kind has one.
     """
 
     name: str
@@ -78,7 +78,7 @@ class OutputKind:
 
 
 def _drawn(where: str, sources: Sequence[Source], settings: OutputSettings) -> list[list[Planned]]:
-    """Images, a video of each video, or one video of everything."""
+    """An image per image, a video per video, or one video of everything."""
     style, codec = settings.style, settings.codec
     if where and names_file(where, films.KIND):
         file = one_file(where, films.KIND)
@@ -88,7 +88,7 @@ def _drawn(where: str, sources: Sequence[Source], settings: OutputSettings) -> l
     files = plan_files([source.path for source in sources], where, pictures.KIND)
     for source, file in zip(sources, files, strict=True):
         if source.has_frames:
-            _refuse_one_file(where, source, file, pictures.KIND, "a film such as out.avi")
+            _refuse_one_file(where, source, file, pictures.KIND, "a video such as out.avi")
             film = file.with_name(file.name.removesuffix(pictures.KIND.ending) + films.KIND.ending)
             film = film.with_name(film.name + films.default_suffix())
             films.check_codec(film, codec)
@@ -99,7 +99,7 @@ def _drawn(where: str, sources: Sequence[Source], settings: OutputSettings) -> l
 
 
 def _records(where: str, sources: Sequence[Source], settings: OutputSettings) -> list[list[Planned]]:
-    """OpenPose's records: a file a frame, or a line a frame in one file."""
+    """OpenPose's records: one file per frame, or one line per frame in one file."""
     if names_file(where, growing.JSONL_KIND):
         file = one_file(where, growing.JSONL_KIND)
         return _shared(sources, growing.JsonLines(file, scale=settings.scale), file)
@@ -124,10 +124,10 @@ def _coco(where: str, sources: Sequence[Source], settings: OutputSettings) -> li
 
 
 def _heatmaps(where: str, sources: Sequence[Source], settings: OutputSettings) -> list[list[Planned]]:
-    """For each still the maps that are asked for, in a folder."""
+    """The requested maps of each frame, in a folder."""
     folder = Path(os.path.expanduser(where))
     if not where or (folder.suffix.lower() in FILE_SUFFIXES and not folder.is_dir()):
-        raise UsageError(f"heatmaps={where!r} is not the name of a folder, and several files are written")
+        raise UsageError(f"heatmaps={where!r} is not the name of a folder; it needs one for several files")
     planned = []
     for name in result_names([source.path for source in sources]):
         outputs = [Heatmaps(folder / name, item) for item in settings.maps]
@@ -150,21 +150,21 @@ def _shared(sources: Sequence[Source], output: Output, file: Path) -> list[list[
 
 
 def names_file(where: str, kind: Kind) -> bool:
-    """Whether an option's value is the name of a file of a kind."""
+    """Whether an option's value is the name of a file of that kind."""
     path = os.path.expanduser(where)
     return Path(path).suffix.lower() in kind.suffixes and not os.path.isdir(path) and not where.endswith(("/", os.sep))
 
 
 def one_file(where: str, kind: Kind) -> Path:
-    """The file that an option names; UsageError where it names none of its kind."""
+    """The file that an option names; UsageError if it is not of that kind."""
     if not where or not names_file(where, kind):
         suffixes = ", ".join(sorted(kind.suffixes))
-        raise UsageError(f"{kind.option}={where!r}: this names no {suffixes} file")
+        raise UsageError(f"{kind.option}={where!r} is not a file name with the suffix {suffixes}")
     return Path(os.path.expanduser(where))
 
 
 def _refuse_one_file(where: str, source: Source, file: Path, kind: Kind, better: str) -> None:
-    """UsageError where a video would have to go into a file that holds one frame."""
+    """Raise UsageError if a video would have to go into a file for one frame."""
     if not file.name.endswith(kind.ending):
-        said = f"{kind.option}={where} holds one frame, and {source.path} is a film"
-        raise UsageError(f"{said}; name {better} or a folder")
+        said = f"{kind.option}={where} holds one frame, but {source.path} is a video"
+        raise UsageError(f"{said}; give {better} or a folder")

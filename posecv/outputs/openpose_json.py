@@ -1,4 +1,4 @@
-"""Records: OpenPose's JSON, version 1.3, one file a frame."""
+"""Records: OpenPose's JSON, version 1.3, one file per frame."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ KIND = Kind("json", ending="_keypoints.json", suffixes=frozenset({".json"}))
 
 
 def format_record(people: People) -> str:
-    """The people of one frame as OpenPose writes them: compact, six significant digits, no newline at the end.
+    """The people of one frame in OpenPose's format: compact, six significant digits, no newline at the end.
 
     Parameters
     ----------
     people : People
-        Bodies, faces or hands, by their skeleton.
+        Bodies, faces or hands, depending on the skeleton.
 
     Examples
     --------
@@ -39,19 +39,19 @@ def _person(person: Mapping[str, Sequence[float]]) -> str:
 
 
 def _number(value: float) -> str:
-    """Six significant digits without trailing zeros, as a C++ stream writes a float."""
+    """Six significant digits without trailing zeros, like a C++ stream."""
     return f"{value:g}"
 
 
 class OpenPoseJson:
-    """Writes a record a still, each into a file of its own.
+    """Writes one file per frame.
 
     Parameters
     ----------
     path : str or Path
-        The file of an image's record; a video's have their frames' numbers before `_keypoints`, as OpenPose has it.
+        The file for an image's record; in a video's files, the frame number comes before `_keypoints`, as in OpenPose.
     scale : str
-        Of the coordinates, one of `posecv.outputs.coordinates.SCALES`.
+        The coordinates, one of `posecv.outputs.coordinates.SCALES`.
     """
 
     interactive = False
@@ -61,7 +61,7 @@ class OpenPoseJson:
         self.wants_view = scale == "net"
 
     def file(self, number: int | None) -> Path:
-        """Where the record of a video's frame, or of an image, goes.
+        """The file for the record of an image, or of a frame of a video.
 
         >>> OpenPoseJson("out/clip_keypoints.json").file(42).name
         'clip_000000000042_keypoints.json'
@@ -71,15 +71,15 @@ class OpenPoseJson:
         return self.path.with_name(f"{self.path.name.removesuffix(KIND.ending)}_{number:012d}{KIND.ending}")
 
     def write(self, result: Result) -> None:
-        """Write the file; OutputError where that fails."""
+        """Write the file; OutputError if that fails."""
         write_whole(self.file(result.number), format_record(converted(result, self.scale)).encode())
 
     def has(self, number: int | None) -> bool:
-        """Whether the still's file is there."""
+        """Whether the frame's file exists."""
         return self.file(number).exists()
 
     def close(self) -> None:
-        """Nothing is left to do: the file is whole."""
+        """Do nothing: the file is complete."""
 
     def __enter__(self) -> OpenPoseJson:
         return self

@@ -1,4 +1,4 @@
-"""Drawn images: one file a frame."""
+"""Drawn images: one file per frame."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ KIND = Kind(
 
 
 class DrawnPicture:
-    """Draws the people on a copy of one frame and writes it, in the format that the file's suffix says.
+    """Draws the people on a copy of one frame and writes it; the file's suffix determines the format.
 
     Parameters
     ----------
     path : str or Path
         The file.
     style : Style
-        How people are shown.
+        How people are drawn.
     """
 
     wants_view = interactive = False
@@ -39,11 +39,11 @@ class DrawnPicture:
         self.path, self.style = Path(path), style or Style()
 
     def write(self, result: Result) -> None:
-        """Write the file; OutputError where that fails."""
+        """Write the file; OutputError if that fails."""
         write_whole(self.path, self._encode(self.style.drawn(result)))
 
     def has(self, number: int | None) -> bool:
-        """Whether the file is there."""
+        """Whether the file exists."""
         return self.path.exists()
 
     def _encode(self, drawn: Frame) -> bytes:
@@ -58,7 +58,7 @@ class DrawnPicture:
         return data.tobytes()
 
     def close(self) -> None:
-        """Nothing is left to do: the file is whole."""
+        """Do nothing: the file is complete."""
 
     def __enter__(self) -> DrawnPicture:
         return self

@@ -1,4 +1,4 @@
-"""A window that shows frames; where there is one to be had, which `posecv.opencv.why_no_window` knows."""
+"""A window that shows frames; `posecv.opencv.why_no_window` checks whether one can open."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from posecv.result import Result
 
 __all__ = ["Window", "WindowClosed", "fitted"]
 
-LARGEST = 1280, 800  # a window that fits on most screens
-MILLISECONDS = 50  # between two looks at whether the window was closed
+LARGEST = 1280, 800  # fits on most screens
+MILLISECONDS = 50  # between two checks whether the window was closed
 ESCAPE = "\x1b"
 
 
-class WindowClosed(Exception):  # noqa: N818  # nothing went wrong
-    """Somebody has seen enough: q, Escape or the window's close button."""
+class WindowClosed(Exception):  # noqa: N818  # not an error
+    """The user ended it: q, Escape or the window's close button."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """Shows one image after the other, each until a key is pressed.
+    """Shows one image after another, each until a key is pressed.
 
     Attributes
     ----------
     title : str
-        The window's name.
+        The window's title.
     style : Style
-        How people are shown.
+        How people are drawn.
     gui : module
-        OpenCV, whose window it is, or what stands for it.
+        OpenCV, or a replacement with the same functions.
     """
 
     title: str
@@ -45,9 +45,9 @@ class Window:
     interactive: ClassVar[bool] = True
 
     def write(self, result: Result) -> None:
-        """Draw the people on a copy of the frame and show it: an image until a key is pressed, a video's frame briefly.
+        """Draw the people on a copy of the frame and show it: an image until a key is pressed, a video frame briefly.
 
-        WindowClosed at the end.
+        Raises WindowClosed when the user ends it.
         """
         self.show(self.style.drawn(result))
         if result.number is not None:
@@ -57,22 +57,22 @@ class Window:
             pass
 
     def has(self, number: int | None) -> bool:
-        """Never: nobody has seen it."""
+        """Always false: results are shown again."""
         return False
 
     def show(self, frame: Frame) -> None:
-        """Show a frame as it is, reduced where it does not fit on a screen."""
+        """Show a frame without drawing, reduced if it does not fit on a screen."""
         self.gui.imshow(self.title, fitted(frame))
 
     def pressed(self, milliseconds: int) -> bool:
-        """Whether a key is pressed within some time; WindowClosed where it says to end, or the window is gone."""
+        """Whether a key is pressed within some time; WindowClosed for q, Escape or a closed window."""
         key = self.key(milliseconds)
         if key in (ESCAPE, "q", "Q"):
             raise WindowClosed
         return bool(key)
 
     def key(self, milliseconds: int) -> str:
-        """The key that is pressed within some time, or nothing; WindowClosed where the window is gone."""
+        """The key that is pressed within some time, or an empty string; WindowClosed if the window was closed."""
         key: int = self.gui.waitKey(milliseconds)
         if not self._is_open():
             raise WindowClosed
@@ -81,11 +81,11 @@ class Window:
     def _is_open(self) -> bool:
         try:
             return bool(self.gui.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) >= 1)
-        except cv2.error:  # Qt's way to say that its last window is closed
+        except cv2.error:  # Qt raises this when its last window is closed
             return False
 
     def close(self) -> None:
-        """Take the window away."""
+        """Close the window."""
         self.gui.destroyAllWindows()
 
     def __enter__(self) -> Window:
@@ -96,7 +96,7 @@ class Window:
 
 
 def fitted(frame: Frame) -> Frame:
-    """The frame, reduced where it does not fit on a screen."""
+    """The frame, reduced if it does not fit on a screen."""
     height, width = frame.shape[:2]
     scale = min(1.0, LARGEST[0] / width, LARGEST[1] / height)
     if scale == 1:
