@@ -75,7 +75,7 @@ def test_a_picture_of_one_pixel_or_one_line_has_finite_coordinates(size: tuple[i
 
 
 def test_net_pixels_need_to_know_the_input() -> None:
-    with pytest.raises(UsageError, match="keypoint_scale=net needs the result.s view"):
+    with pytest.raises(UsageError, match="keypoint_scale=net needs the result's view"):
         converted(replace(result_in(black(64, 48)), view=None), "net")
 
 
