@@ -41,7 +41,7 @@ __all__ = [
     "estimate_people", "estimate_person", "load_network", "skeletons", "stream",
 ]  # fmt: skip
 
-# Where the names live that stand on NumPy and OpenCV. They are imported when they are first used, so that the scripts
+# The modules of the names that need NumPy and OpenCV. They are imported when they are first used, so that the scripts
 # can say in one line what is wrong with an installation.
 _HOMES = {
     "CocoResults": "outputs.growing", "Csv": "outputs.growing", "JsonLines": "outputs.growing",

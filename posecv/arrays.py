@@ -1,4 +1,4 @@
-"""The array types of the house, and the one check of frames."""
+"""Array types, and the check of frames."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Frame: TypeAlias = NDArray[np.uint8]  # (H, W, 3), blue, green, red
 
 
 def checked_frame(frame: object) -> Frame:
-    """The frame, if it is one; InputError otherwise."""
+    """Return the frame; InputError if it is not one."""
     if not isinstance(frame, np.ndarray):
         found = type(frame).__name__
-        raise InputError(f"a frame is an array, not a {found}; cv2.imread gives None for what it cannot read")
+        raise InputError(f"a frame must be an array, not a {found}; cv2.imread returns None if it cannot read a file")
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
-        raise InputError(f"a frame is a (height, width, 3) uint8 array in BGR order, not {frame.shape} {frame.dtype}")
+        raise InputError(f"a frame must be a (height, width, 3) uint8 BGR array, not {frame.shape} {frame.dtype}")
     return frame

@@ -1,6 +1,6 @@
-"""Worse images, made from good ones: to train a network on, and to measure how it bears them.
+"""Degrade images: to train a network on them, and to measure its robustness.
 
-No effect moves, turns or resizes what it shows: the keypoints of an image are those of its degraded image too.
+No effect moves, rotates or resizes the content, so the keypoints of an image stay valid.
 
 >>> frame = np.full((48, 64, 3), 100, np.uint8)
 >>> degrade(frame, "dark")[0, 0]
@@ -25,16 +25,16 @@ Generator = np.random.Generator
 
 @dataclass(frozen=True)
 class Effect:
-    """A way to degrade an image, and what its strength means.
+    """A way to degrade an image, and the meaning of its strength.
 
     Attributes
     ----------
     apply : function
-        From frame, strength and random generator to the degraded frame.
+        Called with frame, strength and random generator; returns the degraded frame.
     unit : str
-        What the strength is.
+        The meaning of the strength, in words.
     neutral, default, strongest : float
-        The strength that changes nothing, the usual one, and the end of the range that begins at `neutral`.
+        The strength that changes nothing, the default, and the end of the range that begins at `neutral`.
     """
 
     apply: Callable[[Frame, float, Generator], Frame]
@@ -55,15 +55,16 @@ def degrade(frame: Frame, effect: str, *, strength: float | None = None, rng: in
         - `dark`: lowered brightness. The strength is the factor of the brightness, 1 to 0; 0.5 by default.
         - `motion_blur`: the camera moves sideways. The strength is the length of the horizontal kernel in pixels of the
           frame, 1 to 999, whole or not; 15 by default.
-        - `low_resolution`: shrunk by area, then enlarged by repeated pixels to the frame's own size, so that keypoints
-          keep their places. The strength is the factor of width and height, 1 to 0.01; 0.5 by default.
-        - `noise`: Gaussian noise, another for each pixel and channel. The strength is its standard deviation in levels
+        - `low_resolution`: shrunk by area, then enlarged by repeated pixels to the original size, so that keypoints
+        keep their positions. The strength is the factor of width and height, 1 to 0.01; 0.5 by default.
+        - `noise`: Gaussian noise, independent for each pixel and channel. The strength is its standard deviation in
+        levels
           of 0 to 255, 0 to 255; 20 by default.
     strength : float, optional
-        The first number of each range changes nothing, to the bit.
+        The first number of each range leaves every pixel unchanged.
     rng : int or numpy.random.Generator
-        Where `noise` comes from; the others leave nothing to chance. A seed gives the same image each time, a
-        generator goes on from image to image.
+        The source of randomness for `noise`; the other effects are deterministic. A seed gives the same image each
+        time, a generator continues from image to image.
 
     Returns
     -------
@@ -73,13 +74,13 @@ def degrade(frame: Frame, effect: str, *, strength: float | None = None, rng: in
     Raises
     ------
     InputError
-        The frame is no such array, or has no pixels.
+        If the frame is another kind of array, or has no pixels.
     UsageError
-        There is no such effect, the strength is out of its range, or `rng` is no seed.
+        If the effect is unknown, the strength out of range, or `rng` not a seed.
 
     Examples
     --------
-    Motion smears a bright pixel over as many as the kernel is long:
+    Motion blur spreads a bright pixel over the length of the kernel:
 
     >>> frame = np.zeros((1, 7), np.uint8)
     >>> frame[0, 3] = 90
@@ -87,22 +88,22 @@ def degrade(frame: Frame, effect: str, *, strength: float | None = None, rng: in
     array([[ 0,  0, 30, 30, 30,  0,  0]], dtype=uint8)
     """
     if effect not in EFFECTS:
-        raise UsageError(f"there is no effect {effect}; choose one of {', '.join(EFFECTS)}")
+        raise UsageError(f"effect {effect} is unknown; choose one of {', '.join(EFFECTS)}")
     chosen = EFFECTS[effect]
     strength = chosen.default if strength is None else strength
     low, high = sorted((chosen.neutral, chosen.strongest))
     if not low <= strength <= high:
-        raise UsageError(f"{effect} by {strength}: the strength is {chosen.unit}, {low:g} to {high:g}")
+        raise UsageError(f"strength {strength} of {effect} is out of range: it is {chosen.unit}, {low:g} to {high:g}")
     _check(frame)
     try:
         generator = np.random.default_rng(rng)
     except (TypeError, ValueError):
-        raise UsageError(f"rng is {rng!r}; it must be a whole number from 0 on, or a generator of NumPy") from None
+        raise UsageError(f"rng is {rng!r}; it must be a non-negative integer or a NumPy generator") from None
     return chosen.apply(frame, strength, generator).reshape(frame.shape)  # OpenCV drops a last axis of length 1
 
 
 def _check(frame: object) -> None:
-    """Refuse what is no image."""
+    """Raise InputError for anything but an image."""
     wanted = "a frame must be a (H, W, 3) or grey (H, W) uint8 array"
     if not isinstance(frame, np.ndarray):
         raise InputError(f"{wanted}, not {type(frame).__name__}")
@@ -115,7 +116,7 @@ def _dark(frame: Frame, factor: float, _: Generator) -> Frame:
 
 
 def _motion_blur(frame: Frame, length: float, _: Generator) -> Frame:
-    """Average over a line round each pixel; its ends cover pixels in part, so that an even length moves nothing."""
+    """Average over a line centred on each pixel; its ends cover pixels partly, so an even length causes no shift."""
     reach = int(np.ceil((length - 1) / 2))
     covered = np.clip(length / 2 + 0.5 - np.abs(np.arange(-reach, reach + 1)), 0, 1)
     return cv2.filter2D(frame, -1, covered[None] / length, borderType=cv2.BORDER_REPLICATE)

@@ -1,19 +1,19 @@
-"""What can go wrong, said in one line.
+"""Errors with one-line messages.
 
-Every error that a user can cause or meet is a `PoseError`. Its message is one clear line: what was found, what
-would have been right, what to do. A script that it ends prints that line and exits with `exit_code`. (What fails on the
-way, while other inputs are done, is `posecv.run.pipeline`'s to count.)
+Every error that a user can cause or encounter is a `PoseError`. Its message is one line: what was found, what is
+expected, what to do. A script prints the line and exits with `exit_code`. (`posecv.run.pipeline` counts inputs that
+fail while others succeed.)
 """
 
 
 class PoseError(Exception):
-    """The base of all errors that posecv raises on purpose."""
+    """The base class of all errors that posecv raises on purpose."""
 
-    exit_code = 2  # nothing could be done as asked
+    exit_code = 2  # nothing was done
 
 
 class UsageError(PoseError):
-    """Options that contradict each other or have no meaning."""
+    """An invalid option or argument, or a contradiction between several."""
 
 
 class InputError(PoseError):
@@ -21,11 +21,11 @@ class InputError(PoseError):
 
 
 class ModelError(PoseError):
-    """A pair of files that is missing, damaged or not understood."""
+    """A network's files that are missing, damaged or not supported."""
 
 
 class DeviceError(PoseError):
-    """A device or an OpenCV that is not there."""
+    """A device, a package or an OpenCV that is not available."""
 
 
 class OutputError(PoseError):
@@ -33,5 +33,5 @@ class OutputError(PoseError):
 
 
 def reason(error: OSError) -> str:
-    """The system's own words for what went wrong, in lower case."""
+    """The system's message for an error, in lower case."""
     return (error.strerror or str(error)).lower()

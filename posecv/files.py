@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and what is read of files once."""
+"""Write files atomically, and read files once."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["KEPT", "content", "each_once", "once", "unfinished_file", "write_who
 
 T = TypeVar("T")
 
-KEPT = 32 << 20  # bytes of the largest file that is kept in a block of `each_once`; larger ones would crowd out engines
+KEPT = 32 << 20  # bytes; larger files are not kept in a block of `each_once`, to leave memory for engines
 
 _unfinished = count()
 
 
 class _Made(threading.local):
-    """What was made in the outermost `each_once` of each thread, by its key; None outside."""
+    """The values made in the outermost `each_once` of each thread, by key; None outside."""
 
     values: dict[Hashable, Any] | None = None
 
@@ -32,10 +32,10 @@ _made = _Made()
 
 @contextlib.contextmanager
 def each_once() -> Iterator[None]:
-    """In this block and this thread, `once` makes each thing once; with the block it is forgotten.
+    """In this block and this thread, `once` makes each value only once; the values are dropped at the end.
 
-    So a file of weights is read, hashed and converted once while a network is loaded, however many engines want it, and
-    a file that changes afterwards is read again.
+    So while a network is loaded, its weights are read, hashed and converted once for all engines; a file that changes
+    later is read again.
     """
     if _made.values is not None:
         yield
@@ -48,12 +48,12 @@ def each_once() -> Iterator[None]:
 
 
 def content(path: Path) -> bytes:
-    """What a file holds; OSError where it cannot be read."""
+    """The content of a file; OSError if it cannot be read."""
     return once(("content", path), path.read_bytes) if path.stat().st_size <= KEPT else path.read_bytes()
 
 
 def once(key: Hashable, make: Callable[[], T]) -> T:
-    """What `make` makes, or made before under the same key in this block of `each_once`.
+    """The value of `make()`, or the earlier value with the same key in this block of `each_once`.
 
     >>> with each_once():
     ...     [once("number", lambda: 1), once("number", lambda: 2)]
@@ -67,14 +67,14 @@ def once(key: Hashable, make: Callable[[], T]) -> T:
 
 
 def unfinished_file(folder: Path) -> Path:
-    """A name for a file until it is whole."""
+    """The name of a file until it is complete."""
     return folder / f".posecv-{os.getpid()}-{next(_unfinished)}.tmp"
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file, and the folder that it lies in; OutputError where that fails.
+    """Write a file, and create its folder; OutputError if that fails.
 
-    It appears under its name only when it is complete.
+    The file appears under its name only when it is complete.
     """
     unfinished = unfinished_file(path.parent)
     try:

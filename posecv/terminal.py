@@ -1,7 +1,7 @@
-"""The terminal: lines on stderr, and native code kept from it.
+"""The terminal: print lines on stderr, and silence native code.
 
-A program may have no stderr: windowed ones (pythonw, PyInstaller without a console), and those whose descriptor 2 was
-closed (`2>&-`). Then `sys.stderr` is None, and what would be said is lost.
+A program may have no stderr: windowed programs (pythonw, PyInstaller without a console), or a closed descriptor 2
+(`2>&-`). Then `sys.stderr` is None, and messages are lost.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from typing import IO
 
 __all__ = ["STDERR", "occupy_stderr", "quiet_stderr", "say", "silence_opencv"]
 
-STDERR = threading.RLock()  # whoever speaks holds it; what is said while somebody else is quiet would be lost
+STDERR = threading.RLock()  # held while printing: a message printed while another thread silences stderr would be lost
 
 
 def say(line: str) -> None:
-    """Print a line on stderr at once, from any thread; nowhere if there is none."""
+    """Print a line on stderr at once, from any thread, if there is a stderr."""
     with STDERR:
-        if sys.stderr is not None:  # print would take stdout instead
+        if sys.stderr is not None:  # print would use stdout instead
             print(line, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[list[str]]:
-    """Keep what native code writes to stderr from the terminal.
+    """Capture what native code writes to stderr.
 
-    OpenCV's decoders and camera backends talk there instead of raising. The yielded list holds what they said once
-    the block is left. Threads take turns: descriptor 2 is the whole process's.
+    OpenCV's decoders and camera backends print there instead of raising. After the block, the yielded list contains the
+    text. Threads take turns, since descriptor 2 belongs to the whole process.
     """
     noise: list[str] = []
     occupy_stderr()
     with STDERR, contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):  # a program without a terminal has no stderr, a full disk no space
+        with contextlib.suppress(OSError):  # there may be no stderr, or no disk space
             file = stack.enter_context(tempfile.TemporaryFile())
             before = os.dup(2)
             stack.callback(lambda: noise.append(_read_all(file)))
@@ -47,7 +47,7 @@ def quiet_stderr() -> Iterator[list[str]]:
 
 
 def occupy_stderr() -> None:
-    """Open descriptor 2 to nowhere if it is closed: the next file would get it, and what native code says with it."""
+    """Open descriptor 2 to the null device if it is closed; otherwise native code would print into the next file."""
     with STDERR, contextlib.suppress(OSError):
         try:
             os.fstat(2)
@@ -59,17 +59,17 @@ def occupy_stderr() -> None:
 
 
 def _read_all(file: IO[bytes]) -> str:
-    """What a file holds, as text, whatever it is."""
+    """The content of a file as text, whatever its encoding."""
     file.seek(0)
     return file.read().decode(errors="replace")
 
 
 def silence_opencv() -> None:
-    """Keep OpenCV and FFmpeg from telling what the scripts say in better words, unless the user asks to hear it."""
+    """Silence OpenCV's and FFmpeg's logs, unless the user enables them; the scripts report errors themselves."""
     occupy_stderr()
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     if "OPENCV_LOG_LEVEL" not in os.environ:
         import cv2
 
-        logging = getattr(cv2.utils, "logging", cv2)  # where OpenCV 4.8 has it
+        logging = getattr(cv2.utils, "logging", cv2)  # OpenCV 4.8 has it there
         logging.setLogLevel(0)

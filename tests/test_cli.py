@@ -495,7 +495,7 @@ def test_too_little_memory_is_said_in_words(picture: Path, capsys: pytest.Captur
         raise AssertionError("somebody has 700 TB of memory")
 
     assert pipeline.run([job(picture)], Finds(before=huge)) == 2
-    assert only_line(capsys) == f"{picture}: there is not enough memory for it"
+    assert only_line(capsys) == f"{picture}: not enough memory"
 
 
 def test_a_picture_in_a_window_is_told_about_while_it_is_shown(
@@ -509,7 +509,7 @@ def test_ctrl_c_says_what_is_done_and_closes_the_outputs(picture: Path, capsys: 
     good, stopped = Sink(), Sink(raising(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         pipeline.run([job(picture, good), job(picture, stopped)], NOBODY)
-    assert "stopped: 1 of 2 pictures done" in capsys.readouterr().err
+    assert "stopped: 1 of 2 images done" in capsys.readouterr().err
     assert good.closed
     assert stopped.closed
 

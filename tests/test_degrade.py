@@ -154,7 +154,8 @@ def test_a_seed_gives_the_same_noise_and_a_generator_goes_on() -> None:
 
 
 def test_an_unknown_effect_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"no effect fog; choose one of dark, motion_blur, low_resolution, noise$"):
+    message = r"^effect fog is unknown; choose one of dark, motion_blur, low_resolution, noise$"
+    with pytest.raises(UsageError, match=message):
         degrade(random_frame(4, 4, 3), "fog")
 
 
@@ -164,7 +165,9 @@ def test_a_strength_out_of_range_is_answered_with_unit_and_range(effect: str, st
     low, high = sorted((EFFECTS[effect].neutral, EFFECTS[effect].strongest))
     with pytest.raises(UsageError) as error:
         degrade(random_frame(4, 4, 3), effect, strength=strength)
-    assert str(error.value) == f"{effect} by {strength}: the strength is {EFFECTS[effect].unit}, {low} to {high}"
+    assert str(error.value) == (
+        f"strength {strength} of {effect} is out of range: it is {EFFECTS[effect].unit}, {low} to {high}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -184,5 +187,5 @@ def test_what_is_no_picture_is_refused(frame: Any, found: str) -> None:
 
 @pytest.mark.parametrize("rng", [-1, "seven"])
 def test_what_is_no_seed_is_refused(rng: Any) -> None:
-    with pytest.raises(UsageError, match=f"rng is {rng!r}; it must be a whole number"):
+    with pytest.raises(UsageError, match=f"rng is {rng!r}; it must be a non-negative integer"):
         degrade(random_frame(4, 4, 3), "noise", rng=rng)

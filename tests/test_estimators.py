@@ -213,7 +213,7 @@ def test_an_override_that_will_not_do_is_refused_like_a_setting(painted: Network
         Everybody(painted)(black(64, 64), net_size=370)
     with pytest.raises(UsageError, match="merge=median"):
         OneHand(hand)(black(64, 64), merge="median")
-    with pytest.raises(InputError, match="a frame is an array"):
+    with pytest.raises(InputError, match="a frame must be an array"):
         Everybody(painted)(None, net_size=160)  # type: ignore[arg-type]
 
 

@@ -225,7 +225,7 @@ def test_a_header_that_lies_about_the_length_changes_nothing(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(b"", "no film"), (b"RIFF\0\0\0\0AVI ", "no film"), (b"some words", "no film")]
+    ("content", "words"), [(b"", "not a video"), (b"RIFF\0\0\0\0AVI ", "not a video"), (b"some words", "not a video")]
 )
 @pytest.mark.usefixtures("reader")
 def test_what_is_no_film_is_one_line(tmp_path: Path, content: bytes, words: str) -> None:
@@ -236,9 +236,9 @@ def test_what_is_no_film_is_one_line(tmp_path: Path, content: bytes, words: str)
 
 @pytest.mark.usefixtures("reader")
 def test_a_film_without_frames_or_without_those_asked_for_says_so(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no frames|no film"):
+    with pytest.raises(InputError, match=r"no frames|not a video"):
         list(Film(film(tmp_path / "none.avi", 0)).stills())
-    with pytest.raises(InputError, match="has 20 frames, none of them"):
+    with pytest.raises(InputError, match="none of the requested frames exists; the video has 20 frames"):
         list(Film(film(tmp_path / "a.avi"), Selection(first=20)).stills())
 
 
@@ -415,7 +415,7 @@ def test_all_outputs_of_a_film_come_from_one_pass(
         np.testing.assert_allclose([float(row["neck_x"]), float(row["neck_y"])], neck, atol=1e-3)
         assert float(row["time"]) == pytest.approx(number / 10)
     assert len(json.loads((tmp_path / "c.json").read_text())) == len(numbers)
-    assert f"{walk}: {len(numbers)} frames, 1.0 people a frame" in result.stderr
+    assert f"{walk}: {len(numbers)} frames, 1.0 people per frame" in result.stderr
 
 
 def test_a_folder_of_everything_is_done_and_the_bad_ones_are_named(

@@ -359,10 +359,10 @@ def test_a_record_is_written_for_each_frame_that_the_network_saw_once() -> None:
 
 def test_a_camera_that_breaks_ends_the_session_with_its_words() -> None:
     run = Running()
-    run.camera.food.put(InputError("camera 0 gives no frames"))
+    run.camera.food.put(InputError("camera 0 delivers no frames"))
     assert run.controls.wait(lambda state: state.ended, PATIENCE)
     run.end()
-    assert str(run.session.failure) == "camera 0 gives no frames"
+    assert str(run.session.failure) == "camera 0 delivers no frames"
 
 
 # --- what is written --------------------------------------------------------------------------------------------------
@@ -780,7 +780,7 @@ def test_a_camera_that_stops_on_the_way_is_said_and_keeps_what_is_done(
     monkeypatch.chdir(tmp_path)
     words = ["-i", "2", "--json", "out.jsonl", "--csv", "out.csv", "-o", "out.avi", "--record", "shown.avi"]
     assert scripts.webcam_pose([*pair, *words]) == 1
-    assert "camera 2 gives no frames" in capsys.readouterr().err
+    assert "camera 2 delivers no frames" in capsys.readouterr().err
     records = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
     numbers = [record["frame"] for record in records]
     assert numbers == sorted(set(numbers))
@@ -802,7 +802,7 @@ def test_a_camera_that_stops_on_the_way_is_said_and_keeps_what_is_done(
         (["--camera-size", "0x480"], "'0x480' is no size in pixels"),
         (["--camera-fps", "0"], "0 is not above 0"),
         (["-o", "out.png"], "holds one frame"),
-        (["--json", "out.json"], "name a .jsonl file or a folder"),
+        (["--json", "out.json"], "give a .jsonl file or a folder"),
         (["--record", "out.png"], "--record 'out.png' is not a file name with the suffix .avi"),
         (["--record", "out.avi", "--codec", "huh"], "--codec huh"),
         (["--record", "out.avi", "-o", "out.avi"], "is what another option writes"),

@@ -445,7 +445,7 @@ def test_a_stream_that_breaks_and_comes_back_goes_on_in_the_same_files(coco: Pai
         server.http.shutdown()
         server.http.server_close()
     assert run.returncode == 143, said
-    assert said.count("the stream broke; it is opened again in") >= 2
+    assert said.count("the stream broke; reconnecting in") >= 2
     lines = lines_in(tmp_path / "out.jsonl")
     assert {line["source"] for line in lines} == {"127.0.0.1_gate.mjpg"}
     assert all(one["frame"] < other["frame"] and one["time"] < other["time"] for one, other in pairwise(lines))

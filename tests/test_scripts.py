@@ -272,13 +272,13 @@ def test_bad_pictures_get_a_line_each_and_the_others_are_done(
     assert result.returncode == 1
     lines = result.stderr.splitlines()
     assert [line.split(":")[0] for line in lines[:-1]] == inputs
-    assert lines[-1] == f"1 of {len(inputs)} pictures done, {len(inputs) - 1} failed"
+    assert lines[-1] == f"1 of {len(inputs)} images done, {len(inputs) - 1} failed"
     assert names_in(tmp_path / "out") == ["good_keypoints.json", "good_pose.png"]
 
 
 @pytest.mark.parametrize(
     ("given", "words"),
-    [("missing.png", "no such file"), ("none*", "no file matches"), (".", "no pictures or films in this folder")],
+    [("missing.png", "no such file"), ("none*", "no file matches"), (".", "no images or videos in this folder")],
 )
 def test_an_input_that_is_none_ends_with_2_and_one_line(
     run_script: RunScript, coco: Pair, given: str, words: str
@@ -380,7 +380,7 @@ def test_no_camera_is_one_line(run_script: RunScript, coco: Pair) -> None:
     result = run_script("webcam_pose.py", *options(coco), "--no-show", "-i", "98")
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
-    assert "no camera 98" in line
+    assert "camera 98 cannot be opened" in line
 
 
 # --- the scripts themselves -----------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> 
         ("none.png", "no such file"),
         ("n" * 300, "name too long"),
         ("none*.png", "no file matches"),
-        ("", "no pictures or films in this folder"),
+        ("", "no images or videos in this folder"),
     ],
 )
 def test_what_stands_for_nothing_says_so_when_it_is_read(tmp_path: Path, name: str, words: str) -> None:
@@ -160,7 +160,7 @@ def test_a_picture_that_ends_early_is_an_error_and_nothing_else_is_said(
 ) -> None:
     whole = encoded(suffix, noise())
     path = file(tmp_path, f"a{suffix}", whole[: max(12, int(share * len(whole)))])
-    with pytest.raises(InputError, match=r"a\.\w+: the picture is"):
+    with pytest.raises(InputError, match=r"a\.\w+: the image is"):
         read_picture(path)
     assert capfd.readouterr() == ("", "")
 
@@ -204,13 +204,13 @@ def test_no_mutated_jpeg_hangs_or_crashes_the_reader(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (b"", "empty"),
-        (b"just some words", "not a picture"),
+        (b"just some words", "not an image"),
         (b"<!DOCTYPE html><html>404</html>", "web page"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
         (b"%PDF-1.7", "PDF"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
-        (b"\0\0\0\x18ftypisom\0\0\0\0isommp41", "film"),
-        (b"\0" * 500, "not a picture"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isommp41", "a video: rename it"),
+        (b"\0" * 500, "not an image"),
     ],
 )
 def test_what_is_no_picture_is_called_what_it_is(tmp_path: Path, content: bytes, words: str) -> None:
@@ -222,7 +222,7 @@ def test_what_is_no_picture_is_called_what_it_is(tmp_path: Path, content: bytes,
 def test_a_folder_without_permission_says_so(tmp_path: Path) -> None:
     folder = tmp_path / "closed"
     folder.mkdir(mode=0)
-    with pytest.raises(InputError, match="no permission to look into this folder"):
+    with pytest.raises(InputError, match="no permission to read this folder"):
         read_picture(folder)
 
 

@@ -161,7 +161,7 @@ def test_a_missing_file_raises_when_its_turn_comes(folder: Path, everybody: Ever
 
 
 def test_a_damaged_file_raises(tmp_path: Path, everybody: Everybody) -> None:
-    for name, words in (("a.png", "not a picture"), ("a.avi", "damaged")):
+    for name, words in (("a.png", "not an image"), ("a.avi", "damaged")):
         (tmp_path / name).write_bytes(b"words that are none of these")
         with pytest.raises(InputError, match=words):
             list(posecv.stream(tmp_path / name, everybody))
@@ -173,9 +173,9 @@ def test_a_damaged_file_raises(tmp_path: Path, everybody: Everybody) -> None:
         ([], {}, "inputs is empty"),
         ("", {}, "inputs is empty"),
         (["a.png", ""], {}, "inputs is empty"),
-        ("a.avi", {"first": -1}, "first=-1 step=1: frames count from 0"),
-        ("a.avi", {"step": 0}, "first=0 step=0: frames count from 0, and a step is 1 or more"),
-        ("a.avi", {"first": 5, "last": 4}, "last=4 lies before first=5"),
+        ("a.avi", {"first": -1}, "first=-1 step=1: frames are counted from 0"),
+        ("a.avi", {"step": 0}, "first=0 step=0: frames are counted from 0, and a step is 1 or more"),
+        ("a.avi", {"first": 5, "last": 4}, "last=4 is before first=5"),
     ],
 )
 def test_a_mistake_is_told_by_the_call_and_not_in_the_loop(given: Any, settings: dict[str, Any], words: str) -> None:

@@ -78,7 +78,7 @@ def test_any_one_picture_may_come_on_standard_input() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "words"), [(b"", "empty"), (b"words", "not a picture"), (jpeg(shade(1))[:-2], "cut short")]
+    ("data", "words"), [(b"", "empty"), (b"words", "not an image"), (jpeg(shade(1))[:-2], "cut short")]
 )
 def test_what_is_no_picture_on_standard_input_says_so(data: bytes, words: str) -> None:
     with pytest.raises(InputError, match=words):
@@ -156,19 +156,19 @@ def test_a_stream_that_breaks_is_opened_again_and_given_up_in_the_end(
     server = serve([shade(number) for number in range(8)], [shade(number) for number in range(8, 12)])
     numbers: list[tuple[int | None, int]] = []
     stills = Stream(server.address, pauses=(0.0, 0.0)).stills()
-    with pytest.raises(InputError, match="could not be opened again"):
+    with pytest.raises(InputError, match="could not be reopened"):
         numbers.extend((still.number, number_of(still)) for still in stills)
     assert server.connections == 2
     # FFmpeg may keep the last picture of a broken connection to itself.
     assert [number for number, _ in numbers] == list(range(len(numbers)))
     assert len(numbers) >= 10
     assert {number for _, number in numbers} >= {0, 1, 2, 8, 9, 10}
-    assert "the stream broke; it is opened again in 0 s" in capsys.readouterr().err
+    assert "the stream broke; reconnecting in 0 s" in capsys.readouterr().err
 
 
 def test_an_address_where_nothing_is_is_one_line_without_the_password() -> None:
     stream = Stream("http://me:secret@127.0.0.1:1/a/video", pauses=())
-    with pytest.raises(InputError, match="no stream can be read") as error:
+    with pytest.raises(InputError, match="cannot read a stream") as error:
         list(stream.stills())
     assert "secret" not in str(error.value)
     assert str(stream.path) == "127.0.0.1_a_video"
@@ -264,17 +264,19 @@ def test_a_camera_that_wakes_up_slowly_gives_its_frames_and_is_released() -> Non
     assert camera.asked[cv2.CAP_PROP_FRAME_WIDTH] == 640
     assert camera.asked[cv2.CAP_PROP_FPS] == 15
     assert not camera.released
-    with pytest.raises(InputError, match="camera 0 gives no frames"):
+    with pytest.raises(InputError, match="camera 0 delivers no frames"):
         next(stills)
     assert camera.released
 
 
-@pytest.mark.parametrize(("there", "words"), [([], "there is none"), ([1], "there is 1"), ([0, 2], "there are 0, 2")])
+@pytest.mark.parametrize(
+    ("there", "words"), [([], "no camera was found"), ([1], "available: 1$"), ([0, 2], "available: 0, 2$")]
+)
 def test_a_camera_that_is_not_there_says_which_are(there: list[int], words: str) -> None:
     def opened(number: int) -> Any:
         return FakeCamera([], opened=number in there)
 
-    with pytest.raises(InputError, match=f"no camera 3 can be opened; {words}"):
+    with pytest.raises(InputError, match=f"camera 3 cannot be opened; {words}"):
         list(Camera(3, opened=opened).stills())
 
 

@@ -1,1 +1,1 @@
-"""Runs: sources, estimator, steps and outputs put together."""
+"""Runs: connect sources, estimator, steps and outputs."""

@@ -1,4 +1,4 @@
-"""Reading ahead: a thread makes items while those before are worked on."""
+"""Reading ahead: a thread produces items while earlier ones are processed."""
 
 from __future__ import annotations
 
@@ -13,29 +13,28 @@ __all__ = ["Ahead"]
 
 T = TypeVar("T")
 
-PATIENCE = 0.1  # seconds between two looks at whether it was stopped
-FAREWELL = 2.0  # seconds that a stop waits for the thread, which may be waiting for a stream
+PATIENCE = 0.1  # seconds between two checks whether it was stopped
+FAREWELL = 2.0  # seconds to wait for the thread to end; it may be blocked by a stream
 
 
 @dataclass(frozen=True)
 class _End:
-    """What comes after the last item."""
+    """The end of the items."""
 
     error: BaseException | None = None
 
 
 class Ahead(Generic[T]):
-    """Iterates over items that a thread takes from elsewhere, so many at most before they are wanted.
+    """Iterates over items that a thread takes from `items` in advance.
 
     Parameters
     ----------
     items : iterable
-        Where they come from.
+        The source of the items.
     waiting : int
-        How many may wait.
+        Maximum number of items that wait.
     replaces : callable
-        Whether a new item takes the place of the one that has waited longest, where no other is free: of a camera old
-        frames are left out.
+        Whether, when the queue is full, a new item replaces the oldest one: old frames of a camera are dropped.
     """
 
     def __init__(self, items: Iterable[T], waiting: int, replaces: Callable[[T, T], bool] | None = None) -> None:
@@ -46,7 +45,7 @@ class Ahead(Generic[T]):
         self._thread.start()
 
     def __iter__(self) -> Iterator[T]:
-        """The items; what broke their making is raised where the next one would have come."""
+        """The items; an error of their source is raised after the last one."""
         while not self._stopped.is_set():
             with suppress(Empty):
                 item = self._queue.get(timeout=PATIENCE)
@@ -62,7 +61,7 @@ class Ahead(Generic[T]):
         self._stopped.set()
 
     def close(self) -> None:
-        """Stop, and wait a while until the thread has ended."""
+        """Stop, and wait briefly for the thread to end."""
         self.stop()
         self._thread.join(FAREWELL)
 
@@ -73,13 +72,13 @@ class Ahead(Generic[T]):
                 if not self._put(item):
                     break
             if isinstance(self._items, Generator):
-                self._items.close()  # so that a camera or a file is free at once
+                self._items.close()  # releases the camera or file at once
             self._put(_End())
         except BaseException as error:
             self._put(_End(error))
 
     def _put(self, item: T | _End) -> bool:
-        """Wait for a place in the queue, or take that of the oldest; False once it was stopped."""
+        """Wait for room in the queue, or replace the oldest item; False after a stop."""
         while not self._stopped.is_set():
             if self._replaces and not isinstance(item, _End):
                 self._make_room(item, self._replaces)

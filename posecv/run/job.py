@@ -1,4 +1,4 @@
-"""Jobs: a source, and what is to be made of it."""
+"""Jobs: a source and its outputs."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from posecv.steps import MakeStep, Step
 
 __all__ = ["TIMED", "Job", "Tally", "Work"]
 
-TIMED = "network", "decoding"  # what lines tell the milliseconds of
+TIMED = "network", "decoding"  # durations shown in the report lines
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A source and what is to be made of it.
+    """A source and its outputs.
 
     Attributes
     ----------
     source : Source
         Yields the stills.
     outputs : tuple of Output
-        Where its results go; jobs may share some.
+        Receive its results; jobs may share some.
     files : tuple of Path
-        What the outputs write, for the line that tells about it.
+        Files or folders that the outputs write, for the report line.
     resume : bool
-        What outputs have already is left as it is.
+        Whether to skip results that the outputs already have.
     """
 
     source: Source
@@ -40,13 +40,13 @@ class Job:
     resume: bool = False
 
     def is_done(self, still: Still) -> bool:
-        """Whether an earlier run has done a still."""
+        """Whether an earlier run has already processed a still."""
         return self.resume and all(output.has(still.number) for output in self.outputs)
 
 
 @dataclass
 class Tally:
-    """What became of a job so far."""
+    """The progress of a job."""
 
     stills: int = 0
     people: int = 0
@@ -64,15 +64,15 @@ class Tally:
 
 
 class Work:
-    """What is done with the stills of one source: estimate, then its own fresh steps; remembers the result before.
+    """Processes the stills of one source: estimator, then new steps; remembers the previous result.
 
     Parameters
     ----------
     estimator : Estimator
     steps : iterable of callable
-        Each makes a step.
+        Each creates a step.
     keeps_view : bool
-        Whether results keep the maps, which are larger than frames.
+        Whether results keep their maps, which are larger than frames.
     """
 
     def __init__(self, estimator: Estimator, steps: Iterable[MakeStep] = (), *, keeps_view: bool = False) -> None:

@@ -1,8 +1,8 @@
-"""The pipeline: source, work, outputs, each in a thread of its own, so that the network never waits for a disk.
+"""The pipeline: reading, estimating and writing in separate threads, so that the network never waits for a disk.
 
     reader ──Read──▶ queue ──▶ estimator and steps (this thread) ──Found──▶ queue ──▶ writer
 
-A source that fails is reported and counted, and the others are done; what is done stays, whatever ends the run.
+A failing source is reported and counted, and the others are processed. Finished results are kept, however the run ends.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from posecv.steps import MakeStep
 
 __all__ = ["Job", "run"]
 
-WAITING = 4  # stills in each queue: enough to even out, and little memory
+WAITING = 4  # stills in each queue: enough to smooth out delays with little memory
 FAILURES = (InputError, OutputError, MemoryError, cv2.error)
 
 
@@ -41,7 +41,7 @@ class Read:
 
 @dataclass(frozen=True)
 class Found:
-    """What was found in a still, on the way to the outputs."""
+    """The result of a still, on its way to the outputs."""
 
     job: int
     result: Result
@@ -49,7 +49,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Failed:
-    """What ends a job early."""
+    """An error that ends a job early."""
 
     job: int
     error: Exception
@@ -65,23 +65,23 @@ class Ended:
 def run(
     jobs: Sequence[Job], estimator: Estimator, steps: Sequence[MakeStep] = (), *, bar: bool = False
 ) -> int:
-    """Do all jobs; a line on stderr for each, and a progress bar below where there is more than one still.
+    """Run all jobs, with one line on stderr for each and a progress bar if there is more than one still.
 
     Parameters
     ----------
     jobs : sequence of Job
         In order.
     estimator : Estimator
-        Finds the people of a frame. It is called in the thread that calls this.
+        Finds the people of a frame. It runs in the calling thread.
     steps : sequence of callable
-        Make the steps of each source.
+        Create the steps of each source.
     bar : bool
         Whether a progress bar may be drawn.
 
     Returns
     -------
     int
-        The exit code: 0 if all were done, 1 if some failed, 2 if none could be done.
+        The exit code: 0 if all succeeded, 1 if some failed, 2 if all failed.
     """
     with closing(Reporter(jobs, bar=bar)) as reporter:
         line = _Line(jobs, estimator, steps, reporter)
@@ -101,7 +101,7 @@ def run(
 
 
 class _Line:
-    """The assembly line of one run: the queues, and what became of each job."""
+    """One run: its queues and the progress of each job."""
 
     def __init__(
         self, jobs: Sequence[Job], estimator: Estimator, steps: Sequence[MakeStep], reporter: Reporter
@@ -119,15 +119,15 @@ class _Line:
 
     @property
     def done(self) -> int:
-        """How many jobs are done."""
+        """Number of finished jobs."""
         return sum(tally.done for tally in self.tallies)
 
     def run(self) -> None:
-        """Do everything; what ends it early is raised when all that was found is written."""
-        # What somebody looks at is no older than it must be: of a camera the newest frame alone waits.
+        """Run all jobs; an exception is raised after all results so far have been written."""
+        # A window should show the newest frame, so only one frame of a camera waits.
         self._ahead = Ahead(self._read(), 1 if self._shown else WAITING, self._replaces)
         writer = None if self._shown else threading.Thread(target=self._writer, daemon=True)
-        if writer:  # a window belongs to the thread that calls
+        if writer:  # windows must run in the calling thread
             writer.start()
         try:
             for message in self._ahead:
@@ -144,14 +144,14 @@ class _Line:
         finally:
             try:
                 self._finish(writer)
-            except KeyboardInterrupt:  # it came late: what was found is being written, which does not take long
+            except KeyboardInterrupt:  # finish writing first; it does not take long
                 self._finish(writer)
                 raise
         if self._broken:
             raise self._broken
 
     def _finish(self, writer: threading.Thread | None) -> None:
-        """Wait until all that was found is written and the outputs are closed."""
+        """Wait until all results are written and the outputs are closed."""
         if writer:
             self._found.put(None)
             writer.join()
@@ -176,12 +176,12 @@ class _Line:
             yield Ended(index)
 
     def _replaces(self, new: Read | Failed | Ended, oldest: Read | Failed | Ended) -> bool:
-        """Whether a still takes an older one's place: of a live source, if that is of the same one."""
+        """Whether a still replaces an older one: if both are from the same live source."""
         both = isinstance(new, Read) and isinstance(oldest, Read) and new.job == oldest.job
         return both and self.jobs[new.job].source.live
 
     def _worked(self, message: Read | Failed | Ended) -> Found | Failed | Ended:
-        """What is found in a still; other messages as they are."""
+        """The result of a still; other messages are passed on."""
         if not isinstance(message, Read):
             return message
         try:
@@ -190,15 +190,15 @@ class _Line:
             return Failed(message.job, error)
 
     def _hand_on(self, message: Found | Failed | Ended) -> None:
-        """Wait for a place before the writer, so that Ctrl-C is heard meanwhile on every system."""
+        """Wait for room in the writer's queue, so that Ctrl-C works meanwhile on every system."""
         while True:
             with suppress(Full):
                 return self._found.put(message, timeout=PATIENCE)
 
     def _writer(self) -> None:
-        """Thread: everything that is found goes to its outputs, which are closed at the end.
+        """Thread: write all results, and close the outputs at the end.
 
-        Signals end the thread that calls, never this one: what it has begun to write or to close becomes whole.
+        Signals interrupt only the calling thread, so this one always finishes writing and closing.
         """
         try:
             while (message := self._found.get()) is not None:
@@ -211,7 +211,7 @@ class _Line:
         self._close_all()
 
     def _write(self, message: Found | Failed | Ended) -> None:
-        """Give a result to the outputs, or end a job."""
+        """Write a result, or end a job."""
         job, tally = self.jobs[message.job], self.tallies[message.job]
         try:
             if isinstance(message, Failed):
@@ -226,10 +226,10 @@ class _Line:
                 self.reporter.failed(job, error)
 
     def _give(self, job: Job, tally: Tally, result: Result) -> None:
-        """Write a result, and say of an image what was found: of files when they are there, else at once."""
+        """Write a result, and report it if it is an image: after writing files, but before showing it in a window."""
         tally.video = result.number is not None
         if not job.files and not tally.video:
-            self.reporter.found(job, result)  # a window stays for as long as somebody looks at it
+            self.reporter.found(job, result)  # a window blocks until the user goes on
         for output in job.outputs:
             if not (job.resume and output.has(result.number)):
                 output.write(result)
@@ -239,7 +239,7 @@ class _Line:
         self.reporter.advance()
 
     def _end(self, index: int) -> None:
-        """Close what a job alone used, and say that it is done."""
+        """Close the outputs that only this job used, and report that it is done."""
         tally = self.tallies[index]
         self._close(index)
         if not tally.failure:
@@ -248,7 +248,7 @@ class _Line:
                 self.reporter.ended(self.jobs[index], tally)
 
     def _close_all(self) -> None:
-        """Close what is still open."""
+        """Close all open outputs."""
         for index, (job, tally) in enumerate(zip(self.jobs, self.tallies, strict=True)):
             try:
                 self._close(index)
@@ -258,7 +258,7 @@ class _Line:
                     self.reporter.failed(job, error)
 
     def _close(self, index: int) -> None:
-        """Close the outputs that no later job needs."""
+        """Close outputs that no later job uses."""
         for output in self.jobs[index].outputs:
             if self._last_use[id(output)] == index and id(output) in self._open:
                 self._open.pop(id(output)).close()

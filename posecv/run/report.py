@@ -1,4 +1,4 @@
-"""What a run says: a line about each source, a progress bar, and what went wrong."""
+"""The report of a run: a line about each source, a progress bar, and errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = {"hand": ("hand", "hands"), "face": ("face", "faces")}
 
 
 def describe(people: People) -> str:
-    """What was found, in words.
+    """Describe people in words.
 
     >>> from posecv.skeletons import COCO
     >>> describe(People.empty(COCO))
@@ -34,7 +34,7 @@ def describe(people: People) -> str:
 
 
 class Reporter:
-    """Lines on stderr, and a progress bar below them where that is a terminal, tqdm is there and it is worth one."""
+    """Lines on stderr, and a progress bar if stderr is a terminal, tqdm is installed and there are several stills."""
 
     def __init__(self, jobs: Sequence[Job], *, bar: bool) -> None:
         self._jobs = jobs
@@ -44,63 +44,63 @@ class Reporter:
         self._unit = "frame" if any(job.source.has_frames for job in jobs) else "picture"
 
     def expect(self, stills: int | None) -> None:
-        """A source begins that has about so many stills, where all were counted for one."""
+        """Start a source with about that many stills; it was counted as one so far."""
         self._total = None if stills is None or self._total is None else self._total + stills - 1
         if self._tqdm and self._bar is None and self._total != 1:
             self._tqdm.set_lock(STDERR)
-            # Not at once: what is said about the network, which the first still loads, gets a line of its own.
+            # The bar starts late, so that messages about the network, which the first still loads, get their own lines.
             self._bar = self._tqdm(total=self._total, unit=self._unit, leave=False, file=sys.stderr, delay=0.1)
         if self._bar is not None:
             self._bar.total = self._total
 
     def advance(self) -> None:
-        """A still is done."""
+        """Count a finished still."""
         if self._bar is not None:
             self._bar.update()
 
     def found(self, job: Job, result: Result) -> None:
-        """Tell what an image shows, and which files were made of it."""
+        """Report the people in an image and the files written."""
         times = ", ".join(f"{step} {1000 * result.seconds[step]:.1f} ms" for step in TIMED if step in result.seconds)
         line = f"{job.source.path}: {describe(result.people)}" + (f" ({times})" if times else "")
         self._say(line + _arrow(job.files))
 
     def ended(self, job: Job, tally: Tally) -> None:
-        """Tell what a video showed, and which files were made of it."""
+        """Report the people in a video and the files written."""
         means = {step: 1000 * seconds / tally.stills for step, seconds in tally.seconds.items()}
         times = ", ".join(f"{step} {means[step]:.1f} ms" for step in TIMED if step in means)
         frames = f"{tally.stills} frame{'s' * (tally.stills != 1)}"
-        found = f"{tally.people / tally.stills:.1f} people a frame"
-        self._say(f"{job.source.path}: {frames}, {found} ({times} a frame){_arrow(job.files)}")
+        found = f"{tally.people / tally.stills:.1f} people per frame"
+        self._say(f"{job.source.path}: {frames}, {found} ({times} per frame){_arrow(job.files)}")
 
     def failed(self, job: Job, error: Exception) -> None:
-        """Tell why a source failed."""
+        """Report why a source failed."""
         self._say(_failure(job, error))
 
     def stopped(self, done: int) -> None:
-        """Tell that somebody stopped the run."""
+        """Report that the run was stopped."""
         self._say(f"stopped: {done} of {self._inputs()} done")
 
     def summary(self, done: int, failures: int) -> None:
-        """Tell how many of several sources failed."""
+        """Report how many of several sources failed."""
         if len(self._jobs) > 1:
             self._say(f"{done} of {self._inputs()} done, {failures} failed")
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
     def _say(self, line: str) -> None:
-        """A line above the bar."""
+        """Print a line above the bar."""
         if self._bar is None:
             say(line)
         else:
             self._bar.write(line, file=sys.stderr)
 
     def _inputs(self) -> str:
-        """How many there are, in words."""
-        what = "input" if any(job.source.has_frames for job in self._jobs) else "picture"
+        """The number of inputs, in words."""
+        what = "input" if any(job.source.has_frames for job in self._jobs) else "image"
         return f"{len(self._jobs)} {what}{'s' * (len(self._jobs) != 1)}"
 
 
@@ -109,17 +109,17 @@ def _arrow(files: Sequence[Path]) -> str:
 
 
 def _failure(job: Job, error: Exception) -> str:
-    """One line about a source that failed, with its name."""
+    """One line about a failed source, with its name."""
     path = job.source.path
     if isinstance(error, MemoryError) or getattr(error, "code", None) == cv2.Error.StsNoMem:
-        return f"{path}: there is not enough memory for it"
+        return f"{path}: not enough memory"
     text = " ".join(str(getattr(error, "err", None) or error).split())
     named = any(text.startswith(str(name)) for name in (path, *job.files))
     return text if named else f"{path}: {text}"
 
 
 def _tqdm() -> Any:
-    """The progress bar, which is not required."""
+    """The optional progress bar; None if tqdm is not installed."""
     try:
         from tqdm import tqdm
     except ImportError:

@@ -21,7 +21,7 @@ from posecv.steps import MakeStep
 
 __all__ = ["stream"]
 
-WAITING = 4  # stills that are read before they are wanted
+WAITING = 4  # stills read in advance
 
 
 def stream(
@@ -35,35 +35,35 @@ def stream(
     keep_maps: bool = False,
     progress: bool = False,
 ) -> Iterator[Result]:
-    """Find the people of images, videos, cameras and streams, one result a frame.
+    """Find the people in images, videos, cameras and streams, one result per frame.
 
     Parameters
     ----------
     inputs : str, int, path or several of them
-        What `--input` takes: an image, a video, a folder, a quoted pattern, the number of a camera, an address.
+        Like `--input`: an image, a video, a folder, a quoted pattern, the number of a camera, an address.
     network : Network, Estimator or str
-        A network, or the name of a model; by default the one that the scripts run. What it can do is found: everybody,
-        one person, or one hand. An estimator of `posecv.estimators` does what it is made for.
+        A network or the name of a model; by default the scripts' default model. The network determines what is found:
+        everybody, one person, or one hand. Or an estimator of `posecv.estimators`.
     first, last, step : int
-        Which frames of videos, counted from 0.
+        Which frames of videos to use, counted from 0.
     steps : sequence of callable
-        Make what is done with each result afterwards; each source gets fresh ones.
+        Create the steps that process each result; each source gets new ones.
     keep_maps : bool
         Whether results have a `view` with the network's maps.
     progress : bool
-        Whether a progress bar is drawn where stderr is a terminal and tqdm is installed.
+        Whether to show a progress bar, if stderr is a terminal and tqdm is installed.
 
     Yields
     ------
     Result
-        With frame, people, source, number and time. Of a camera that is faster than the loop frames are left out.
+        With frame, people, source, number and time. Frames of a camera that is faster than the loop are dropped.
 
     Raises
     ------
     InputError
-        If an input cannot be read; at once, since a program decides itself what happens to the others.
+        If an input cannot be read. It ends the loop, so the program can decide what to do with the others.
     ModelError, UsageError
-        If the network is not there, or an argument has a value that it cannot have.
+        If the network is missing, or an argument has an invalid value.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def stream(
     """
     words = [str(each) for each in ([inputs] if isinstance(inputs, (str, int, Path)) else inputs)]
     if not words or not all(words):
-        raise UsageError("inputs is empty; name an image, a video, a folder or a camera's number")
+        raise UsageError("inputs is empty; give an image, a video, a folder or a camera's number")
     selection = Selection(first, last, step)
     sources = find_sources(words, selection)
     return _results(sources, _estimator(network), steps, keep_maps, progress)
@@ -94,12 +94,12 @@ def _results(
 
 
 def _stills(source: Source) -> Ahead[Still]:
-    """The stills of a source, read ahead; of a live one the newest."""
+    """The stills of a source, read in advance; only the newest if it is live."""
     return Ahead(source.stills(), 1 if source.live else WAITING, (lambda new, old: True) if source.live else None)
 
 
 def _estimator(network: Network | Estimator | str | None) -> Estimator:
-    """What finds people with a network, by what the network can do."""
+    """The estimator for a network, depending on its skeleton and fields."""
     if network is None or isinstance(network, str):
         network = load_network(network) if network else load_network()
     if not isinstance(network, Network):

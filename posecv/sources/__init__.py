@@ -1,4 +1,4 @@
-"""Where frames come from: every source yields stills, each a frame with its place and time."""
+"""Sources of frames: each yields stills, that is, frames with their number and time."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Still:
     source : Path
         The image or video.
     number : int or None
-        Place in the video, the first frame being 0, whether or not the frames before it are wanted; None for an image.
+        Index in the video, counted from 0 over all its frames, also skipped ones; None for an image.
     time : float
-        Seconds since the video's beginning.
+        Seconds since the beginning of the video.
     rate : float
-        Wanted frames a second, 0 where nobody knows.
+        Selected frames per second, 0 if unknown.
     """
 
     frame: Frame
@@ -39,22 +39,22 @@ class Still:
 
 
 class Source(Protocol):
-    """What a pipeline asks of a source."""
+    """The interface of sources."""
 
     @property
     def path(self) -> Path:
-        """How it is called."""
+        """The source's path or name."""
 
     @property
     def has_frames(self) -> bool:
-        """Whether it is a video, with many frames in time, and not an image."""
+        """Whether it is a video, not an image."""
 
     @property
     def live(self) -> bool:
-        """Whether frames come whether or not somebody takes them; old ones are left out then."""
+        """Whether frames arrive in real time, like a camera's; frames that are not taken in time are dropped."""
 
     def expected(self) -> int | None:
-        """About how many stills there will be; None where nobody knows."""
+        """The approximate number of stills; None if unknown."""
 
     def stills(self) -> Iterator[Still]:
-        """The stills in order; InputError where there are none, or no more than a part."""
+        """The stills in order; InputError if there are none, or the source is incomplete."""

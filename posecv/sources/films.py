@@ -1,6 +1,6 @@
-"""Videos: frames with their true numbers and times, read by PyAV where it is installed, otherwise by OpenCV.
+"""Videos: frames with their exact numbers and times, read by PyAV if it is installed, otherwise by OpenCV.
 
-PyAV knows every frame's own time, also where frames come at no steady rate and where the header is wrong about it.
+PyAV knows the exact time of every frame, also if the frame rate varies or the header is wrong.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from posecv.sources.selection import TURNS, Selection
 
 __all__ = ["Film", "pyav"]
 
-Grabbed = tuple[float, Callable[[], Frame | None]]  # a frame's time in seconds, and what decodes it, if it can be
+Grabbed = tuple[float, Callable[[], Frame | None]]  # a frame's time in seconds, and a function that decodes it
 
-FASTEST = 1000.0  # frames a second that a header may say; containers without a rate say 90000 or so
+FASTEST = 1000.0  # the highest plausible frame rate; headers without a rate contain about 90000
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Film:
     path : Path
         The file.
     selection : Selection
-        Which of its frames are wanted.
+        Which of its frames to use.
     live : bool
-        False: a file waits until its frames are taken.
+        False: a file can wait.
     has_frames : bool
         True: it is a video.
     """
@@ -51,7 +51,7 @@ class Film:
     has_frames: bool = True
 
     def expected(self) -> int | None:
-        """About how many stills there will be, by the header, which may err."""
+        """The approximate number of stills according to the header, which may be wrong."""
         try:
             with _opened(self.path) as reader:
                 count = reader.count
@@ -60,15 +60,14 @@ class Film:
         return self.selection.of(int(count)) if 0 < count < 1e9 else None
 
     def stills(self) -> Iterator[Still]:
-        """The wanted frames, upright, with their numbers and times.
+        """The selected frames, upright, with their numbers and times.
 
-        All frames before a wanted one are decoded too: jumping to a frame number misses in videos whose frames do not
-        come at one rate.
+        It reads all frames in order: seeking to a frame number is not exact in videos with a variable frame rate.
 
         Raises
         ------
         InputError
-            Where there is no video, or no wanted frame in it.
+            If there is no video, or no selected frame in it.
         """
         wanted = self.selection
         read = given = 0
@@ -80,27 +79,27 @@ class Film:
                     given += 1
                     yield Still(wanted.turned(frame), self.path, number, max(time, 0.0), rate / wanted.step)
         if not read:
-            raise InputError(f"{self.path}: there are no frames in this film; it is damaged, or was never finished")
+            raise InputError(f"{self.path}: this video has no frames; it is damaged, or was never finished")
         if not given:
-            raise InputError(f"{self.path}: the film has {read} frames, none of them is among those asked for")
+            raise InputError(f"{self.path}: none of the requested frames exists; the video has {read} frames")
 
 
 class _Reader(Protocol):
-    """Reads a video from its beginning; `count` and `rate` are what its header says, 0 where it says nothing."""
+    """Reads a video from its beginning; `count` and `rate` come from its header, 0 if missing."""
 
     count: float
     rate: float
 
     def frames(self) -> Iterator[Grabbed]:
-        """The frames in order, upright; each is decoded before the next one is taken, or never."""
+        """The frames in order, upright; decode each one before taking the next, or not at all."""
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[_Reader]:
-    """The video, open; InputError where it is none."""
+    """Open the video; InputError if it is not a video."""
     check_file(path)
     av = pyav()
     reader: _Reader = _AvReader(av, path) if av else _OpenCvReader(path)
@@ -111,12 +110,12 @@ def _opened(path: Path) -> Iterator[_Reader]:
 
 
 class _OpenCvReader:
-    """OpenCV's reader, which turns frames upright by itself."""
+    """OpenCV's reader; OpenCV rotates frames upright itself."""
 
     def __init__(self, path: Path) -> None:
         self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
-            raise InputError(f"{path}: this is no film that OpenCV reads, or it is damaged")
+            raise InputError(f"{path}: not a video that OpenCV can read, or damaged")
         self.count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.rate = self._capture.get(cv2.CAP_PROP_FPS)
 
@@ -140,10 +139,10 @@ class _AvReader:
         try:
             self._container = av.open(str(path))
         except self._error:
-            raise InputError(f"{path}: this is no film that FFmpeg reads, or it is damaged") from None
+            raise InputError(f"{path}: not a video that FFmpeg can read, or damaged") from None
         if not self._container.streams.video:
             self._container.close()
-            raise InputError(f"{path}: this is no film, it has no pictures")
+            raise InputError(f"{path}: not a video, it contains no images")
         self._stream = self._container.streams.best("video")
         self._stream.thread_type = "AUTO"
         self._reformatter = av.video.reformatter.VideoReformatter()
@@ -158,7 +157,7 @@ class _AvReader:
             yield time, partial(self._upright, frame)
 
     def _decoded(self) -> Iterator[Any]:
-        """PyAV's frames; packets that are damaged are left out, and what cannot be read any more ends the video."""
+        """PyAV's frames; damaged packets are skipped, and the video ends where it cannot be read any further."""
         packets = self._container.demux(self._stream)
         while True:
             try:
@@ -173,7 +172,7 @@ class _AvReader:
 
     def _upright(self, frame: Any) -> Frame:
         pixels = self._reformatter.reformat(frame, format="bgr24").to_ndarray()
-        turn = -round(frame.rotation) % 360  # it counts the other way round
+        turn = -round(frame.rotation) % 360  # counterclockwise to clockwise
         return cv2.rotate(pixels, TURNS[turn]).astype(np.uint8, copy=False) if turn in TURNS else pixels
 
     def close(self) -> None:
@@ -181,7 +180,7 @@ class _AvReader:
 
 
 def pyav() -> Any:
-    """PyAV, which is not required; None where it is missing."""
+    """The optional package PyAV; None if it is not installed."""
     try:
         import av
     except ImportError:

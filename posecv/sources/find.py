@@ -1,4 +1,4 @@
-"""From the words of `--input` to sources."""
+"""From the values of `--input` to sources."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def find_sources(
     camera_size: tuple[int, int] | None = None,
     camera_rate: float | None = None,
 ) -> list[Source]:
-    """The images, videos, cameras and streams that the values of `--input` mean, each once, in order."""
+    """The images, videos, cameras and streams for the values of `--input`, in order, without duplicates."""
     sources: dict[str, Source] = {}
     for word in inputs:
         live = live_source(word, selection)

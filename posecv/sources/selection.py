@@ -1,4 +1,4 @@
-"""Which frames of a source are wanted, and which way up."""
+"""Which frames of a source to use, and how to rotate and flip them."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CO
 
 @dataclass(frozen=True)
 class Selection:
-    """Which frames of a video are wanted, and how they are turned.
+    """Which frames of a video to use, and how to rotate and flip them.
 
     Attributes
     ----------
     first, last : int
-        Numbers of the first and the last one, the video's first frame being 0; no last one goes on to the end.
+        Numbers of the first and the last frame, counted from 0; None for `last` means the end.
     step : int
-        Every how many frames one is wanted.
+        Use every `step`-th frame.
     flip : bool
-        Left and right change places.
+        Whether to swap left and right.
     rotate : int
-        Degrees clockwise: 0, 90, 180 or 270; before the flip.
+        Degrees clockwise: 0, 90, 180 or 270; applied before the flip.
 
     Raises
     ------
     UsageError
-        Where no frame can be meant.
+        If a value is invalid.
     """
 
     first: int = 0
@@ -46,24 +46,24 @@ class Selection:
 
     def __post_init__(self) -> None:
         if self.first < 0 or self.step < 1:
-            raise UsageError(f"first={self.first} step={self.step}: frames count from 0, and a step is 1 or more")
+            raise UsageError(f"first={self.first} step={self.step}: frames are counted from 0, and a step is 1 or more")
         if self.last is not None and self.last < self.first:
-            raise UsageError(f"last={self.last} lies before first={self.first}")
+            raise UsageError(f"last={self.last} is before first={self.first}")
         if self.rotate not in (0, *TURNS):
-            raise UsageError(f"rotate={self.rotate}: turns are 0, 90, 180 or 270 degrees clockwise")
+            raise UsageError(f"rotate={self.rotate}: use 0, 90, 180 or 270 degrees clockwise")
 
     @property
     def end(self) -> int | None:
-        """How many frames are to be looked at; None for all."""
+        """How many frames to read; None for all."""
         return None if self.last is None else self.last + 1
 
     def wants(self, number: int) -> bool:
-        """Whether the frame of that number is wanted."""
+        """Whether to use the frame with that number."""
         within = self.first <= number and (self.last is None or number <= self.last)
         return within and (number - self.first) % self.step == 0
 
     def of(self, count: int) -> int:
-        """How many of `count` frames are wanted.
+        """How many of `count` frames are used.
 
         >>> Selection(first=2, last=8, step=3).of(7)
         2
@@ -72,7 +72,7 @@ class Selection:
         return max(0, math.ceil((end - self.first) / self.step))
 
     def turned(self, frame: Frame) -> Frame:
-        """The frame as it is wanted."""
+        """The frame, rotated and flipped."""
         if self.rotate:
             frame = cv2.rotate(frame, TURNS[self.rotate]).astype(np.uint8, copy=False)
         return cv2.flip(frame, 1).astype(np.uint8, copy=False) if self.flip else frame

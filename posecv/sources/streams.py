@@ -1,4 +1,4 @@
-"""Sources that are no files: cameras, network streams, standard input."""
+"""Sources that are not files: cameras, network streams, standard input."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from posecv.terminal import quiet_stderr, say
 __all__ = ["Camera", "StandardInput", "Stream", "live_source"]
 
 
-PATIENCE = 30  # reads of a camera that may fail in a row: some need a second to wake up
-PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before a stream is opened again, until it is given up
-CAMERAS = range(8)  # numbers that are tried where one is asked for that is not there
+PATIENCE = 30  # failed reads in a row that a camera is allowed: some need a second to start
+PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before each attempt to reopen a stream
+CAMERAS = range(8)  # numbers to try for the list of cameras, if the requested one is missing
 ADDRESS = re.compile(r"[a-z]{2,}://", re.IGNORECASE)
 
 
 def opened_camera(number: int) -> cv2.VideoCapture:
-    """A camera: by DirectShow on Windows, where Media Foundation takes minutes to open some of them."""
+    """Open a camera; on Windows by DirectShow, because Media Foundation takes minutes for some cameras."""
     if sys.platform == "win32":
         capture = cv2.VideoCapture(number, cv2.CAP_DSHOW)
         if capture.isOpened():
@@ -48,19 +48,16 @@ class Camera:
     Attributes
     ----------
     number : int
-        Which one.
+        The camera's number.
     selection : Selection
         Which of its frames are wanted.
     size : (int, int) or None
-        Width and height to ask it for.
+        Width and height to request.
     rate : float or None
-        Frames a second to ask it for.
+        Frames per second to request.
     live : bool
-        True: frames that nobody takes in time are left out.
-    has_frames : bool
-        True: it gives a video.
-    opened : callable
-        Opens the camera of a number, or tries to.
+        True: frames that are not taken in time are dropped. has_frames : bool True: it gives a video. opened : callable
+        Opens the camera with a number, or returns a closed capture.
     """
 
     number: int
@@ -73,60 +70,60 @@ class Camera:
 
     @property
     def path(self) -> Path:
-        """What it is called."""
+        """The name in results and messages."""
         return Path(f"camera_{self.number}")
 
     def expected(self) -> None:
-        """Nobody knows."""
+        """Unknown."""
 
     def stills(self) -> Iterator[Still]:
         """The frames; InputError where there is no such camera, or it stops."""
         with self._capture() as capture:
             yield from _wanted(_read(capture), self.path, self.selection, _rate(capture))
-        raise InputError(f"camera {self.number} gives no frames; is it unplugged or used by another program?")
+        raise InputError(f"camera {self.number} delivers no frames; is it unplugged or used by another program?")
 
     @contextmanager
     def _capture(self) -> Iterator[cv2.VideoCapture]:
-        with quiet_stderr():  # every backend that OpenCV tries complains at length
+        with quiet_stderr():  # every backend that OpenCV tries prints long warnings
             capture = self.opened(self.number)
         try:
             if not capture.isOpened():
-                raise InputError(f"no camera {self.number} can be opened; {_there_are(self.opened)}")
+                raise InputError(f"camera {self.number} cannot be opened; {_there_are(self.opened)}")
             if self.size:
                 capture.set(cv2.CAP_PROP_FRAME_WIDTH, self.size[0])
                 capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self.size[1])
             if self.rate:
                 capture.set(cv2.CAP_PROP_FPS, self.rate)
-            capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # a frame that has waited shows the past
+            capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # a buffered frame is an old one
             yield capture
         finally:
             capture.release()
 
 
 def _there_are(opened: Callable[[int], cv2.VideoCapture]) -> str:
-    """Which cameras can be opened, in words."""
+    """The cameras that can be opened, in words."""
     with quiet_stderr():
         captures = {number: opened(number) for number in CAMERAS}
     numbers = [str(number) for number, capture in captures.items() if capture.isOpened()]
     for capture in captures.values():
         capture.release()
     if not numbers:
-        return "there is none; is it plugged in, free and allowed?"
-    return f"there {'are' if len(numbers) > 1 else 'is'} {', '.join(numbers)}"
+        return "no camera was found; is it plugged in, not in use, and permitted?"
+    return f"available: {', '.join(numbers)}"
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A stream or video at an address, which is opened again when it breaks.
+    """A stream or video at an address, which is reopened when the connection breaks.
 
     Attributes
     ----------
     address : str
-        rtsp://, http:// or another that FFmpeg knows.
+        rtsp://, http:// or another protocol that FFmpeg supports.
     selection : Selection
         Which of its frames are wanted.
     pauses : tuple of float
-        Seconds to wait before each attempt to open it again; after the last one it is given up.
+        Seconds to wait before each attempt to reopen it; after the last one, it gives up.
     live : bool
         True: frames that nobody takes in time are left out.
     has_frames : bool
@@ -141,15 +138,15 @@ class Stream:
 
     @property
     def path(self) -> Path:
-        """What it is called: host and path, without a password."""
+        """Its name: host and path, without a password."""
         parts = urlsplit(self.address)
         return Path(re.sub(r"[^\w.-]+", "_", f"{parts.hostname or ''}{parts.path}".rstrip("/")) or "stream")
 
     def expected(self) -> None:
-        """Nobody knows."""
+        """Unknown."""
 
     def stills(self) -> Iterator[Still]:
-        """The frames; InputError where it cannot be opened, or not again."""
+        """The frames; InputError if it cannot be opened or reopened."""
         return _wanted(self._frames(), self.path, self.selection, 0.0)
 
     def _frames(self) -> Iterator[Frame]:
@@ -163,28 +160,28 @@ class Stream:
             finally:
                 capture.release()
             if not ever:
-                raise InputError(f"{self.path}: no stream can be read at this address")
+                raise InputError(f"{self.path}: cannot read a stream at this address")
             if failures == len(self.pauses):
-                raise InputError(f"{self.path}: the stream broke and could not be opened again")
-            say(f"{self.path}: the stream broke; it is opened again in {self.pauses[failures]:g} s")
+                raise InputError(f"{self.path}: the stream broke and could not be reopened")
+            say(f"{self.path}: the stream broke; reconnecting in {self.pauses[failures]:g} s")
             time.sleep(self.pauses[failures])
             failures += 1
 
 
 @dataclass(frozen=True)
 class StandardInput:
-    """Images on standard input: one of any kind, or JPEGs one after the other, as Motion JPEG has them.
+    """Images on standard input: one of any format, or consecutive JPEGs as in Motion JPEG.
 
     Attributes
     ----------
     selection : Selection
-        Which of them are wanted.
+        Which of them to use.
     file : callable
-        Gives the bytes.
+        Returns the binary input stream.
     live : bool
-        False: who writes waits.
+        False: the writer waits.
     has_frames : bool
-        False: its images are results of their own.
+        False: its images are separate results.
     """
 
     selection: Selection = field(default_factory=Selection)
@@ -194,25 +191,25 @@ class StandardInput:
 
     @property
     def path(self) -> Path:
-        """What it is called."""
+        """The name in results and messages."""
         return Path("stdin")
 
     def expected(self) -> None:
-        """Nobody knows."""
+        """Unknown."""
 
     def stills(self) -> Iterator[Still]:
-        """The images; InputError where there is none, or one that is damaged."""
+        """The images; InputError if there is none, or one is damaged."""
         number = -1
         for number, data in enumerate(jpegs(self.file())):
             if self.selection.wants(number):
                 frame = self.selection.turned(decode_picture(self.path, data))
                 yield Still(frame, self.path, number)
         if number < 0:
-            raise InputError("standard input is empty; pipe pictures or Motion JPEG into it")
+            raise InputError("standard input is empty; pipe images or Motion JPEG into it")
 
 
 def live_source(word: str, selection: Selection) -> Camera | Stream | StandardInput | None:
-    """The source that a value of `--input` means, if it is none of files."""
+    """The source that a value of `--input` means, or None for files."""
     if word == "-":
         return StandardInput(selection)
     if word.isdecimal() and not Path(word).exists():
@@ -221,7 +218,7 @@ def live_source(word: str, selection: Selection) -> Camera | Stream | StandardIn
 
 
 def _read(capture: cv2.VideoCapture, patience: int = PATIENCE) -> Iterator[Frame]:
-    """Read until nothing comes."""
+    """Read until no more frames arrive."""
     failures = 0
     while failures < patience:
         read, frame = capture.read()
@@ -231,7 +228,7 @@ def _read(capture: cv2.VideoCapture, patience: int = PATIENCE) -> Iterator[Frame
 
 
 def _wanted(frames: Iterator[Frame], path: Path, selection: Selection, rate: float) -> Iterator[Still]:
-    """The wanted frames with their numbers, and times by the clock."""
+    """The selected frames with their numbers, and times from the clock."""
     begin = None
     for number, frame in enumerate(frames):
         now = time.perf_counter()
