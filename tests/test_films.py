@@ -456,7 +456,7 @@ def test_a_run_goes_on_where_another_stopped(run_script: RunScript, coco: Pair, 
     (tmp_path / "out" / "p1_pose.png").unlink()
     result = run_script(*command, "--last", "7")
     assert result.returncode == 0, result.stderr
-    assert "2 of 4 inputs were done before" in result.stderr
+    assert "2 of 4 inputs were already done" in result.stderr
     now = {path: path.stat().st_mtime_ns for folder in (records, film.parent) for path in folder.iterdir()}
     changed = {path.name for path in now if now[path] != kept.get(path)}
     assert changed == {

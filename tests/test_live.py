@@ -794,18 +794,18 @@ def test_a_camera_that_stops_on_the_way_is_said_and_keeps_what_is_done(
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["-i", "no.jpg"], "pictures and folders are for run_multi_pose.py"),
-        (["-i", "."], "pictures and folders are for run_multi_pose.py"),
-        (["--serve", "http"], "'http' is no port, such as 8000"),
-        (["--serve", "70000"], "'70000' is no port"),
-        (["--camera-size", "big"], "'big' is no size in pixels"),
-        (["--camera-size", "0x480"], "'0x480' is no size in pixels"),
+        (["-i", "no.jpg"], "use run_multi_pose.py for images and folders"),
+        (["-i", "."], "use run_multi_pose.py for images and folders"),
+        (["--serve", "http"], "'http' is not a port such as 8000"),
+        (["--serve", "70000"], "'70000' is not a port"),
+        (["--camera-size", "big"], "'big' is not a size in pixels"),
+        (["--camera-size", "0x480"], "'0x480' is not a size in pixels"),
         (["--camera-fps", "0"], "0 is not above 0"),
         (["-o", "out.png"], "holds one frame"),
         (["--json", "out.json"], "give a .jsonl file or a folder"),
         (["--record", "out.png"], "--record 'out.png' is not a file name with the suffix .avi"),
         (["--record", "out.avi", "--codec", "huh"], "--codec huh"),
-        (["--record", "out.avi", "-o", "out.avi"], "is what another option writes"),
+        (["--record", "out.avi", "-o", "out.avi"], "is also the file of another option"),
     ],
 )
 def test_a_mistake_is_one_line_before_the_camera_is_opened(

@@ -135,7 +135,7 @@ def test_a_folder_is_finished_after_a_run_was_killed_in_its_middle(coco: Pair, t
     run = started(tmp_path, *command)
     _, said = run.communicate(timeout=120)
     assert run.returncode == 0, said
-    assert "inputs were done before" in said
+    assert "inputs were already done" in said
     assert len(list(records.iterdir())) == 20 + 60
     for number in range(20):
         (person,) = json.loads((records / f"{number}_keypoints.json").read_text())["people"]

@@ -1,4 +1,4 @@
-"""What a command line asks for, as plain values: made once, frozen, and picklable."""
+"""Parsed command lines as plain values: frozen and picklable."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ class RunConfig:
     Attributes
     ----------
     inputs : tuple of str
-        What is read, as `--input` has it.
+        The values of `--input`.
     estimator : Person, Bodies, Hand or HandsAlong
-        What is found, and how.
+        What to find, and how.
     places : mapping of str to str or None
         Where each kind of output goes.
     outputs : OutputSettings
-        What outputs are told besides.
+        Settings of the outputs.
     selection : Selection
-        Which frames, and which way up.
+        Which frames to use, and how to rotate and flip them.
     camera_size, camera_rate
-        What cameras are asked for.
+        The frame size and rate to request from cameras.
     threshold : float or None
-        Keypoints that score this or less are left out.
+        Keypoints that score this or less are removed.
     resume : bool
-        Whether what an earlier run has done is left out.
+        Whether to skip what an earlier run has done.
     show : bool
-        Whether a window may be opened.
+        Whether a window may open.
     verbose : bool
-        Whether it is said which network runs where.
+        Whether to print which network runs where.
     """
 
     inputs: tuple[str, ...]
@@ -69,17 +69,17 @@ class LiveConfig:
     Attributes
     ----------
     run : RunConfig
-        Its camera is the one input.
+        Its only input is the camera.
     estimator : Either
-        What is found, and how.
+        What to find, and how.
     net_size : str or None
-        Of the network's input at first.
+        The initial size of the network's input.
     single, mirror : bool
-        Whether it begins with one person; whether it is shown as in a mirror.
+        Whether to start with one person; whether to show a mirror image.
     multi : bool
-        Whether a network that cannot find everybody is to be refused.
+        Whether to refuse a network that cannot find everybody.
     record : str or None
-        The video of what is shown.
+        The video file to record.
     address : (str, int) or None
         Host and port of the web page.
     """
@@ -95,18 +95,18 @@ class LiveConfig:
 
 
 def person_config(options: Namespace) -> RunConfig:
-    """What run_pose.py was asked for."""
+    """The configuration of run_pose.py."""
     scale = _given(options, "net_size", "scale_number", "scale_gap")
     return _run(options, Person(_network(options), threshold=options.threshold, **scale))
 
 
 def many_config(options: Namespace) -> RunConfig:
-    """What run_multi_pose.py was asked for."""
+    """The configuration of run_multi_pose.py."""
     return _run(options, _bodies(options))
 
 
 def hand_config(options: Namespace) -> RunConfig:
-    """What run_hand.py was asked for; the body's network is in `body_model`."""
+    """The configuration of run_hand.py; the body network is in `body_model`."""
     settings = _hand_settings(options)
     if not options.from_body:
         return _run(options, Hand(_network(options), options.box, options.left, options.net_size, **settings))
@@ -115,7 +115,7 @@ def hand_config(options: Namespace) -> RunConfig:
 
 
 def live_config(options: Namespace) -> LiveConfig:
-    """What webcam_pose.py was asked for."""
+    """The configuration of webcam_pose.py."""
     options.input = [options.input]
     bodies = _bodies(options)
     return LiveConfig(
@@ -131,7 +131,7 @@ def live_config(options: Namespace) -> LiveConfig:
 
 
 def _run(options: Namespace, estimator: Build) -> RunConfig:
-    last = None if getattr(options, "last", -1) == -1 else options.last  # OpenPose's way to say: all
+    last = None if getattr(options, "last", -1) == -1 else options.last  # OpenPose's value for all
     frames = {name: getattr(options, name) for name in ("first", "step", "flip", "rotate") if hasattr(options, name)}
     return RunConfig(
         inputs=tuple(options.input or ()),
@@ -178,13 +178,13 @@ def _network(options: Namespace) -> NetworkChoice:
 
 
 def _further(options: Namespace, name: str) -> NetworkChoice:
-    """A network besides the one of -p and -m: a model's name, or prototxt and caffemodel with a comma between."""
+    """A network in addition to -p and -m: a model's name, or prototxt and caffemodel separated by a comma."""
     prototxt, _, caffemodel = name.partition(",")
     return NetworkChoice(prototxt, caffemodel or None, device=options.device, engine=options.engine)
 
 
 def _most(options: Namespace) -> int | None:
-    """How many people are kept; None for all."""
+    """The maximum number of people; None for all."""
     most = options.number_people_max
     return most if most and most > 0 else None
 
@@ -196,13 +196,13 @@ def _hand_settings(options: Namespace) -> dict[str, Any]:
 
 
 def _given(options: Namespace, *names: str) -> dict[str, Any]:
-    """The options that were given, under their own names."""
+    """The options with a value, by name."""
     values = {name: getattr(options, name, None) for name in names}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def check_sizes(options: Namespace) -> None:
-    """UsageError where a size of an input is none."""
+    """Raise UsageError for an invalid input size."""
     for name in ("net_size", "hand_net_size", "face_net_size"):
         if size := getattr(options, name, None):
             try:

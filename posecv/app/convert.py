@@ -1,8 +1,8 @@
-"""The command that turns a Caffe pair into an ONNX file.
+"""The command that converts a Caffe pair to an ONNX file.
 
     python -m posecv.convert pose.prototxt pose.caffemodel pose.onnx
 
-What OpenCV 5 and other engines read; height, width and batch of its input are free.
+OpenCV 5 and other engines read it; height, width and batch size of its input are variable.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "posecv.convert") -> int:
-    """Convert one pair. 0: written; 1: it could not be written; 2: it could not be converted; 130: Ctrl-C."""
+    """Convert one pair. Exit codes: 0 written, 1 not written, 2 not convertible, 130 Ctrl-C."""
     parser = argparse.ArgumentParser(
         prog=prog,
-        usage=argparse.SUPPRESS,  # so that a mistake gets one line
-        description=f"{_called(prog)} PROTOTXT CAFFEMODEL [ONNX]: turn a Caffe pair into an ONNX file.",
+        usage=argparse.SUPPRESS,  # so that errors are one line
+        description=f"{_called(prog)} PROTOTXT CAFFEMODEL [ONNX]: convert a Caffe pair to an ONNX file.",
         epilog="Exit codes: 0 written, 1 not written, 2 not convertible or wrong options, 130 Ctrl-C.",
     )
     parser.add_argument("prototxt", type=Path, help="the network")
@@ -45,7 +45,7 @@ def _called(prog: str) -> str:
 
 
 def _convert(prog: str, prototxt: Path, caffemodel: Path, target: Path) -> int:
-    """Convert and write, and say in a line what was written."""
+    """Convert, write, and report what was written."""
     require_opencv()
     from posecv.files import write_whole
     from posecv.formats.conversion import convert_pair

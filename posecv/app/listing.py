@@ -1,4 +1,4 @@
-"""`posecv models`: the models that the manifest knows, and whether their files are on this computer."""
+"""`posecv models`: the models in the manifest, and whether their files are on this computer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Print a line for each model."""
     parser = argparse.ArgumentParser(
-        prog=prog or "posecv models", description="List the models that posecv knows, and which of them are here."
+        prog=prog or "posecv models", description="List the models that posecv knows, and where their files are."
     )
     parser.parse_args(argv)
     try:
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
 
 
 def _described(row: Row) -> tuple[str, str, str, str]:
-    """Name, skeleton, use, and where its files are or how to get them."""
+    """Name, skeleton, permitted use, and the place of the files or how to get them."""
     try:
         where = str(find_model(row.name).caffemodel)
     except ModelError as error:

@@ -1,9 +1,9 @@
-"""`posecv`: the scripts and tools under one roof.
+"""`posecv`: one command for all scripts and tools.
 
     posecv team.jpg                      find everybody, show or save the result
     posecv people -i team.jpg -o out/    the same with the options of run_multi_pose.py
 
-A word that names no command is an input of `posecv people`.
+A word that is not a command is an input of `posecv people`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ __all__ = ["main"]
 
 Command = Callable[[Sequence[str], str], int]
 
-# Word -> what it runs with the words after it and its own name, and what it does.
+# Command -> the function that gets the following words and the command's name, and a description.
 COMMANDS: dict[str, tuple[Command, str]] = {
     "person": (scripts.run_pose, "one person in each image or video (run_pose.py)"),
     "people": (scripts.run_multi_pose, "everybody in each image or video (run_multi_pose.py)"),
     "hand": (scripts.run_hand, "one hand in each image, or the hands of people (run_hand.py)"),
     "live": (scripts.webcam_pose, "the people in front of a camera, in a window or on a web page (webcam_pose.py)"),
     "convert": (convert.main, "a Caffe pair to an ONNX file"),
-    "models": (listing.main, "the models that posecv knows, and which of them are here"),
+    "models": (listing.main, "the models that posecv knows, and where their files are"),
 }
 WELCOME = """posecv finds people's keypoints in images, videos and cameras.
   posecv team.jpg          find everybody and show the result, or save it where there is no display
@@ -36,7 +36,7 @@ WELCOME = """posecv finds people's keypoints in images, videos and cameras.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one of the commands; the exit code is that of the command."""
+    """Run a command and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words:
         print(WELCOME)
@@ -62,7 +62,7 @@ def _help() -> str:
 
 
 def _misspelt(word: str) -> str | None:
-    """The command that a word was probably meant to be; None for an input."""
+    """The command that a word is probably a misspelling of; None for an input."""
     if os.path.lexists(word) or not word.isalpha():
         return None
     nearest = difflib.get_close_matches(word.lower(), COMMANDS, n=1, cutoff=0.7)
@@ -70,7 +70,7 @@ def _misspelt(word: str) -> str | None:
 
 
 def _with_input(words: Sequence[str]) -> list[str]:
-    """The words with `-i` before those that no option stands before."""
+    """The words, with `-i` inserted before the leading inputs."""
     first = next((index for index, word in enumerate(words) if word.startswith("-") and word != "-"), len(words))
     return ["-i", *words] if first else list(words)
 

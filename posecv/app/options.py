@@ -1,4 +1,4 @@
-"""The options of the four scripts, spelt the same everywhere."""
+"""The options of the four scripts, with the same names in each."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ __all__ = [
 
 DEVICES = ("auto", "cpu", "cuda", "cuda-fp16", "opencl")
 ENGINES = ("auto", "opencv", "opencv-thin", "openvino", "openvino-float32", "onnxruntime")
-PARTS = {"hand": "light_hand", "face": "light_face"}  # what is found along with bodies, by which networks
-SINGLE_THRESHOLD = 0.1  # of run_pose.py, as in the tutorials
+PARTS = {"hand": "light_hand", "face": "light_face"}  # what can be found along with bodies, and the default networks
+SINGLE_THRESHOLD = 0.1  # run_pose.py's default, as in the tutorials
 RENDER = ("skeleton", "keypoints", "blank", "none")
 LABELS = ("none", "index", "name")
 EPILOG = (
-    "Exit codes: 0 all done, 1 some inputs failed, 2 nothing could be done as asked, 130 Ctrl-C. Underscores serve as "
-    "well as dashes. OpenPose's names of options are understood too; docs/options.md lists them."
+    "Exit codes: 0 all done, 1 some inputs failed, 2 nothing was done, 130 Ctrl-C. Underscores in options work as "
+    "well as dashes, and so do OpenPose's option names; docs/options.md lists them."
 )
 COORDINATES = ("image", "net", "unit", "signed")
 
 class Parser(argparse.ArgumentParser):
-    """A parser that raises UsageError for mistakes, as everything else here does, and whose help is compact."""
+    """A parser with compact help that raises UsageError for errors."""
 
     def __init__(self, description: str, prog: str | None = None) -> None:
         super().__init__(
@@ -72,35 +72,35 @@ def hand_parser(prog: str | None = None) -> Parser:
     parser = _picture_parser(
         "Find the 21 keypoints of one hand in each image.",
         prog,
-        net_size="-1x160, for a --box 160x160; 368 with other networks than light_hand",
-        threshold="all are written, those above 0.2 drawn",
+        net_size="-1x160, or 160x160 with --box; 368 instead of 160 for networks other than light_hand",
+        threshold="all are written, those above 0.2 are drawn",
         own_model="light_hand",
     )
     hand = parser.add_argument_group("hand")
     hand.add_argument("--box", type=_box, metavar="X,Y,W,H", help="where the hand is, in pixels (default: anywhere)")
     hand.add_argument("--hand-net-size", dest="net_size", help=argparse.SUPPRESS)
     hand.add_argument("--left", action="store_true", help="it is a left hand")
-    hand.add_argument("--from-body", action="store_true", help="find people's hands, left and right, by their arms")
-    hand.add_argument("--body-model", metavar="NAME|P,M", help="by which network --from-body finds people (light_body)")
+    hand.add_argument("--from-body", action="store_true", help="find people's left and right hands by their arms")
+    hand.add_argument("--body-model", metavar="NAME|P,M", help="network that finds people for --from-body (light_body)")
     _add_hand_scales(hand)
     return parser
 
 
 def check_hand(options: argparse.Namespace) -> None:
-    """UsageError where options of run_hand.py contradict each other."""
+    """Raise UsageError if options of run_hand.py contradict each other."""
     if options.from_body:
         for name, given in (("--box", options.box), ("--left", options.left), ("--heatmaps", options.heatmaps)):
             if given:
-                raise UsageError(f"--from-body finds the hands and which they are; {name} is for one hand")
+                raise UsageError(f"--from-body finds left and right hands itself; {name} is for one hand")
     elif options.body_model:
-        raise UsageError(f"--body-model {options.body_model} is for --from-body")
+        raise UsageError(f"--body-model {options.body_model} needs --from-body")
     elif options.keypoint_scale == "net" and (options.box or options.hand_scales > 1):
-        raise UsageError("--keypoint-scale net: a part of the picture is looked at; take image, unit or signed")
+        raise UsageError("--keypoint-scale net needs the whole image as input; use image, unit or signed")
 
 
 def camera_parser(prog: str | None = None) -> Parser:
     """The options of webcam_pose.py."""
-    description = "Show the people before a camera. ? shows the keys; q, Escape, the close button or Ctrl-C ends it."
+    description = "Show the people in front of a camera. ? lists the keys; q, Escape or closing the window ends it."
     parser = Parser(description, prog)
     parser.usage = "%(prog)s [-i SOURCE] [options]"
     parser.add_argument(
@@ -109,22 +109,22 @@ def camera_parser(prog: str | None = None) -> Parser:
         "--camera",
         default="0",
         metavar="SOURCE",
-        help="number of the camera (default 0), the address of a stream, or a film, which is played as one",
+        help="number of the camera (default 0), address of a stream, or a video, which plays like a camera",
     )
     _add_camera(parser)
-    where = parser.add_argument_group("where it is shown and kept")
+    where = parser.add_argument_group("display and recording")
     where.add_argument(
         "--serve",
         type=_address,
         metavar="[HOST:]PORT",
-        help="show it on a web page with the same controls too; for this computer alone unless HOST says otherwise",
+        help="also show it on a web page with the same controls; only for this computer unless HOST is given",
     )
-    where.add_argument("--record", metavar="FILE", help="record the picture as it is shown, from the start; r ends it")
-    where.add_argument("--mirror", action="store_true", help="show it as in a mirror; records stay as the camera sees")
+    where.add_argument("--record", metavar="FILE", help="record the shown video from the start; r ends it")
+    where.add_argument("--mirror", action="store_true", help="show a mirror image; written results are not mirrored")
     _add_outputs(parser)
     parser.set_defaults(resume=False)
     people = parser.add_mutually_exclusive_group()
-    people.add_argument("--multi", action="store_true", help="everybody (default where the network can)")
+    people.add_argument("--multi", action="store_true", help="everybody (default if the network can)")
     people.add_argument("--single", action="store_true", help="one person, which is faster")
     _add_parts(parser)
     no_show = "no window: print the frame rate each second"
@@ -140,24 +140,24 @@ def _picture_parser(
     threshold: str = "the model's own",
     own_model: str = "light_body",
 ) -> Parser:
-    """The options of the scripts that read pictures; the defaults are told in words."""
+    """The options of the scripts that read images; defaults are given in words."""
     parser = Parser(description, prog)
     _add_files(parser)
     _add_frames(parser)
-    no_show = "no window: save NAME_pose.png in this folder if there is no -o or --json"
+    no_show = "no window; without -o or --json, save NAME_pose.png in this folder"
     _add_shared(parser, no_show=no_show, net_size=net_size, threshold=threshold, own_model=own_model)
     return parser
 
 
 def _add_files(parser: Parser) -> None:
-    """What is read and what is written."""
+    """The options of inputs and outputs."""
     parser.add_argument(
         "-i",
         "--input",
         nargs="+",
         action="extend",
         metavar="FILE",
-        help="images, videos, folders, quoted patterns, number of a camera, addresses of streams, - for standard input",
+        help="images, videos, folders, quoted patterns, camera numbers, addresses of streams, or - for standard input",
     )
     _add_outputs(parser)
     parser.add_argument("--show-fps", action="store_true", help="draw the frames per second")
@@ -165,7 +165,7 @@ def _add_files(parser: Parser) -> None:
 
 
 def _add_outputs(parser: Parser) -> None:
-    """The options of what is written."""
+    """The options of outputs."""
     parser.add_argument(
         "-o",
         "--output",
@@ -175,30 +175,30 @@ def _add_outputs(parser: Parser) -> None:
     parser.add_argument(
         "--json",
         metavar="PATH",
-        help="OpenPose JSON: a folder for NAME_keypoints.json, a .json or a .jsonl file with a line for each frame",
+        help="OpenPose JSON: a folder for NAME_keypoints.json, a .json file, or a .jsonl file with one line per frame",
     )
     parser.add_argument(
         "--keypoint-scale",
         type=_keypoint_scale,
         default=COORDINATES[0],
         metavar="SCALE",
-        help=f"of the coordinates in --json and --csv: {', '.join(COORDINATES)} (default: {COORDINATES[0]})",
+        help=f"coordinates in --json and --csv: {', '.join(COORDINATES)} (default: {COORDINATES[0]})",
     )
-    parser.add_argument("--csv", metavar="FILE", help="a table with one row for each person and frame")
+    parser.add_argument("--csv", metavar="FILE", help="a table with one row per person and frame")
     parser.add_argument("--coco-json", metavar="FILE", help="COCO's result format, 17 keypoints, for evaluation")
-    parser.add_argument("--codec", metavar="NAME", help="of a video: h264 (takes PyAV), mjpg, mp4v, vp8, vp9, ...")
+    parser.add_argument("--codec", metavar="NAME", help="codec of videos: h264 (needs PyAV), mjpg, mp4v, vp8, vp9, ...")
     _add_heatmaps(parser)
 
 
 def _add_heatmaps(parser: Parser) -> None:
-    """Which of the network's maps are written."""
+    """The options of the network's maps."""
     maps = parser.add_argument_group("maps of the network")
-    maps.add_argument("--heatmaps", metavar="FOLDER", help="write maps: .png over the frame, .npy with their values")
+    maps.add_argument("--heatmaps", metavar="FOLDER", help="write maps: .png over the frame, .npy with the values")
     maps.add_argument(
         "--heatmaps-of",
         type=lambda text: text.split(","),
         metavar="WHAT",
-        help="nose, neck-nose (a limb's field), all, background, pafs, with commas between (default: all keypoints)",
+        help="nose, neck-nose (a limb's field), all, background, pafs, separated by commas (default: all keypoints)",
     )
     for flag, item in (("parts", "all"), ("bkg", "background"), ("PAFs", "pafs")):  # OpenPose's
         option = f"--heatmaps-add-{flag}"
@@ -206,110 +206,110 @@ def _add_heatmaps(parser: Parser) -> None:
 
 
 def _add_frames(parser: Parser) -> None:
-    """Which frames, how they are turned and drawn, and what cameras are asked for."""
+    """The options of frames and cameras."""
     frames = parser.add_argument_group("frames of videos, counted from 0")
-    frames.add_argument("--first", type=int, default=0, metavar="N", help="begin with this one")
-    frames.add_argument("--last", type=int, default=-1, metavar="N", help="end with this one (default: the last)")
-    frames.add_argument("--step", type=int, default=1, metavar="N", help="take every Nth")
+    frames.add_argument("--first", type=int, default=0, metavar="N", help="first frame")
+    frames.add_argument("--last", type=int, default=-1, metavar="N", help="last frame (default: the end)")
+    frames.add_argument("--step", type=int, default=1, metavar="N", help="use every Nth frame")
     frames.add_argument("--rotate", type=int, default=0, metavar="DEGREES", help="90, 180 or 270, clockwise")
     frames.add_argument("--flip", action="store_true", help="mirror images and frames, after --rotate")
     _add_camera(parser)
 
 
 def _add_camera(parser: Parser) -> None:
-    """What cameras are asked for."""
+    """The options of cameras."""
     cameras = parser.add_argument_group("cameras")
-    cameras.add_argument("--camera-size", type=_size, metavar="WxH", help="to ask a camera for")
-    cameras.add_argument("--camera-fps", type=_rate, metavar="N", help="frames a second to ask a camera for")
+    cameras.add_argument("--camera-size", type=_size, metavar="WxH", help="frame size to request")
+    cameras.add_argument("--camera-fps", type=_rate, metavar="N", help="frames per second to request")
 
 
 def _add_scales(parser: Parser) -> None:
-    """The options of several scales of the whole frame."""
-    scales = parser.add_argument_group("several scales; their maps are averaged")
-    scales.add_argument("--scale-number", type=int, default=1, metavar="N", help="how many (default: 1)")
+    """The options for several scales of the whole frame."""
+    scales = parser.add_argument_group("several scales, whose maps are averaged")
+    scales.add_argument("--scale-number", type=int, default=1, metavar="N", help="number of scales (default: 1)")
     scales.add_argument(
-        "--scale-gap", type=_number, metavar="G", help="by what share of the first each one is smaller (default: 0.25)"
+        "--scale-gap", type=_number, metavar="G", help="each is smaller by this share of the first (default: 0.25)"
     )
 
 
 def _add_hand_scales(group: argparse._ArgumentGroup) -> None:
-    """The options of several boxes round a hand or a face."""
-    group.add_argument("--hand-scales", type=int, default=1, metavar="N", help="sizes of the box to try (default: 1)")
+    """The options for several boxes round a hand or a face."""
+    group.add_argument("--hand-scales", type=int, default=1, metavar="N", help="box sizes to try (default: 1)")
     group.add_argument("--hand-range", type=_number, metavar="R", help="their range: 0.4 is 0.8 to 1.2 (default: 0.4)")
     group.add_argument("--hand-merge", choices=("best", "mean"), help="take the best, or the mean map (default: best)")
 
 
 def _add_parts(parser: Parser) -> None:
-    """The options of hands and faces that are found along with bodies."""
+    """The options for finding hands and faces along with bodies."""
     parts = parser.add_argument_group("hands and faces, located by arms and heads")
     for part, own in PARTS.items():
-        parts.add_argument(f"--{part}", action="store_true", help=f"find {part}s too")
+        parts.add_argument(f"--{part}", action="store_true", help=f"also find {part}s")
         parts.add_argument(
             f"--{part}-model",
             metavar="NAME|P,M",
             default=own,
-            help=f"a model's name, or prototxt and caffemodel with a comma between (default: {own})",
+            help=f"a model's name, or prototxt and caffemodel separated by a comma (default: {own})",
         )
-        parts.add_argument(f"--{part}-net-size", metavar="SIZE", help="of its input (default: the model's own)")
+        parts.add_argument(f"--{part}-net-size", metavar="SIZE", help="size of its input (default: the model's)")
     _add_hand_scales(parts)
 
 
 def _add_shared(parser: Parser, *, no_show: str, net_size: str, threshold: str, own_model: str) -> None:
-    """The options that all four scripts have."""
+    """The options of all four scripts."""
     network = parser.add_argument_group("network")
     network.add_argument("-p", "--prototxt", metavar="FILE", help="the network")
     network.add_argument(
         "-m",
         "--model",
         metavar="FILE|NAME",
-        help=f"its weights (.caffemodel); or alone an ONNX file, or a model's name: coco, ... (default: {own_model})",
+        help=f"its weights (.caffemodel); or, without -p, an ONNX file or a model's name (default: {own_model})",
     )
-    network.add_argument("--skeleton", metavar="NAME", help="coco, mpi, body_25, ...; only where it is not recognised")
+    network.add_argument("--skeleton", metavar="NAME", help="coco, mpi, body_25, ...; only if it is not recognised")
     network.add_argument("--scale", type=_number, metavar="S", help="factor for pixel values (unknown pairs; 1/256)")
     network.add_argument("--mean", type=_mean, metavar="M", help="subtracted from pixel values: number or B,G,R (128)")
-    network.add_argument("--swap-rb", action="store_true", default=None, help="the network wants RGB instead of BGR")
+    network.add_argument("--swap-rb", action="store_true", default=None, help="the network expects RGB instead of BGR")
     network.add_argument(
         "--device", type=_device, default="auto", metavar="DEVICE", help=f"{', '.join(DEVICES)} (gpu: cuda)"
     )
     network.add_argument(
-        "--engine", choices=ENGINES, default="auto", help="what runs it; auto: the fastest that is installed"
+        "--engine", choices=ENGINES, default="auto", help="what runs it; auto: the fastest one installed"
     )
     network.add_argument(
         "--net-size",
         metavar="SIZE",
-        help=f"of its input: 368x-1, WxH, or N for the shorter side (default: {net_size})",
+        help=f"size of its input: 368x-1, WxH, or N for the shorter side (default: {net_size})",
     )
     network.add_argument(
-        "--stages", type=int, metavar="N", help="run the first N of its stages alone, which is faster (default: all)"
+        "--stages", type=int, metavar="N", help="run only its first N stages, which is faster (default: all)"
     )
-    network.add_argument("--width", type=int, help=argparse.SUPPRESS)  # --net-size in the words of OpenCV's sample
+    network.add_argument("--width", type=int, help=argparse.SUPPRESS)  # OpenCV's sample has these instead of --net-size
     network.add_argument("--height", type=int, help=argparse.SUPPRESS)
     result = parser.add_argument_group("result")
     result.add_argument(
         "--threshold",
         type=_number,
         metavar="T",
-        help=f"leave out keypoints scoring T or less (default: {threshold})",
+        help=f"remove keypoints that score T or less (default: {threshold})",
     )
-    result.add_argument("--alpha", type=_share, metavar="A", help="opacity of what is drawn, 0 to 1 (default 0.8)")
+    result.add_argument("--alpha", type=_share, metavar="A", help="opacity of the drawing, 0 to 1 (default: 0.8)")
     result.add_argument(
-        "--render", type=_render, metavar="HOW", help=f"what is drawn: {', '.join(RENDER)} (default: {RENDER[0]})"
+        "--render", type=_render, metavar="HOW", help=f"what to draw: {', '.join(RENDER)} (default: {RENDER[0]})"
     )
     result.add_argument(
-        "--labels", choices=LABELS, default=LABELS[0], help="what is written beside keypoints (default: none)"
+        "--labels", choices=LABELS, default=LABELS[0], help="text beside keypoints (default: none)"
     )
     on_black = "--disable-blending"  # OpenPose's
     result.add_argument(on_black, dest="render", action="store_const", const="blank", help=argparse.SUPPRESS)
     result.add_argument("--number-people-max", type=int, metavar="N", help="keep the N best people")
     result.add_argument("--no-show", action="store_true", help=no_show)
     result.add_argument("--display", type=int, help=argparse.SUPPRESS)  # OpenPose's; 0 is --no-show
-    parser.add_argument("-v", "--verbose", action="store_true", help="say which network runs on which device")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print which network runs on which device")
     parser.set_defaults(own_model=own_model)
     parser.add_argument("--version", action="store_true", help="show the versions and exit")
 
 
 def _option(parse: Callable[[str], T], text: str) -> T:
-    """The value of an option, as a column of the manifest reads it."""
+    """The value of an option, parsed like a column of the manifest."""
     try:
         return parse(text)
     except ValueError as error:
@@ -326,22 +326,22 @@ def _mean(text: str) -> tuple[float, float, float]:
 def _render(text: str) -> str:
     how = {"0": "none", "1": "skeleton", "2": "skeleton", "-1": "skeleton"}.get(text, text)  # OpenPose's numbers
     if how not in RENDER:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(RENDER)}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(RENDER)}")
     return how
 
 
 def _keypoint_scale(text: str) -> str:
-    # OpenPose's numbers; its 2 is the resolution of what is drawn, which here is the image's.
+    # OpenPose's numbers; its 2 is the resolution of the drawn image, which is the image's here.
     scale = {"0": "image", "1": "net", "2": "image", "3": "unit", "4": "signed"}.get(text, text)
     if scale not in COORDINATES:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(COORDINATES)}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(COORDINATES)}")
     return scale
 
 
 def _size(text: str) -> tuple[int, int]:
     sides = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
     if not sides:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size in pixels such as 1280x720")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size in pixels such as 1280x720")
     return int(sides[1]), int(sides[2])
 
 
@@ -366,7 +366,7 @@ def _box(text: str) -> tuple[float, float, float, float]:
 def _device(text: str) -> str:
     device = {"gpu": "cuda"}.get(text.lower(), text.lower().replace("_", "-"))
     if device not in DEVICES:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(DEVICES)}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(DEVICES)}")
     return device
 
 
@@ -380,19 +380,19 @@ def _rate(text: str) -> float:
 def _address(text: str) -> tuple[str, int]:
     match = re.fullmatch(r"(?:(\[[^]]+\]|[^:]+):)?(\d+)", text)
     if not match or int(match[2]) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port, such as 8000, or host and port, such as 0.0.0.0:8000")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port such as 8000, or host and port such as 0.0.0.0:8000")
     return (match[1] or "127.0.0.1").strip("[]"), int(match[2])
 
 
 def parse(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
-    """Options from the command line; UsageError with the nearest names for one that is unknown."""
+    """Parse the command line; UsageError suggests the nearest names for an unknown option."""
     options, unknown = parser.parse_known_args(normalised(sys.argv[1:] if argv is None else argv))
     for word in unknown:
         name = word.partition("=")[0]
         if not word.startswith("-") or word == "--":
-            raise UsageError(f"{word!r} belongs to no option; pictures are given with -i")
+            raise UsageError(f"{word!r} does not belong to an option; give inputs with -i")
         if name in ELSEWHERE:
-            raise UsageError(f"{name} is not an option here: {ELSEWHERE[name]}")
+            raise UsageError(f"{name} is not supported: {ELSEWHERE[name]}")
         known = [*parser._option_string_actions, *ALIASES]
         nearest = difflib.get_close_matches(name, known, n=2, cutoff=0.7)
         raise UsageError(f"unknown option {name}" + (f"; did you mean {' or '.join(nearest)}?" if nearest else ""))
@@ -403,18 +403,18 @@ def parse(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _complete_heatmaps(options: argparse.Namespace) -> None:
-    """Each kind of maps once, all keypoints' where none is named; UsageError where they have no place."""
+    """The kinds of maps without duplicates, by default all keypoints; UsageError without a folder for them."""
     items = getattr(options, "heatmaps_of", None)
     folder = getattr(options, "heatmaps", None)
     if items and folder is None:
-        raise UsageError(f"--heatmaps-of {','.join(items)} needs a place: --heatmaps FOLDER")
+        raise UsageError(f"--heatmaps-of {','.join(items)} needs --heatmaps FOLDER")
     options.heatmaps_of = list(dict.fromkeys(items or ["all"]))
 
 
 def _net_size(options: argparse.Namespace) -> str | None:
-    """`--net-size`, or what `--width` and `--height` say instead."""
+    """The value of `--net-size`, or of `--width` and `--height` instead."""
     if options.width is None and options.height is None:
         return options.net_size
     if options.net_size is not None:
-        raise UsageError("--net-size and --width or --height say the same; give one of them")
+        raise UsageError("--net-size means the same as --width and --height; give only one of them")
     return f"{options.width or -1}x{options.height or -1}"

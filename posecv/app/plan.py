@@ -1,4 +1,4 @@
-"""From what is asked for to the outputs of each source."""
+"""Plan the outputs of each source from the command line."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["Plan", "plan_outputs", "recording_file"]
 
 @dataclass
 class Plan:
-    """What is made of one source.
+    """The outputs of one source.
 
     Attributes
     ----------
     outputs : tuple of Output
-        Where its results go; plans share those that hold all sources.
+        Receive its results; plans share outputs that hold all sources.
     files : tuple of Path
-        What is written, to be looked at before.
+        The files that they write, for the checks before the run.
     told : tuple of Path
-        What is written, for the line that tells about it: of many files in a folder, the folder.
+        The same for the report line; many files in a folder are reported as the folder.
     """
 
     outputs: tuple[Output, ...] = ()
@@ -33,11 +33,11 @@ class Plan:
     told: tuple[Path, ...] = ()
 
     def is_done(self) -> bool:
-        """Whether all is there that is to be made; of many files in a folder only the frames can tell."""
+        """Whether all files exist; unknown, so false, for a folder of many files."""
         return all(file.exists() for file in self.files)
 
     def add(self, planned: Planned) -> None:
-        """One more output."""
+        """Add an output."""
         self.outputs += (planned.output,)
         self.files += (planned.file,)
         self.told += () if planned.told in self.told else (planned.told,)
@@ -46,29 +46,29 @@ class Plan:
 def plan_outputs(
     places: Mapping[str, str | None], settings: OutputSettings, sources: Sequence[Source], *, resume: bool = False
 ) -> list[Plan]:
-    """A plan a source; none at all where no output is asked for.
+    """One plan per source; empty if no output is requested.
 
     Parameters
     ----------
     places : mapping
-        Name of a kind of outputs -> where it goes; None where it is not asked for.
+        Name of a kind of output -> its place; None if not requested.
     settings : OutputSettings
-        What the outputs are told.
+        Settings of the outputs.
     sources : sequence of Source
         All of them.
     resume : bool
-        Whether an earlier run is gone on with.
+        Whether to resume an earlier run.
 
     Raises
     ------
     UsageError
-        Where what is asked for cannot be.
+        If the request is impossible.
     """
     plans = [Plan() for _ in sources]
     asked = [(kind, place) for kind in KINDS if (place := places.get(kind.name)) is not None]
     for kind, place in asked:
         if resume and place and kind.grows and names_file(place, kind.grows):
-            raise UsageError(f"--resume goes on with folders, and {kind.grows.option}={place} is one file")
+            raise UsageError(f"--resume works only with folders, but {kind.grows.option}={place} is one file")
     for kind, place in asked:
         for plan, outputs in zip(plans, kind.plan(place, sources, settings), strict=True):
             for planned in outputs:
@@ -77,5 +77,5 @@ def plan_outputs(
 
 
 def recording_file(where: str) -> Path:
-    """The video that `--record` names; UsageError where it names none."""
+    """The video file of `--record`; UsageError if it is not one."""
     return one_file(where, replace(films.KIND, option="record"))

@@ -1,8 +1,7 @@
 """The four scripts: from a command line to a run; errors in one line, exit codes.
 
-Exit codes: 0 all done, 1 some inputs failed and the others are done, 2 nothing could be done as asked, 130 Ctrl-C,
-143 SIGTERM.
-What takes long to import is imported when it is needed, so that help and mistakes are answered at once.
+Exit codes: 0 all done, 1 some inputs failed and the others are done, 2 nothing was done, 130 Ctrl-C, 143 SIGTERM. Slow
+imports happen when they are needed, so that help and error messages appear at once.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_hand", "run_multi_pose", "run_pose", "webcam_pose"]
 
-# Run by default -> what getModels.sh fetches in their place.
+# Default model -> the model that getModels.sh can fetch instead.
 OWN_MODELS = {"light_body": "coco", "light_hand": "hand", "light_face": "face"}
 
 
@@ -47,7 +46,7 @@ OWN_MODELS = {"light_body": "coco", "light_hand": "hand", "light_face": "face"}
 
 
 def run_pose(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """One person in each image, by the strongest peak of each heatmap."""
+    """Find one person in each image, by the strongest peak of each heatmap."""
 
     def work(options: argparse.Namespace) -> int:
         _check_network(options)
@@ -59,7 +58,7 @@ def run_pose(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
 
 
 def run_multi_pose(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """All people in each image, by peaks, part affinity fields and grouping."""
+    """Find all people in each image, by peaks, part affinity fields and grouping."""
 
     def work(options: argparse.Namespace) -> int:
         _check_network(options)
@@ -71,7 +70,7 @@ def run_multi_pose(argv: Sequence[str] | None = None, prog: str | None = None) -
 
 
 def run_hand(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """One hand in each image, or in a box of it."""
+    """Find one hand in each image, or in a box of it."""
 
     def work(options: argparse.Namespace) -> int:
         check_hand(options)
@@ -86,7 +85,7 @@ def run_hand(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
 
 
 def webcam_pose(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """The people before a camera, in a window."""
+    """Show the people in front of a camera in a window."""
 
     def work(options: argparse.Namespace) -> int:
         _check_network(options)
@@ -101,7 +100,7 @@ def webcam_pose(argv: Sequence[str] | None = None, prog: str | None = None) -> i
 
 
 def guarded(parser: Parser, argv: Sequence[str] | None, work: Callable[[argparse.Namespace], int]) -> int:
-    """Parse, work, and turn what went wrong into one line on stderr and an exit code."""
+    """Parse and work; report errors as one line on stderr and an exit code."""
     try:
         options = parse(parser, argv)
         if options.version:
@@ -121,12 +120,12 @@ def guarded(parser: Parser, argv: Sequence[str] | None, work: Callable[[argparse
 
 
 class _Terminated(KeyboardInterrupt):
-    """Somebody asked the program to end, as systems do before they turn off."""
+    """The program was asked to end, for example before a shutdown."""
 
 
 @contextmanager
 def _ended_in_order() -> Iterator[None]:
-    """Let SIGTERM end the work as Ctrl-C does: what was begun is finished."""
+    """Let SIGTERM end the work like Ctrl-C, so that open files are finished."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -142,7 +141,7 @@ def _ended_in_order() -> Iterator[None]:
 
 
 def _versions() -> str:
-    """posecv's version and those of what it stands on."""
+    """The versions of posecv and its dependencies."""
     opencv.require_opencv()
     import cv2
     import numpy as np
@@ -154,12 +153,12 @@ def _versions() -> str:
 
 
 def _pictures(config: RunConfig) -> int:
-    """Read, estimate and write all that is asked for."""
+    """Read, estimate and write."""
     from posecv.run import pipeline
     from posecv.sources.find import find_sources
 
     if not config.inputs or not all(config.inputs):
-        raise UsageError("no input: name pictures, films, a folder or a quoted pattern with -i")
+        raise UsageError("no input: give images, videos, a folder or a quoted pattern with -i")
     no_window = None
     if all(place is None for place in config.places.values()):
         no_window = opencv.why_no_window() if config.show else "--no-show"
@@ -169,12 +168,12 @@ def _pictures(config: RunConfig) -> int:
     sources = find_sources(config.inputs, config.selection, camera_size=size, camera_rate=rate)
     code = pipeline.run(_jobs(config, sources), _Late(config), bar=True)
     if no_window and code != 2:
-        say(f"no window ({no_window}): what is drawn was saved in this folder")
+        say(f"no window ({no_window}): the drawn results were saved in this folder")
     return code
 
 
 class _Late:
-    """An estimator that is built for the first frame that can be read."""
+    """An estimator that is built when the first frame arrives."""
 
     def __init__(self, config: RunConfig) -> None:
         self._config = config
@@ -182,11 +181,11 @@ class _Late:
 
     @property
     def skeleton(self) -> Skeleton:
-        """That of what is built."""
+        """The skeleton of the built estimator."""
         return self._build().skeleton
 
     def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
-        """What the estimator finds."""
+        """The result of the built estimator."""
         return self._build()(frame, before, **overrides)
 
     def _build(self) -> Estimator:
@@ -201,7 +200,7 @@ class _Late:
 
 
 def _check_maps(config: RunConfig, skeleton: Skeleton) -> None:
-    """UsageError where a network of that skeleton has no such maps as are to be written."""
+    """Raise UsageError if a network with that skeleton does not have the requested maps."""
     from posecv.outputs.heatmaps import channels_of
 
     for item in config.outputs.maps if config.places.get("heatmaps") else ():
@@ -209,13 +208,13 @@ def _check_maps(config: RunConfig, skeleton: Skeleton) -> None:
 
 
 def _loaded(config: RunConfig) -> Loaded:
-    """Says what is to be known of each network."""
+    """A function that prints warnings, licences and, with -v, details of each network."""
 
     def loaded(network: Network) -> None:
         if network.engine.warning:
             say(network.engine.warning)
         if network.model.use in ("non-commercial", "research"):
-            say(f"{network.model.name}: {network.model.use} use only ({network.model.licence})")
+            say(f"{network.model.name}: for {network.model.use} use only ({network.model.licence})")
         if config.verbose:
             stages = f", {network.model.stages} of its stages" if network.model.stages else ""
             name, engine = f"{network.model.name} ({network.skeleton.name}{stages})", network.engine
@@ -227,7 +226,7 @@ def _loaded(config: RunConfig) -> Loaded:
 
 
 def _check_network(options: argparse.Namespace) -> None:
-    """Find out what can be known to be wrong before anything is read, and which network runs where none is named."""
+    """Check options before anything is read, and fill in the default network."""
     opencv.require_opencv()
     silence_opencv()
     from posecv.app.config import check_sizes
@@ -240,31 +239,31 @@ def _check_network(options: argparse.Namespace) -> None:
 
 
 def _default(own_model: str) -> str:
-    """The name of a network that comes with posecv, if it is there."""
+    """The name of a network that comes with posecv; UsageError if it is missing."""
     try:
         return models.find_model(own_model).name
     except ModelError:
         raise UsageError(
-            f"no network: {own_model} is not here; name a pair with -p FILE.prototxt -m FILE.caffemodel, or a model "
+            f"no network: {own_model} is missing; give a pair with -p FILE.prototxt -m FILE.caffemodel, or a model "
             f"with --model NAME (./getModels.sh {OWN_MODELS[own_model]} fetches one)"
         ) from None
 
 
 def _jobs(config: RunConfig, sources: Sequence[Source]) -> list[Job]:
-    """What is to be made of each source. Its files can be written, and none of them is an input."""
+    """The jobs for the sources, after checking that their files can be written and are not inputs."""
     from posecv.app.plan import plan_outputs
     from posecv.outputs.files import prepare_files
     from posecv.run.job import Job
 
     plans = plan_outputs(config.places, config.outputs, sources, resume=config.resume)
     if not plans:
-        window = _window(config, "posecv: any key for the next picture, q to end")
+        window = _window(config, "posecv: any key for the next image, q to end")
         return [Job(source, (window,)) for source in sources]
     prepare_files([file for plan in plans for file in plan.files], [source.path for source in sources])
     jobs = [Job(source, plan.outputs, plan.told, config.resume) for source, plan in zip(sources, plans, strict=True)]
     left = [job for job, plan in zip(jobs, plans, strict=True) if not (config.resume and plan.is_done())]
     if len(left) < len(jobs):
-        say(f"{len(jobs) - len(left)} of {len(jobs)} inputs were done before")
+        say(f"{len(jobs) - len(left)} of {len(jobs)} inputs were already done")
     return left
 
 
@@ -275,7 +274,7 @@ def _window(config: RunConfig, title: str) -> Window:
 
 
 def _webcam(config: LiveConfig) -> int:
-    """Show a camera's people until somebody has seen enough."""
+    """Show the people in front of a camera until the user ends it."""
     opencv.require_packages("imutils")
     from posecv import live
 
@@ -283,7 +282,7 @@ def _webcam(config: LiveConfig) -> int:
     source = _camera(run)
     no_window = opencv.why_no_window() if run.show else "--no-show"
     if no_window and run.show and not config.address:
-        other = "--serve 8000 shows the picture on a web page, --no-show tells the frame rate without one"
+        other = "use --serve 8000 for a web page, or --no-show to only print the frame rate"
         raise UsageError(f"no window ({no_window}); {other}")
     outputs, film = _live_outputs(config, source)
     estimator = config.estimator.build(_loaded(run))
@@ -307,30 +306,30 @@ def _webcam(config: LiveConfig) -> int:
         outputs=outputs,
         film=film,
         codec=run.outputs.codec,
-        window=None if no_window else _window(run, "posecv: ? shows the keys"),
+        window=None if no_window else _window(run, "posecv: ? lists the keys"),
         address=config.address,
     )
     return live.run(demo)
 
 
 def _camera(config: RunConfig) -> Source:
-    """The camera that is asked for: a video or a stream serves as well."""
+    """The camera, or a video or stream in its place."""
     from posecv.sources.find import find_sources
     from posecv.sources.streams import StandardInput
 
     size, rate = config.camera_size, config.camera_rate
     sources = find_sources(config.inputs, config.selection, camera_size=size, camera_rate=rate)
     source = sources[0] if len(sources) == 1 else None
-    if isinstance(source, StandardInput):  # of JPEGs that come one after the other, as a camera gives them
+    if isinstance(source, StandardInput):  # consecutive JPEGs, like a camera
         return replace(source, live=True)
     if source is None or not source.has_frames:
-        said = f"-i {config.inputs[0]} is no camera's number, film or address"
-        raise UsageError(f"{said}; pictures and folders are for run_multi_pose.py")
+        said = f"-i {config.inputs[0]} is not the number of a camera, a video or an address"
+        raise UsageError(f"{said}; use run_multi_pose.py for images and folders")
     return source
 
 
 def _live_outputs(config: LiveConfig, source: Source) -> tuple[tuple[Output, ...], Path | None]:
-    """Outputs for what the network sees, and the video for what is shown, all of which can be written."""
+    """The outputs for results and the file for the recording, after checking that they can be written."""
     from posecv.app.plan import plan_outputs, recording_file
     from posecv.outputs.files import prepare_files
     from posecv.outputs.films import check_codec
@@ -341,6 +340,6 @@ def _live_outputs(config: LiveConfig, source: Source) -> tuple[tuple[Output, ...
         check_codec(film, config.run.outputs.codec)
     files = [file for plan in plans for file in plan.files]
     if film in files:
-        raise UsageError(f"--record {config.record} is what another option writes; give it a name of its own")
+        raise UsageError(f"--record {config.record} is also the file of another option; use a different name")
     prepare_files([*files, *([film] if film else [])], [source.path])
     return tuple(output for plan in plans for output in plan.outputs), film

@@ -1,4 +1,4 @@
-"""The spellings of other programs that mean the same here, and what they have that is done otherwise."""
+"""Options of other programs: those with the same meaning, and advice for the others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 __all__ = ["ALIASES", "ELSEWHERE", "in_flags", "normalised"]
 
-# Spellings of widely copied programs (OpenPose, OpenCV's sample, LearnOpenCV) that mean the same.
+# Options of widely used programs (OpenPose, OpenCV's sample, LearnOpenCV) with the same meaning.
 ALIASES = {
     "--proto": "--prototxt",
     "--prototxt-path": "--prototxt",
@@ -46,32 +46,32 @@ ALIASES = {
     "--render-pose": "--render",
     "--no-display": "--no-show",
 }
-# What other programs, or other scripts of this one, have, and what is to be done here instead.
+# Options of other programs, or of other scripts of posecv, and what to use instead.
 ELSEWHERE = {
-    "--resize": "it would stretch the picture; --net-size WxH keeps its aspect ratio",
-    "--hand": "run_multi_pose.py finds hands along with bodies, run_hand.py hands alone",
+    "--resize": "it would stretch the image; --net-size WxH keeps the aspect ratio",
+    "--hand": "run_multi_pose.py finds hands along with bodies, run_hand.py only hands",
     "--face": "run_multi_pose.py finds faces along with bodies",
-    "--body": "run_hand.py finds hands without bodies, all others find bodies",
-    "--model-folder": "POSECV_MODELS names the folder of models",
-    "--net-resolution-dynamic": "a side -1 is never more than 16:9 of the other; --net-size WxH fixes both",
+    "--body": "run_hand.py finds hands without bodies, the other scripts find bodies",
+    "--model-folder": "set POSECV_MODELS to the folder of models",
+    "--net-resolution-dynamic": "a side of -1 is at most 16:9 of the other; --net-size WxH fixes both",
     "--upsampling-ratio": "maps are always enlarged by 8",
-    "--part-candidates": "a person's own keypoints are written alone",
-    "--fps-max": "a run is as fast as it can be; --step N leaves frames out",
-    "--frames-repeat": "a film is done once",
-    "--process-real-time": "cameras and streams drop frames that come too fast, films never do",
+    "--part-candidates": "only the keypoints of people are written",
+    "--fps-max": "a run is as fast as possible; --step N skips frames",
+    "--frames-repeat": "a video is processed once",
+    "--process-real-time": "cameras and streams drop frames that come too fast, videos never do",
     "--disable-multi-thread": "reading, network and writing always overlap",
-    "--profile-speed": "a line about each input tells its milliseconds",
-    "--logging-level": "-v tells more",
-    "--cli-verbose": "a terminal shows a progress bar where tqdm is installed",
-    "--write-images-format": "-o out.jpg says the format of one picture; in a folder they are PNG",
-    "--write-video-fps": "a film keeps the rate of its source",
-    "--write-video-with-audio": "the sound is copied where PyAV is installed",
-    "--write-heatmaps-format": "--heatmaps writes pictures (.png) and values (.npy)",
-    "--heatmaps-scale": "--heatmaps writes the values as they are, which is OpenPose's scale 3",
-    "--part-to-show": "--heatmaps FOLDER --heatmaps-of nose,neck-nose,background,all,pafs writes such pictures",
-    **dict.fromkeys(("--output-resolution", "--resolution"), "what is drawn has the size of the frame"),
-    **dict.fromkeys(("--num-gpu", "--num-gpu-start"), "--device says where the network runs"),
-    **dict.fromkeys(("--face-detector", "--hand-detector"), "hands and faces are looked for where the body says"),
+    "--profile-speed": "the line for each input contains the milliseconds",
+    "--logging-level": "-v prints more",
+    "--cli-verbose": "a terminal shows a progress bar if tqdm is installed",
+    "--write-images-format": "-o out.jpg chooses the format of one image; in a folder they are PNG",
+    "--write-video-fps": "a video keeps the frame rate of its source",
+    "--write-video-with-audio": "the sound is copied if PyAV is installed",
+    "--write-heatmaps-format": "--heatmaps writes images (.png) and values (.npy)",
+    "--heatmaps-scale": "--heatmaps writes unchanged values, which is OpenPose's scale 3",
+    "--part-to-show": "--heatmaps FOLDER --heatmaps-of nose,neck-nose,background,all,pafs writes such images",
+    **dict.fromkeys(("--output-resolution", "--resolution"), "the drawn image has the size of the frame"),
+    **dict.fromkeys(("--num-gpu", "--num-gpu-start"), "--device chooses where the network runs"),
+    **dict.fromkeys(("--face-detector", "--hand-detector"), "hands and faces are located by the body's keypoints"),
     **dict.fromkeys(("--face-render", "--hand-render"), "--render is for bodies, hands and faces"),
     **dict.fromkeys(("--face-alpha-pose", "--hand-alpha-pose"), "--alpha is for bodies, hands and faces"),
     **dict.fromkeys(
@@ -79,7 +79,7 @@ ELSEWHERE = {
     ),
     **dict.fromkeys(
         ("--render-threshold", "--face-render-threshold", "--hand-render-threshold"),
-        "--threshold T leaves weak keypoints out of what is drawn and of what is written",
+        "--threshold T removes weak keypoints from drawings and files",
     ),
     **dict.fromkeys(
         ("--write-keypoint", "--write-pose", "--write-keypoint-format"), "--json and --csv write the keypoints"
@@ -87,27 +87,27 @@ ELSEWHERE = {
     **dict.fromkeys(
         ("--write-coco-json-variants", "--write-coco-json-variant"), "--coco-json writes the 17 keypoints of bodies"
     ),
-    **dict.fromkeys(("--fullscreen", "--no-gui-verbose"), "the window fits the screen and shows what is drawn alone"),
-    **dict.fromkeys(("--identification", "--tracking", "--ik-threads"), "people are not followed between frames"),
+    **dict.fromkeys(("--fullscreen", "--no-gui-verbose"), "the window fits the screen and shows only the drawn image"),
+    **dict.fromkeys(("--identification", "--tracking", "--ik-threads"), "people are not tracked between frames"),
     **dict.fromkeys(
         ("--frame-undistort", "--frame-keep-distortion", "--camera-parameter-path", "--camera-parameter-folder"),
-        "lenses are not corrected; cv2.undistort does it beforehand",
+        "lens distortion is not corrected; use cv2.undistort beforehand",
     ),
-    **dict.fromkeys(("--flir-camera", "--flir-camera-index"), "-i N reads the cameras that OpenCV knows"),
+    **dict.fromkeys(("--flir-camera", "--flir-camera-index"), "-i N reads cameras that OpenCV supports"),
     **dict.fromkeys(
         (
             "--3d", "--3d-min-views", "--3d-views", "--write-bvh", "--write-video-3d", "--write-video-adam",
             "--udp-host", "--udp-port",
         ),
-        "people are found in two dimensions",
+        "keypoints are two-dimensional",
     ),
     **dict.fromkeys(
         ("--scale-number", "--scale-gap"),
-        "run_pose.py and run_multi_pose.py look at several scales; for hands there is --hand-scales",
+        "run_pose.py and run_multi_pose.py can average several scales; for hands there is --hand-scales",
     ),
 }  # fmt: skip
 
-# Parameters of the library whose options are called otherwise.
+# Library parameters whose options have other names.
 FLAGS = {"merge": "hand-merge", "scale_range": "hand-range"}
 PARAMETERS = (
     "net_size", "hand_net_size", "face_net_size", "scale_number", "scale_gap", "scale_range", "merge", "engine",
@@ -117,7 +117,7 @@ PARAMETERS = (
 
 
 def in_flags(message: str) -> str:
-    """What the library says of its parameters and functions, in the words of the command line.
+    """Replace the library's parameters and functions in a message by options and scripts.
 
     >>> in_flags("net_size=370: 370 is not a multiple of 16")
     '--net-size 370: 370 is not a multiple of 16'
@@ -130,7 +130,7 @@ def in_flags(message: str) -> str:
 
 
 def normalised(words: Iterable[str]) -> list[str]:
-    """The command line in this program's own spelling, values that begin with a dash tied to their option."""
+    """The command line in posecv's spelling, with values that begin with a dash joined to their option."""
     words = list(words)
     end = words.index("--") if "--" in words else len(words)
     result: list[str] = []
@@ -141,10 +141,10 @@ def normalised(words: Iterable[str]) -> list[str]:
             name = ALIASES.get(name, name)
             if value.lower() not in ("true", "false"):
                 result.append(name + equals + value)
-            elif value.lower() == "true":  # so gflags' programs may be told; false is to leave it out
+            elif value.lower() == "true":  # gflags allows --flag true; false means to omit it
                 result.append(name)
         elif re.match(r"-[\d.]+[x,]", word) and result and re.fullmatch(r"--[a-z-]+", result[-1]):
-            result[-1] += f"={word}"  # argparse takes -1x368 for an option
+            result[-1] += f"={word}"  # argparse would treat -1x368 as an option
         else:
             result.append(word)
     return result + words[end:]

@@ -50,13 +50,16 @@ class Camera:
     number : int
         The camera's number.
     selection : Selection
-        Which of its frames are wanted.
+        Which of its frames to use.
     size : (int, int) or None
         Width and height to request.
     rate : float or None
         Frames per second to request.
     live : bool
-        True: frames that are not taken in time are dropped. has_frames : bool True: it gives a video. opened : callable
+        True: frames that are not taken in time are dropped.
+    has_frames : bool
+        True: it is a video.
+    opened : callable
         Opens the camera with a number, or returns a closed capture.
     """
 
@@ -121,13 +124,13 @@ class Stream:
     address : str
         rtsp://, http:// or another protocol that FFmpeg supports.
     selection : Selection
-        Which of its frames are wanted.
+        Which of its frames to use.
     pauses : tuple of float
         Seconds to wait before each attempt to reopen it; after the last one, it gives up.
     live : bool
-        True: frames that nobody takes in time are left out.
+        True: frames that are not taken in time are dropped.
     has_frames : bool
-        True: it gives a video.
+        True: it is a video.
     """
 
     address: str
