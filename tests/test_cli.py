@@ -206,7 +206,7 @@ def test_shared_options_are_spelt_the_same_everywhere(script: str, capsys: pytes
         "--device", "--alpha", "--no-show", "--verbose", "--version",
     )  # fmt: skip
     assert [option for option in shared if option not in text] == []
-    assert f"default {drawing.ALPHA}" in text
+    assert f"default: {drawing.ALPHA}" in text
 
 
 def test_the_version_names_what_it_stands_on(capsys: pytest.CaptureFixture[str]) -> None:
