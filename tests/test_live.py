@@ -112,7 +112,7 @@ def test_no_key_has_two_meanings() -> None:
 
 
 def test_a_control_that_is_none_says_which_there_are() -> None:
-    with pytest.raises(UsageError, match=r"'dance'; there are pause, save"):
+    with pytest.raises(UsageError, match=r"unknown action 'dance'; choose one of pause, save"):
         Controls(PLAIN).do("dance")
 
 
@@ -636,7 +636,7 @@ def test_before_anything_is_found_there_is_nothing_to_save(
     monkeypatch.chdir(tmp_path)
     running.feed(1)
     show(running, lambda shown: "sq"[shown - 1])
-    assert "nothing is found yet" in running.controls.state.notice
+    assert "there is no result to save yet" in running.controls.state.notice
     assert list(tmp_path.iterdir()) == []
 
 

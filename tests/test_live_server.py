@@ -211,7 +211,7 @@ def test_what_is_no_control_changes_nothing(
 
 def test_where_nobody_can_listen_it_is_one_line(serve: Serve) -> None:
     page = serve()
-    with pytest.raises(UsageError, match=r"nothing can listen at 127.0.0.1 port \d+ \(address already in use\)"):
+    with pytest.raises(UsageError, match=r"cannot listen on 127.0.0.1 port \d+ \(address already in use\)"):
         Page(("127.0.0.1", port_of(page)), page.session, page.controls)
 
 

@@ -1,10 +1,10 @@
-"""The live demo: people before a camera, in a window and on a web page.
+"""The live demo: people in front of a camera, in a window and on a web page.
 
     capture ──newest shot──▶ inference ──newest people──▶ display ──▶ window, web page, recording
        └─────────────────────newest shot──────────────────▶┘
 
-Each has a thread of its own and takes what is newest, so that the image is as smooth as the camera, however slow the
-network is: a frame is shown with the people found last.
+Each part has its own thread and takes the newest input, so that the video is as smooth as the camera, however slow the
+network is: each frame is shown with the people found last.
 """
 
 from __future__ import annotations
@@ -35,30 +35,30 @@ __all__ = ["Demo", "State", "run"]
 
 @dataclass(frozen=True)
 class Demo:
-    """What is to be shown, and where.
+    """What to show, and where.
 
     Attributes
     ----------
     source : Source
         The camera.
     estimator : Estimator
-        Finds one person or everybody, as its setting `single` says, with an input of the size `net_size`.
+        Finds people. It must have the settings `single` (one person or everybody) and `net_size`.
     steps : tuple of callable
-        Make what is done with each result.
+        Create the steps that process each result.
     state : State
-        How the controls are set at first.
+        The initial state of the controls.
     can_multi : bool
-        Whether everybody can be found.
+        Whether the network can find everybody.
     style : Style
-        How people are shown.
+        How people are drawn.
     outputs : tuple of Output
-        Get every frame that the network saw, with its people.
+        Receive every frame that the network processed, with its people.
     film : Path or None
-        What the first recording is called.
+        The file of the first recording.
     codec : str or None
-        Of recordings.
+        The codec of recordings.
     window : Window or None
-        Shows the image.
+        Shows the video.
     address : (str, int) or None
         Host and port of the web page.
     """
@@ -77,9 +77,9 @@ class Demo:
 
 
 def run(demo: Demo) -> int:
-    """Show the demo until somebody ends it; the exit code: 0, or 1 if something failed on the way.
+    """Run the demo until the user ends it; the exit code is 0, or 1 after an error.
 
-    A video is repeated where somebody looks at it. InputError where there is no camera.
+    A video file is repeated if there is a window or a web page. InputError if there is no camera.
     """
     controls = Controls(demo.state, can_multi=demo.can_multi)
     recorder = Recorder(controls, demo.film, demo.codec)
@@ -112,7 +112,7 @@ def run(demo: Demo) -> int:
 
 @contextmanager
 def _summary(session: Session) -> Iterator[None]:
-    """Tell at the end how many frames there were, however the end comes."""
+    """Report the number of frames at the end, also after an error."""
     clock = FPS().start()
     try:
         yield
@@ -121,5 +121,5 @@ def _summary(session: Session) -> Iterator[None]:
         shots, founds = session.shots.now()[0], session.found.now()[0]
         if shots:
             seconds = clock.elapsed()
-            rates = f"{shots / seconds:.1f}/s, the network saw {founds}, {founds / seconds:.1f}/s"
+            rates = f"{shots / seconds:.1f}/s; the network processed {founds}, {founds / seconds:.1f}/s"
             say(f"{shots} frames in {seconds:.1f} s, {rates}")

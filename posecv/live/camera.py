@@ -1,4 +1,4 @@
-"""Any source as a camera: a video comes at its own rate, and begins again where it ends."""
+"""Use any source as a camera: a video plays at its own rate and repeats."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from posecv.sources import Source, Still
 
 __all__ = ["as_camera"]
 
-LATE = 0.1  # seconds that a video makes up for where reading it took too long; what is more is left
+LATE = 0.1  # seconds of delay that a video catches up; longer delays remain
 
 
 def as_camera(
     source: Source, wait: Callable[[float], object], *, again: bool, clock: Callable[[], float] = perf_counter
 ) -> Iterator[Still]:
-    """The stills of a source when their time has come.
+    """The stills of a source at their times.
 
     Parameters
     ----------
     source : Source
-        A video is played; of anything else the stills come when they do.
+        A video is played at its rate; stills of other sources come when they arrive.
     wait : callable
-        Is told how many seconds are left until the next frame of a video, and returns then.
+        Called with the seconds until a video's next frame; returns after that time.
     again : bool
-        Whether a video is repeated, its numbers and times going on.
+        Whether to repeat a video; numbers and times continue.
     clock : callable
-        Gives the time in seconds.
+        Returns the time in seconds.
     """
     if source.live or not source.has_frames:
         return source.stills()

@@ -1,4 +1,4 @@
-"""The controls: what can be changed while the demo runs, by the window's keys and by the web page alike."""
+"""The controls: what the window's keys and the web page can change while the demo runs."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from posecv.geometry import FREE, MULTIPLE, NetSize
 
 __all__ = ["CONTROLS", "KEYS", "Control", "Controls", "State", "stepped"]
 
-STEP = 48  # network pixels by which + and - change the input's first given side
+STEP = 48  # network pixels by which + and - change the first given side of the input
 SMALLEST, LARGEST = 80, 1104
 
 
 @dataclass(frozen=True)
 class Control:
-    """One thing that can be done.
+    """One action of the user.
 
     Attributes
     ----------
     action : str
-        Its name.
+        The name.
     keys : tuple of str
-        The keys that do it. Letters are small ones alone: OpenCV tells arrow keys as capital Q, R, S and T.
+        The keys for it. Letters are lower case only, since OpenCV reports arrow keys as capital Q, R, S and T.
     label : str
-        What a button for it says.
+        The label of its button.
     means : str
-        What it does, in a few words.
+        A short description.
     toggles : str
-        The field of `State` that it turns on and off, if it does that.
+        The field of `State` that it switches on and off, if any.
     """
 
     action: str
@@ -42,15 +42,15 @@ class Control:
 
 
 CONTROLS = (
-    Control("pause", (" ",), "Pause", "pause, and go on", "paused"),
-    Control("save", ("s",), "Save", "save picture and JSON"),
-    Control("record", ("r",), "Record", "record what is shown", "recording"),
+    Control("pause", (" ",), "Pause", "pause or continue", "paused"),
+    Control("save", ("s",), "Save", "save image and JSON"),
+    Control("record", ("r",), "Record", "record the shown video", "recording"),
     Control("heatmaps", ("h",), "Heatmaps", "show the heatmaps", "heatmaps"),
     Control("single", ("1",), "One person", "find one person"),
     Control("multi", ("2",), "Everybody", "find everybody"),
     Control("smaller", ("-",), "Faster", "smaller network input: faster"),
     Control("larger", ("+", "="), "Finer", "larger network input: finer"),
-    Control("mirror", ("m",), "Mirror", "show as in a mirror", "mirrored"),
+    Control("mirror", ("m",), "Mirror", "mirror the image", "mirrored"),
     Control("help", ("?",), "Keys", "show the keys", "help"),
     Control("quit", ("q", "\x1b"), "Quit", "end the demo"),
 )
@@ -60,25 +60,24 @@ _TOGGLED = {control.action: control.toggles for control in CONTROLS if control.t
 
 @dataclass(frozen=True)
 class State:
-    """What the controls have set.
+    """The state of the controls.
 
     Attributes
     ----------
     net_size : str
-        Of the network's input, as `--net-size` says it.
+        The size of the network's input, as for `--net-size`.
     single : bool
-        One person is found; otherwise everybody.
+        Find one person; otherwise everybody.
     paused, mirrored, heatmaps, recording, help : bool
-        The image stands still; left and right change places; the heatmaps are shown; a video is made; the keys are
-        shown.
+        Freeze the image; swap left and right; show the heatmaps; record a video; show the keys.
     saves : int
-        How many times an image was asked for.
+        Number of requests to save an image.
     notice : str
-        What was said last.
+        The last notice.
     notices : int
-        How many times something was said.
+        Number of notices.
     ended : bool
-        It is over.
+        The demo has ended.
     """
 
     net_size: str
@@ -95,21 +94,21 @@ class State:
 
 
 class Controls:
-    """The state, and the ways to change it; for any thread.
+    """The state and the ways to change it; safe for threads.
 
     Parameters
     ----------
     state : State
-        How it begins.
+        The initial state.
     can_multi : bool
-        Whether the network tells people apart.
+        Whether the network can find everybody.
 
     Attributes
     ----------
     changed : threading.Condition
-        Is notified of every change.
+        Notified of every change.
     version : int
-        How many changes there were.
+        Number of changes.
     """
 
     def __init__(self, state: State, *, can_multi: bool = True) -> None:
@@ -120,31 +119,31 @@ class Controls:
 
     @property
     def state(self) -> State:
-        """How things stand."""
+        """The current state."""
         return self._state
 
     def do(self, action: str) -> State:
-        """Do what a control says, and return the state then; UsageError where none is called so."""
+        """Perform a control's action and return the new state; UsageError for an unknown action."""
         with self.changed:
             if action == "multi" and not self._can_multi:
                 return self.tell("this network cannot tell people apart")
             return self._become(lambda state: _after(state, action))
 
     def press(self, key: str) -> None:
-        """Do what a key means; most mean nothing."""
+        """Perform the action of a key, if it has one."""
         if key in KEYS:
             self.do(KEYS[key])
 
     def tell(self, notice: str) -> State:
-        """Show a line for a while."""
+        """Show a notice for a few seconds."""
         return self._become(lambda state: replace(state, notice=notice, notices=state.notices + 1))
 
     def stop_recording(self) -> None:
-        """End the video where it cannot go on."""
+        """End the recording after an error."""
         self._become(lambda state: replace(state, recording=False))
 
     def wait(self, until: Callable[[State], bool], seconds: float | None = None) -> bool:
-        """Wait until the state is as wanted, or the seconds are over; whether it is."""
+        """Wait until a condition on the state is true, or the time is over; return whether it is true."""
         with self.changed:
             return self.changed.wait_for(lambda: until(self._state), seconds)
 
@@ -170,13 +169,13 @@ def _after(state: State, action: str) -> State:
         return replace(state, saves=state.saves + 1)
     if action == "quit":
         return replace(state, ended=True)
-    raise UsageError(f"no control is called {action!r}; there are {', '.join(each.action for each in CONTROLS)}")
+    raise UsageError(f"unknown action {action!r}; choose one of {', '.join(each.action for each in CONTROLS)}")
 
 
 def stepped(net_size: str, step: int) -> str:
-    """A size of the network's input, so many pixels larger or smaller in its first given side, the other in proportion.
+    """Change a network's input size by some pixels in its first given side; the other side changes in proportion.
 
-    What would be too small or too large stays as it is.
+    A size that would become too small or too large stays unchanged.
 
     >>> stepped("-1x368", 48), stepped("656x368", -48), stepped("80", -48)
     ('-1x416', '608x336', '80')

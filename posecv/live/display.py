@@ -1,4 +1,4 @@
-"""The display: the loop of the thread that calls, which shows, saves and records the image."""
+"""The display: a loop in the calling thread that shows, saves and records the video."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from posecv.terminal import say
 __all__ = ["Display"]
 
 
-LOOK = 0.01  # seconds between two looks at the keys, while nothing new is to be shown
+LOOK = 0.01  # seconds between two checks of the keys, while there is no new image
 PATIENCE = 0.2  # the same without a window
 NOTICED = 4.0  # seconds that a notice is shown
 
 
 class Display:
-    """Shows what a session finds, until it is over.
+    """Shows the results of a session until it ends.
 
     Parameters
     ----------
     session : Session
         Finds people.
     controls : Controls
-        Say what is to be shown.
+        Determine what to show.
     style : Style
-        How people are shown.
+        How people are drawn.
     recorder : Recorder
-        Saves and records.
+        Saves images and records videos.
     window : Window or None
-        Shows the image and gives the keys.
+        Shows the video and reads keys.
     pictures : Latest or None
-        Takes the image for others who show it.
+        Receives the images for the web page.
     telling : bool
-        Whether a line a second says what is found.
+        Whether to print a line with the results every second.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Display:
         self._noticed = self._told = perf_counter() - NOTICED
 
     def run(self) -> None:
-        """Show every new image; returns when the controls say that it is over."""
+        """Show every new image until the demo ends."""
         seen: object = None
         while not (state := self._controls.state).ended:
             version = self._session.picture_version(), self._notice(state)
@@ -80,7 +80,7 @@ class Display:
             self._session.wait_for_picture(version[0], LOOK if self._window else PATIENCE)
 
     def _show(self, state: State) -> None:
-        """Make the image, and give it to whoever wants it."""
+        """Draw the image and pass it to window, web page and recording."""
         _, shot = self._session.shots.now()
         _, found = self._session.found.now()
         if state.saves != self._saves:
@@ -99,7 +99,7 @@ class Display:
             self._window.show(self._written(shown.copy(), state))
 
     def _written(self, shown: Frame, state: State) -> Frame:
-        """The image with rates, notice and keys, in place."""
+        """Draw rates, notice and keys, in place."""
         notice = self._notice(state)
         view.write_lines(shown, [view.facts(self._session.rates(), state), *([notice] if notice else [])])
         if state.help:
@@ -107,22 +107,22 @@ class Display:
         return shown
 
     def _notice(self, state: State) -> str:
-        """What was said last, for a while."""
+        """The last notice, while it is shown."""
         if state.notices != self._notices:
             self._notices, self._noticed = state.notices, perf_counter()
         return state.notice if perf_counter() - self._noticed < NOTICED else ""
 
     def _save(self, state: State) -> None:
-        """Save the people found last in the frame that they were found in, the right way round."""
+        """Save the people found last with their frame, not mirrored."""
         _, found = self._session.found.now()
         if found is None:
-            self._controls.tell("nothing is found yet that could be saved")
+            self._controls.tell("there is no result to save yet")
             return
         shown = view.picture(found.shot.still.frame, found, replace(state, mirrored=False), self._style)
         self._recorder.save(replace(found.result, frame=shown))
 
     def _press(self, window: Window) -> None:
-        """Do what the keys say; a window opens with its first image."""
+        """Handle keys; a window opens with its first image."""
         if self._session.shots.now()[0]:
             try:
                 self._controls.press(window.key(1))
@@ -130,7 +130,7 @@ class Display:
                 self._controls.do("quit")
 
     def _tell(self) -> None:
-        """Say once a second how fast frames come and what the last one shows."""
+        """Print the rates and the last result once per second."""
         now = perf_counter()
         _, found = self._session.found.now()
         if found and now - self._told >= 1:

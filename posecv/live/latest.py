@@ -1,4 +1,4 @@
-"""The newest of something, handed from thread to thread: who asks late misses what came between."""
+"""The newest item, passed between threads; slow readers skip items."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ T = TypeVar("T")
 
 
 class Latest(Generic[T]):
-    """Holds the newest item alone; nobody waits for those who take it, and nothing piles up.
+    """Holds only the newest item; writers do not wait for readers.
 
     Parameters
     ----------
     changed : threading.Condition
-        Is notified with each item; by default one of its own.
+        Notified of each item; by default a new condition.
     """
 
     def __init__(self, changed: threading.Condition | None = None) -> None:
@@ -32,7 +32,7 @@ class Latest(Generic[T]):
             self._changed.notify_all()
 
     def now(self) -> tuple[int, T | None]:
-        """How many items there were so far, and the newest; 0 and None before the first.
+        """The number of items so far, and the newest; 0 and None before the first.
 
         >>> latest: Latest[str] = Latest()
         >>> latest.put("old")
@@ -44,7 +44,7 @@ class Latest(Generic[T]):
             return self._number, self._item
 
     def after(self, number: int, seconds: float) -> tuple[int, T | None]:
-        """The same, once there is a newer item than that number's, or the seconds are over."""
+        """The same, after waiting for a newer item than that number, or until the time is over."""
         with self._changed:
             self._changed.wait_for(lambda: self._number > number, seconds)
             return self._number, self._item

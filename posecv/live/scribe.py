@@ -1,4 +1,4 @@
-"""Scribes: results are written while the image goes on."""
+"""Scribes: write results in the background."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from posecv.terminal import say
 __all__ = ["Recorder", "Scribe", "Steady"]
 
 
-WAITING = 8  # stills that may wait to be written
-LONGEST = 1.0  # seconds between two stills; what is longer was a pause, which a video leaves out
+WAITING = 8  # results that may wait to be written
+LONGEST = 1.0  # seconds between two frames; a longer gap is a pause, which a video skips
 AS_IT_IS = Style(render="none")
 
 
 class Steady:
-    """Hands results on to a video at an even rate, some more than once, some not at all: it lasts as long as they did.
+    """Passes results on at a constant rate, repeating or skipping some, so that a video has their duration.
 
     Parameters
     ----------
     film : Output
-        Gets the results without numbers, all a rate's share of a second apart.
+        Receives the results without numbers, at times that are 1 / rate apart.
     """
 
     wants_view = interactive = False
@@ -47,7 +47,7 @@ class Steady:
         self._written = 0
 
     def write(self, result: Result) -> None:
-        """Show the one before until now, and then this one; OutputError where that fails."""
+        """Repeat the previous result until now, then take this one; OutputError if that fails."""
         rate = result.rate or RATE
         before = self._held or result
         step = result.time - before.time
@@ -62,7 +62,7 @@ class Steady:
             self._written += 1
 
     def has(self, number: int | None) -> bool:
-        """Never: a camera shows nothing twice."""
+        """Always false: a camera has no earlier run to resume."""
         return False
 
     def close(self) -> None:
@@ -71,19 +71,19 @@ class Steady:
 
 
 class Scribe:
-    """Writes into outputs in a thread of its own; one that fails is left out from then on.
+    """Writes to outputs in its own thread; an output that fails is not used any more.
 
     Parameters
     ----------
     outputs : sequence of Output
-        Where to write; videos at an even rate.
+        Where to write; videos get a constant rate.
     failed : callable
-        Is called with an error, in the scribe's thread.
+        Called with an error, in the scribe's thread.
 
     Attributes
     ----------
     is_whole : bool
-        Whether everything could be written so far.
+        Whether everything has been written so far.
     """
 
     def __init__(self, outputs: Sequence[Output], failed: Callable[[Exception], None]) -> None:
@@ -95,20 +95,20 @@ class Scribe:
         self._thread.start()
 
     def write(self, result: Result, *, wait: bool = True) -> None:
-        """Have a result written; where too many wait already, wait too, or leave it out."""
+        """Queue a result; if the queue is full, wait or skip it."""
         with suppress(Full):
             self._queue.put(result, block=wait)
 
     def finish(self) -> None:
-        """Have the outputs closed when everything is written."""
+        """Close the outputs after everything is written; do not wait."""
         self._queue.put(None)
 
     def join(self) -> None:
-        """Wait until everything is written and closed, once it is to be finished."""
+        """Wait, after `finish`, until everything is written and closed."""
         self._thread.join()
 
     def is_busy(self) -> bool:
-        """Whether something is left to do."""
+        """Whether it is still writing."""
         return self._thread.is_alive()
 
     def _run(self) -> None:
@@ -121,10 +121,10 @@ class Scribe:
             self._done(output.close)
 
     def _done(self, work: Callable[[], None]) -> bool:
-        """Whether some work could be done."""
+        """Do some work and return whether it succeeded."""
         try:
             work()
-        except Exception as error:  # whatever it is, the others are written and it is said
+        except Exception as error:  # any error is reported, and the other outputs continue
             self.is_whole = False
             self._failed(error)
             return False
@@ -132,33 +132,33 @@ class Scribe:
 
 
 class Recorder:
-    """Saves images and records videos of what is shown, and says where.
+    """Saves images and records the shown video, and reports the files.
 
     Parameters
     ----------
     controls : Controls
-        Are told what is saved, and that a video cannot go on.
+        Show notices, and are informed if a recording fails.
     file : Path or None
-        The first video; those after it get numbers. By default all are called by the time.
+        The first video; later ones get numbers. By default the names contain the time.
     codec : str or None
-        Of the videos.
+        The codec of the videos.
 
     Attributes
     ----------
     failures : int
-        What could not be written.
+        Number of outputs that failed.
     """
 
     def __init__(self, controls: Controls, file: Path | None, codec: str | None) -> None:
         self.failures = 0
         self._controls, self._codec = controls, codec
         self._file = file
-        self._given: set[Path] = set()  # a name is taken before its file is there
+        self._given: set[Path] = set()  # names in use whose files may not exist yet
         self._film: Scribe | None = None
         self._busy: list[Scribe] = []
 
     def record(self, result: Result) -> None:
-        """Add an image to the video, which begins with it where none is made."""
+        """Add an image to the recording; start a recording if there is none."""
         if self._film is None:
             path = self._next_film()
             self._film = self._scribe(self._film_failed, DrawnFilm(path, self._codec, AS_IT_IS))
@@ -166,15 +166,15 @@ class Recorder:
         self._film.write(result, wait=False)
 
     def stop(self) -> None:
-        """End the video, if one is made."""
+        """End the recording, if there is one."""
         if self._film:
             self._film.finish()
             if self._film.is_whole:
-                self._tell("the recording is ended")
+                self._tell("the recording has ended")
             self._film = None
 
     def save(self, result: Result) -> None:
-        """Save a result's frame, as it is, and its people."""
+        """Save a result's frame, without drawing, and its people."""
         path = self._unused(Path(f"{_now()}.png"))
         record = path.with_name(path.stem + JSON_KIND.ending)
         scribe = self._scribe(self.failed, DrawnPicture(path, AS_IT_IS), OpenPoseJson(record))
@@ -189,7 +189,7 @@ class Recorder:
             scribe.join()
 
     def failed(self, error: Exception) -> None:
-        """Say what could not be written."""
+        """Report an error."""
         self.failures += 1
         self._tell(" ".join(str(error).split()))
 
@@ -211,18 +211,18 @@ class Recorder:
             return self._unused(Path(_now() + self._suffix()))
         if self._file in self._given:
             return self._unused(self._file)
-        self._given.add(self._file)  # the first one replaces a file of that name, as everywhere
+        self._given.add(self._file)  # the first recording replaces an existing file, like other outputs
         return self._file
 
     def _suffix(self) -> str:
-        """The usual format, or the first that can hold the codec."""
+        """The default format, or the first one that supports the codec."""
         usual = default_suffix()
         if self._codec is None or self._codec in CODECS[usual]:
             return usual
         return next((suffix for suffix, codecs in CODECS.items() if self._codec in codecs), usual)
 
     def _unused(self, path: Path) -> Path:
-        """The path, or the first with a number that no file has."""
+        """The path, with the first free number if it exists."""
         number, unused = 1, path
         while unused in self._given or unused.exists():
             number += 1

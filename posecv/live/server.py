@@ -2,10 +2,10 @@
 
     /              the page
     /stream.mjpg   the image, each viewer's newest
-    /events        a JSON object for each frame with its people, and for each change of the state
-    /do/ACTION     POST: does what one of the controls says, and answers with the state
+    /events        a JSON object with state and people for each new result and each change of the state
+    /do/ACTION     POST: performs the action of a control and returns the state
 
-Where others than this computer can come, all of it lies under a token that nobody guesses: /TOKEN/, /TOKEN/events, ...
+If other computers can connect, all paths begin with a secret token: /TOKEN/, /TOKEN/events, ...
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ __all__ = ["Limits", "Page", "jpeg_of"]
 
 
 QUALITY = 80  # of the JPEGs, 0 to 100
-FAREWELL = 1.0  # seconds that viewers have at the end
-HEARTBEAT = 1.0  # seconds between two events at most
-BUFFER = 1 << 17  # bytes that wait in the system for a slow viewer: an image or two, not a past of seconds
-LARGEST_BODY = 1024  # bytes that a POST may carry; they are not read for anything
+FAREWELL = 1.0  # seconds for viewers to receive the end
+HEARTBEAT = 1.0  # maximum seconds between two events
+BUFFER = 1 << 17  # bytes in the system's buffer for a slow viewer: one or two images, not several seconds
+LARGEST_BODY = 1024  # maximum bytes of a POST body, which is ignored
 PAGE = Path(__file__).with_name("page.html")
 POLICY = (
     "default-src 'none'; img-src 'self' data:; connect-src 'self'; script-src 'nonce-{0}'; style-src 'nonce-{0}'; "
@@ -60,16 +60,16 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What viewers may ask of a page.
+    """Limits for viewers of the page.
 
     Attributes
     ----------
     most : int
-        Connections at once.
+        Simultaneous connections.
     silence : float
-        Seconds that a viewer has to take what is sent, or to say what is wanted.
+        Seconds for a viewer to receive data or send a request.
     repeated : float
-        Seconds after which the same image is sent again, which finds out who is gone.
+        Seconds after which the same image is sent again, to detect closed connections.
     """
 
     most: int = 64
@@ -78,7 +78,7 @@ class Limits:
 
 
 def jpeg_of(picture: Frame) -> bytes:
-    """An image as viewers get it, reduced where it does not fit on a screen."""
+    """The JPEG for viewers, reduced if it does not fit on a screen."""
     return cv2.imencode(".jpg", fitted(picture), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
 
@@ -91,27 +91,27 @@ class Page:
     Parameters
     ----------
     address : (str, int)
-        Host and port to listen at; port 0 takes any that is free.
+        Host and port to listen on; port 0 means any free port.
     session : Session
-        What is told.
+        Provides the results.
     controls : Controls
-        What the page's buttons do.
+        Perform the actions of the page's buttons.
     limits : Limits
-        What viewers may ask of it.
+        Limits for viewers.
     encode : callable
-        Makes the bytes that are sent of an image.
+        Encodes an image.
 
     Raises
     ------
     UsageError
-        Where nothing can listen at this address.
+        If the server cannot listen on this address.
 
     Attributes
     ----------
     pictures : Latest
-        What is shown goes in here.
+        Receives the shown images.
     token : str
-        Stands in the address; empty where only this computer can come.
+        Part of the address; empty if only this computer can connect.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Page:
             self._http = _Http(address, partial(_Handler, self), limits.most)
         except OSError as error:
             where = f"{address[0]} port {address[1]}"
-            raise UsageError(f"--serve: nothing can listen at {where} ({reason(error)}); name another port") from None
+            raise UsageError(f"--serve: cannot listen on {where} ({reason(error)}); choose another port") from None
         self._host = self._http.server_address[0]
         self.token = "" if _is_loopback(str(self._host)) else secrets.token_urlsafe(24)
         self._names = {"localhost", address[0].lower()}
@@ -150,16 +150,16 @@ class Page:
         return f"http://{shown}:{self._http.server_address[1]}/{self.token and self.token + '/'}"
 
     def close(self) -> None:
-        """Serve nobody any more, once those who are being served have had their last word."""
+        """Stop serving, after viewers have received the end."""
         _, picture = self.pictures.now()
         if picture is not None:
-            self.pictures.put(picture)  # wakes those who wait for one
+            self.pictures.put(picture)  # wakes waiting viewers
         self._http.shutdown()
         self._http.wait_until_idle(FAREWELL)
         self._http.server_close()
 
     def jpeg_after(self, number: int, seconds: float) -> tuple[int, bytes]:
-        """The newest image, once there is a newer one than that number's or the seconds are over; encoded once."""
+        """The newest image, encoded once, after waiting for a newer one than that number or until the time is over."""
         newest, picture = self.pictures.after(number, seconds)
         with self._encoding:
             if picture is not None and newest > self._jpeg[0]:
@@ -178,13 +178,13 @@ class Page:
         return f'{json.dumps(told)[:-1]}, "record": {record}}}'.encode()
 
     def html(self, nonce: str) -> bytes:
-        """The page, whose script and style bear the nonce."""
+        """The page, with the nonce in its script and style."""
         controls = json.dumps([asdict(each) for each in CONTROLS])
         text = PAGE.read_text(encoding="utf-8").replace("{{controls}}", controls)
         return text.replace("{{nonce}}", nonce).encode()
 
     def is_known(self, host: str) -> bool:
-        """Whether a Host header names this computer: a name that somebody else's DNS turned to it does not."""
+        """Whether a Host header names this computer, and not a foreign DNS name that resolves to it."""
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower()
         except ValueError:
@@ -193,7 +193,7 @@ class Page:
 
 
 class _Http(ThreadingHTTPServer):
-    """A thread a connection, and no more than so many at once."""
+    """One thread per connection, up to a maximum."""
 
     daemon_threads = True
     block_on_close = False
@@ -204,7 +204,7 @@ class _Http(ThreadingHTTPServer):
         super().__init__(address, handler)
 
     def server_bind(self) -> None:
-        socketserver.TCPServer.server_bind(self)  # http.server's own asks DNS for a name, which may take long
+        socketserver.TCPServer.server_bind(self)  # http.server's version asks DNS for a name, which can be slow
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if self._free.acquire(blocking=False):
@@ -219,18 +219,18 @@ class _Http(ThreadingHTTPServer):
             self._free.release()
 
     def wait_until_idle(self, seconds: float) -> None:
-        """Wait until nobody is served, for so many seconds at most; nobody is served after that."""
+        """Wait, for limited time, until all connections are closed; then close the rest."""
         deadline = monotonic() + seconds
         for _ in range(self._places):
             if not self._free.acquire(timeout=max(0.0, deadline - monotonic())):
                 return
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: viewers come and go."""
+        """Print nothing: viewers disconnect at any time."""
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers one request."""
+    """Handles one request."""
 
     server_version, sys_version = "posecv", ""
 
@@ -269,7 +269,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.OK, "application/json", json.dumps(asdict(state)).encode())
 
     def _place(self) -> str | None:
-        """What is asked for, without the token; None where that is answered already."""
+        """The requested path without the token; None if the request has already been answered."""
         path = self.path.partition("?")[0].removeprefix("/")
         given, slash, rest = path.partition("/")
         token = self.page.token
@@ -286,7 +286,7 @@ class _Handler(BaseHTTPRequestHandler):
         return place
 
     def _is_own(self, entrance: bool) -> bool:
-        """Whether a request comes from the page itself, or from no page at all; the entrance may be linked to."""
+        """Whether a request comes from the page itself, or from no page; links to the start page are allowed."""
         host = self.headers.get("Host", "")
         origin = self.headers.get("Origin")
         site = self.headers.get("Sec-Fetch-Site", "none")
@@ -299,19 +299,19 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(HTTPStatus.OK, "text/html; charset=utf-8", self.page.html(nonce), **policy)
 
     def _stream(self) -> None:
-        """Send the newest image whenever the viewer has taken the last one."""
+        """Send the newest image whenever the viewer has received the last one."""
         self._begin(HTTPStatus.OK, "multipart/x-mixed-replace; boundary=frame")
         self.wfile.write(b"--frame\r\n")
         number = 0
         while not self.page.controls.state.ended:
             number, jpeg = self.page.jpeg_after(number, self.page.limits.repeated)
             if jpeg:
-                # The boundary follows at once: browsers show an image when they see where it ends.
+                # The boundary follows at once, since browsers show an image only when they know its end.
                 head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
                 self.wfile.write(head + jpeg + b"\r\n--frame\r\n")
 
     def _events(self) -> None:
-        """Tell what is new."""
+        """Send news."""
         self._begin(HTTPStatus.OK, "text/event-stream")
         controls, version = self.page.controls, self.page.session.news_version
         while not controls.state.ended:
@@ -335,11 +335,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 def _is_address(name: str) -> bool:
-    """Whether a host is an IP address, which no DNS can turn elsewhere."""
+    """Whether a host is an IP address, which DNS cannot redirect."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -352,8 +352,8 @@ def _is_loopback(host: str) -> bool:
 
 
 def _own_address(family: int) -> str:
-    """This computer's address as others see it; nothing is sent to find it out."""
-    somewhere = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"  # for documentation, never anybody's
+    """This computer's address for others; nothing is sent to find it."""
+    somewhere = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"  # reserved for documentation
     with socket.socket(family, socket.SOCK_DGRAM) as trial:
         try:
             trial.connect((somewhere, 9))

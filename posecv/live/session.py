@@ -1,4 +1,4 @@
-"""The session: a thread that takes the camera's frames, and one that finds the people of the newest."""
+"""The session: one thread takes the camera's frames, another finds people in the newest one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from posecv.steps import MakeStep
 __all__ = ["Found", "Rates", "Session", "Shot"]
 
 
-FAREWELLS = 1.0, 30.0  # seconds that camera and network have to come to an end; some cameras hang
+FAREWELLS = 1.0, 30.0  # seconds for camera and network to finish; some cameras hang
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Shot:
     still : Still
         The frame.
     at : float
-        When it came, by `perf_counter`.
+        Its time of arrival, by `perf_counter`.
     """
 
     still: Still
@@ -42,16 +42,16 @@ class Shot:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What the network found in a shot.
+    """The result of the network for a shot.
 
     Attributes
     ----------
     shot : Shot
-        Where it looked.
+        The processed shot.
     result : Result
-        Its people, in pixels of the shot's frame, and the maps that they were found in.
+        Its people, in pixels of the shot's frame, and their maps.
     latency : float
-        Seconds from the shot to its people, or from when they were to be found in another way.
+        Seconds from the shot, or from a change of settings, to the result.
     """
 
     shot: Shot
@@ -61,7 +61,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Rates:
-    """How fast everything is: frames of the camera and of the network a second, seconds from a frame to its people."""
+    """Frames per second of the camera and of the network, and seconds from a frame to its people."""
 
     capture: float
     network: float
@@ -69,29 +69,29 @@ class Rates:
 
 
 class Session:
-    """Takes frames and finds people until the controls say that it is over, or the source is.
+    """Takes frames and finds people until the user or the source ends it.
 
     Parameters
     ----------
     source : Source
         The camera.
     estimator : Estimator
-        Finds people, as its settings `single` and `net_size` say; it is called in the session's own thread.
+        Finds people, with the settings `single` and `net_size`; it runs in the session's thread.
     controls : Controls
-        Say what is wanted.
+        Determine the settings.
     steps : sequence of callable
-        Make what is done with each result; a shot that is estimated again, because a control changed, skips them.
+        Create the steps that process each result. A shot that is estimated again after a change of controls skips them.
     again : bool
-        Whether a video is repeated.
+        Whether to repeat a video.
     scribe : Scribe or None
-        Gets every shot that the network saw, with its people.
+        Receives every shot that the network processed, with its people.
 
     Attributes
     ----------
     shots, found : Latest
-        The newest frame, and the newest people, mostly of an older frame.
+        The newest frame, and the newest people, usually of an older frame.
     failure : Exception or None
-        What ended it early.
+        The error that ended it.
     """
 
     def __init__(
@@ -118,12 +118,12 @@ class Session:
         ]
 
     def start(self) -> None:
-        """Begin."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """End, and wait until everything that was found is written."""
+        """End, and wait until all results are written."""
         self._controls.do("quit")
         for thread, seconds in zip(self._threads, FAREWELLS, strict=True):
             thread.join(seconds)
@@ -132,32 +132,31 @@ class Session:
             self._scribe.join()
 
     def rates(self) -> Rates:
-        """How fast everything is now."""
+        """The current rates."""
         now = perf_counter()
         _, found = self.found.now()
         return Rates(self._capture_rate.at(now), self._network_rate.at(now), found.latency if found else 0.0)
 
     def picture_version(self) -> tuple[int, int, int]:
-        """Differs when there is another image to be shown.
+        """A value that changes when there is a new image to show.
 
-        New people of an older frame are none yet: they are drawn on the next one, which comes sooner than it takes to
-        find them.
+        New people of an older frame do not change it: they are drawn on the next frame, which comes soon.
         """
         with self._controls.changed:
             (shots, shot), (founds, found) = self.shots.now(), self.found.now()
             return shots, founds if found and found.shot is shot else 0, self._controls.version
 
     def wait_for_picture(self, version: tuple[int, int, int], seconds: float) -> None:
-        """Wait until the image has another version, or the seconds are over."""
+        """Wait until the image has another version, or the time is over."""
         self._controls.wait(lambda state: state.ended or self.picture_version() != version, seconds)
 
     def news_version(self) -> tuple[int, int]:
-        """Differs when there is something new to be told."""
+        """A value that changes when there is news for the web page."""
         with self._controls.changed:
             return self.found.now()[0], self._controls.version
 
     def _guarded(self, work: Callable[[], None]) -> None:
-        """Thread: some work; whatever ends it ends all."""
+        """Thread: do some work; any error ends the session."""
         try:
             work()
         except Exception as error:
@@ -166,13 +165,13 @@ class Session:
             self._controls.do("quit")
 
     def _capture(self) -> None:
-        """Thread: take all frames, and keep the newest while the image moves."""
+        """Thread: take all frames, and keep the newest unless paused."""
 
         def wait(seconds: float) -> bool:
             return self._controls.wait(lambda state: state.ended, seconds)
 
         for still in as_camera(self._source, wait, again=self._again):
-            if not self._source.live:  # a video pauses with the image, a camera goes on unseen
+            if not self._source.live:  # a video file pauses too, a camera continues in the background
                 self._controls.wait(lambda state: state.ended or not state.paused)
             if self._controls.state.ended:
                 return
@@ -182,7 +181,7 @@ class Session:
                 self.shots.put(Shot(still, now))
 
     def _infer(self) -> None:
-        """Thread: find the people of the newest frame, and again where another way to find them is asked for."""
+        """Thread: find the people in the newest frame, and again if the settings change."""
         done: tuple[object, ...] = ()
         while (task := self._task(done)) is not None:
             shot, state = task
@@ -190,7 +189,7 @@ class Session:
             done = shot, state.single, state.net_size
 
     def _task(self, done: tuple[object, ...]) -> tuple[Shot, State] | None:
-        """Wait for a frame and a way to look at it that are not done; None at the end."""
+        """Wait for a new combination of frame and settings; None at the end."""
 
         def is_new() -> bool:
             state, shot = self._controls.state, self.shots.now()[1]

@@ -1,4 +1,4 @@
-"""The image: the newest frame with the people found last, and what is written on it in a window."""
+"""The shown image: the newest frame with the people found last, and the text on it in a window."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["facts", "picture", "write_help", "write_lines"]
 
 
 FONT = cv2.FONT_HERSHEY_DUPLEX
-LINE = 30  # height of a line of text in an image of 720 rows; other sizes in proportion, but
-SMALLEST_LINE = 15  # pixels, so that it can be read
-SHADE = 0.35  # of the image's brightness under text
+LINE = 30  # height of a line of text in an image of 720 rows; proportional in other sizes
+SMALLEST_LINE = 15  # pixels, so that text stays readable
+SHADE = 0.35  # brightness of the image under text
 KEY_NAMES = {" ": "space", "\x1b": "Escape"}
 
 
 def picture(frame: Frame, found: Found | None, state: State, style: Style) -> Frame:
-    """A frame with the people, or the heatmaps, that were found last; the frame itself is untouched."""
+    """Draw the people or the heatmaps found last on a copy of a frame."""
     if found is None:
         shown = frame.copy()
     elif state.heatmaps and found.result.view:
@@ -36,14 +36,14 @@ def picture(frame: Frame, found: Found | None, state: State, style: Style) -> Fr
 
 
 def facts(rates: Rates, state: State) -> str:
-    """Rates and state in a line of ASCII, which is what OpenCV's fonts have."""
+    """Rates and state as one line of ASCII, since OpenCV's fonts have no other characters."""
     speeds = f"camera {rates.capture:.0f}/s", f"network {rates.network:.1f}/s", f"latency {1000 * rates.latency:.0f} ms"
     marks = {"REC": state.recording, "paused": state.paused, "heatmaps": state.heatmaps, "mirror": state.mirrored}
     return "   ".join([*speeds, state.net_size, *(mark for mark, on in marks.items() if on)])
 
 
 def write_lines(shown: Frame, lines: Sequence[str], *, bottom: bool = False) -> None:
-    """Write lines on a dark band at the upper or lower edge, in place; what is too wide is written smaller."""
+    """Write lines on a dark band at the upper or lower edge, in place; long lines get smaller letters."""
     height, width = shown.shape[:2]
     line = max(SMALLEST_LINE, round(LINE * height / 720))
     scale = cv2.getFontScaleFromHeight(FONT, max(5, round(0.5 * line)))
@@ -59,6 +59,6 @@ def write_lines(shown: Frame, lines: Sequence[str], *, bottom: bool = False) -> 
 
 
 def write_help(shown: Frame) -> None:
-    """Write all keys and what they do over the image, in place."""
+    """Write all keys and their meanings over the image, in place."""
     lines = [f"{' or '.join(KEY_NAMES.get(key, key) for key in each.keys)}: {each.means}" for each in CONTROLS]
     write_lines(shown, lines, bottom=True)
