@@ -1,8 +1,8 @@
-"""Models by name: the rows of models/MANIFEST.tsv, and where the weights of each lie on this computer.
+"""Models by name: the rows of models/MANIFEST.tsv, and where their weights are on this computer.
 
-What belongs to a model and not to the program stands in its row: how an image is fed, the constants of decoding,
-the weights' file, its hashes, addresses and licence. A pair of files whose caffemodel is a known one, whatever its
-path, gets the same row.
+A row contains everything that is specific to a model: preprocessing, decoding constants, the weights' file, its hashes,
+addresses and licence. A pair of files gets the row of its caffemodel, which is recognised by its content, not by its
+path.
 """
 
 from __future__ import annotations
@@ -46,41 +46,41 @@ __all__ = [
 ]
 
 NET_SIDE = 368  # OpenPose's
-GATE = 0.2  # OpenPose draws no weaker keypoints of hands; its networks' own gate has not been measured
-FED = ("scale", "mean", "swap_rb", "padding")  # columns that tell how an image is fed
+GATE = 0.2  # OpenPose does not draw weaker keypoints of hands; the gate of its networks has not been measured
+FED = ("scale", "mean", "swap_rb", "padding")  # columns of the preprocessing
 PERSON_SCORES = ("openpose", "sized")
 USES = ("any", "non-commercial", "research")
 
-PACKAGE = Path(__file__).resolve().parent  # inside a file where Python imports from a zip
+PACKAGE = Path(__file__).resolve().parent  # inside a file if Python imports from a zip
 _UNZIPPING = threading.Lock()
 _copies: dict[Path, Path] = {}
 
 
 @dataclass(frozen=True)
 class Model:
-    """A pair of files and what is known about it.
+    """A pair of files and its properties.
 
     Attributes
     ----------
     name : str
-        As in the manifest; of a pair that it does not know, the caffemodel's name without suffix.
+        As in the manifest; for an unknown pair, the caffemodel's name without suffix.
     skeleton : Skeleton or None
-        None until the network's number of channels has been seen (`skeleton_of_channels`).
+        None until the network's number of channels is known (`skeleton_of_channels`).
     preprocessing : Preprocessing
     thresholds : Thresholds
-        The skeleton's own, where the model has none of its own.
+        By default the skeleton's.
     person_score : str
         How a person's score is computed; "openpose" is the sum of keypoints and limbs divided by P + L.
     net_side : int
-        Height of the input where none is asked for, and its side for a hand or a face in a box.
+        Default height of the input, and its side for a hand or a face in a box.
     gate : float
-        Mean score from which on a box shows a hand or a face (benchmarks/gate.py chooses it on data).
+        Minimum mean score of a hand or a face in a box (chosen on data by benchmarks/gate.py).
     use, licence : str
-        "any", "non-commercial" or "research", and the licence's name; "unknown" for a pair that is not known.
+        "any", "non-commercial" or "research", and the licence's name; "unknown" for an unknown pair.
     prototxt, caffemodel : Path
-        The pair; of an ONNX file both are that file.
+        The pair; for an ONNX file, both are that file.
     stages : int or None
-        How many of the network's stages run (`posecv.formats.stages`); None for all.
+        Number of stages to run (`posecv.formats.stages`); None for all.
     """
 
     name: str
@@ -104,7 +104,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the manifest; None where it says "-"."""
+    """A row of the manifest; None for "-"."""
 
     name: str
     aliases: tuple[str, ...]
@@ -124,7 +124,7 @@ class Row:
     mirrors: tuple[str, ...]
 
     def model(self, prototxt: Path, caffemodel: Path) -> Model:
-        """This row's model in these files."""
+        """The model of this row with these files."""
         return Model(
             name=self.name,
             prototxt=prototxt,
@@ -144,16 +144,16 @@ class Row:
 
 
 def find_model(name: str) -> Model:
-    """The model of that name or alias, whatever its case, with the files that are there.
+    """Find the model with a name or alias, in upper or lower case, and its files.
 
-    Weights are looked for in the checkout's `models/` (in an installed package: `posecv/_models/`), in
-    `$POSECV_MODELS` and in the user's cache folder, as `NAME/pose.caffemodel` or under their original name, in
-    OpenPose's own tree of folders too.
+    It searches for weights in the checkout's `models/` (in an installed package: `posecv/_models/`), in
+    `$POSECV_MODELS` and in the user's cache folder, as `NAME/pose.caffemodel` or under their original name, also in
+    OpenPose's folder structure.
 
     Raises
     ------
     ModelError
-        Nobody knows the name, or its files are not there; the message says what to do.
+        If the name is unknown, or its files are missing; the message says what to do.
     """
     row = _row_of(name)
     caffemodel = _first_file(_weights(row))
@@ -162,24 +162,24 @@ def find_model(name: str) -> Model:
     own = _models_folder() / row.name / "pose.prototxt"
     prototxt = _first_file([own, caffemodel.with_name("pose.prototxt")])
     if prototxt is None:
-        raise ModelError(f"the prototxt of {row.name} is missing: it should be {own} or stand beside {caffemodel}")
+        raise ModelError(f"the prototxt of {row.name} is missing: it should be {own}, or beside {caffemodel}")
     return row.model(prototxt, caffemodel)
 
 
 def model_of_pair(prototxt: Path, caffemodel: Path) -> Model:
-    """What is known about a pair of files given by their paths.
+    """The model for a pair of files given by their paths.
 
-    A caffemodel of a known size is hashed; if it is a known one, the model is that row's. Any other is taken for one
-    of OpenPose's kind, its skeleton to be recognised from the network's channels.
+    A caffemodel of a known size is hashed; if its hash is known, the model is that row's. Otherwise it is treated like
+    OpenPose's, and the skeleton will be recognised by the number of channels.
 
     Raises
     ------
     ModelError
-        One of the files is not there or cannot be read.
+        If one of the files is missing or cannot be read.
     """
     for path in (prototxt, caffemodel):
         try:
-            size = path.stat().st_size  # in the end the caffemodel's
+            size = path.stat().st_size  # after the loop, the caffemodel's
         except OSError as error:
             raise ModelError(f"{path}: {reason(error)}") from None
         if not os.path.isfile(path):
@@ -192,17 +192,17 @@ def model_of_pair(prototxt: Path, caffemodel: Path) -> Model:
 
 
 def model_of_onnx(path: Path, caffemodel_sha256: str | None) -> Model:
-    """What is known about an ONNX file by the hash of the caffemodel that it says it was made of."""
+    """The model for an ONNX file, by the hash, in its metadata, of the caffemodel that it was made from."""
     row = next((row for row in manifest() if row.sha256 and row.sha256 == caffemodel_sha256), None)
     return row.model(path, path) if row else Model(path.stem, path, path)
 
 
 def skeleton_of_channels(channels: int, layer_names: str) -> Skeleton | None:
-    """The skeleton of a network with that many output channels, or None where no known layout has as many.
+    """The skeleton of a network with that many output channels, or None if no known layout has as many.
 
-    The numbers of heatmaps alone (19, 16, 26) give the skeleton without part affinity fields. MPI's networks of six
-    and of four stages have equal channels and different thresholds: the last stage that the prototxt, or the names of
-    the layers, speaks of tells them apart.
+    The numbers of only the heatmaps (19, 16, 26) give the skeleton without part affinity fields. MPI's networks with
+    six and with four stages have the same channels but different thresholds; the last stage mentioned in the prototxt,
+    or in the names of the layers, distinguishes them.
     """
     stages = {int(number) for number in re.findall(r"\bMconv7_stage(\d+)", layer_names)}
     mpi = MPI_4_STAGES if stages and max(stages) == 4 else MPI
@@ -213,14 +213,14 @@ def skeleton_of_channels(channels: int, layer_names: str) -> Skeleton | None:
 
 
 def _row_of(name: str) -> Row:
-    """The row of a name or alias; hyphen and underscore are the same."""
+    """The row for a name or alias; hyphens and underscores are equal."""
     names = {_plain(known): row for row in manifest() for known in (row.name, *row.aliases)}
     if _plain(name) in names:
         return names[_plain(name)]
     nearest = difflib.get_close_matches(_plain(name), names, n=2)
     hint = f"; did you mean {' or '.join(dict.fromkeys(names[near].name for near in nearest))}?" if nearest else ""
     if re.search(r"[./\\]", name):
-        hint = "; a caffemodel given by its path needs its prototxt too (-p), an ONNX file is called NAME.onnx"
+        hint = "; a caffemodel given by its path also needs its prototxt (-p), and an ONNX file must be named NAME.onnx"
     raise ModelError(f"no model is called {name!r}{hint} (known: {', '.join(row.name for row in manifest())})")
 
 
@@ -233,15 +233,15 @@ def _first_file(candidates: Iterable[Path]) -> Path | None:
 
 
 def _on_disk(path: Path) -> Path | None:
-    """The path itself, or a copy where it lies in this package and that in a zip; None where there is no such file."""
-    if os.path.isfile(path):  # Path's raises in folders of others
+    """The path, or a temporary copy if this package is inside a zip; None if there is no such file."""
+    if os.path.isfile(path):  # Path.is_file raises in folders without permission
         return path
     zipped = not os.path.isdir(PACKAGE) and path.is_relative_to(PACKAGE)
     return _unzipped(path.relative_to(PACKAGE)) if zipped else None
 
 
 def _unzipped(place: Path) -> Path | None:
-    """A copy of a file of this package, which is there until the program ends; None where there is no such file."""
+    """A copy of a file of this package that exists until the program ends; None if there is no such file."""
     with _UNZIPPING:
         if place not in _copies:
             file = importlib.resources.files(__package__).joinpath(*place.parts)
@@ -259,7 +259,7 @@ def _until_exit() -> ExitStack:
 
 
 def _weights(row: Row) -> Iterator[Path]:
-    """Everywhere that a row's caffemodel may lie, best first."""
+    """All possible places of a row's caffemodel, best first."""
     names = ("pose.caffemodel", row.file) if row.file else ("pose.caffemodel",)
     own = os.environ.get("POSECV_MODELS")
     for folder in (_models_folder(), *([Path(own)] if own else []), cache_folder("models")):
@@ -275,7 +275,7 @@ def _models_folder() -> Path:
 
 
 def cache_folder(kind: str) -> Path:
-    """Where this system's programs keep what they can fetch or make again."""
+    """This system's folder for caches."""
     home = Path(os.path.expanduser("~"))
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
@@ -292,14 +292,14 @@ def _searched() -> str:
 
 
 def _remedy(row: Row) -> str:
-    """What to do about missing weights."""
+    """Advice for missing weights."""
     checkout = _models_folder().name == "models"
     target = (_models_folder() if checkout else cache_folder("models")) / row.weights / "pose.caffemodel"
     if not row.mirrors:
-        return f"no address is known that offers them; put them at {target}, with pose.prototxt beside"
+        return f"no download address is known; put them at {target}, with pose.prototxt beside them"
     if sys.platform != "win32" and shutil.which("bash") and (_models_folder().parent / "getModels.sh").is_file():
         return f"run ./getModels.sh {row.weights}"
-    return f"fetch {row.mirrors[0]} (MD5 {row.md5 or 'not known'}) and save it as {target}"
+    return f"download {row.mirrors[0]} (MD5 {row.md5 or 'unknown'}) and save it as {target}"
 
 
 def sha256_of(path: Path) -> str:
@@ -308,7 +308,7 @@ def sha256_of(path: Path) -> str:
 
 
 def _hashed(path: Path) -> str:
-    if path.stat().st_size <= KEPT:  # who loads a network wants the content too
+    if path.stat().st_size <= KEPT:  # the content will be needed again to load the network
         return hashlib.sha256(content(path)).hexdigest()
     digest = hashlib.sha256()
     with path.open("rb") as file:
@@ -321,7 +321,7 @@ def _hashed(path: Path) -> str:
 
 
 def manifest() -> tuple[Row, ...]:
-    """The rows of the manifest that belongs to this package, read once."""
+    """The rows of this package's manifest, read once."""
     path = _models_folder() / "MANIFEST.tsv"
     return _read_once(_on_disk(path) or path)
 
@@ -332,12 +332,12 @@ def _read_once(path: Path) -> tuple[Row, ...]:
 
 
 def read_manifest(path: Path) -> tuple[Row, ...]:
-    """Read a manifest: tab-separated, a header of column names, "-" for nothing, no field left empty.
+    """Read a manifest: tab-separated, with a header of column names, "-" for empty fields.
 
     Raises
     ------
     ModelError
-        A field that is not what its column holds, with its line and column.
+        If a field is invalid; the message contains its line and column.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -346,18 +346,18 @@ def read_manifest(path: Path) -> tuple[Row, ...]:
     header = lines[0].split("\t") if lines else []
     if sorted(header) != sorted(COLUMNS):
         odd = sorted(set(header) ^ set(COLUMNS)) or ["a column twice"]
-        raise ModelError(f"{path}, line 1: missing or unknown: {', '.join(odd)}")
+        raise ModelError(f"{path}, line 1: missing or unknown columns: {', '.join(odd)}")
     rows = tuple(_read_row(path, number, header, line) for number, line in enumerate(lines[1:], start=2))
     names = [_plain(name) for row in rows for name in (row.name, *row.aliases)]
     if len(set(names)) < len(names):
-        raise ModelError(f"{path}: {next(name for name in names if names.count(name) > 1)} stands there twice")
+        raise ModelError(f"{path}: {next(name for name in names if names.count(name) > 1)} occurs twice")
     return rows
 
 
 def _read_row(path: Path, number: int, header: list[str], line: str) -> Row:
     texts = line.split("\t")
     if len(texts) != len(header):
-        raise ModelError(f"{path}, line {number}: {len(texts)} fields, not {len(header)}")
+        raise ModelError(f"{path}, line {number}: {len(texts)} fields instead of {len(header)}")
     values: dict[str, Any] = {}
     for column, text in zip(header, texts, strict=True):
         try:
@@ -372,7 +372,7 @@ def _read_row(path: Path, number: int, header: list[str], line: str) -> Row:
 
 
 def _preprocessing(values: dict[str, Any]) -> Preprocessing:
-    """Imported this late because `geometry` stands on OpenCV, and the scripts' help and complaints come without it."""
+    """Imported late because `geometry` needs OpenCV, and the scripts' help and error messages do not."""
     from posecv.geometry import Preprocessing
 
     return Preprocessing(**values)
@@ -386,7 +386,7 @@ def _text(text: str) -> str:
 
 def _count(text: str) -> int:
     if not re.fullmatch(r"[0-9]+", text):
-        raise ValueError("no whole number")
+        raise ValueError("not an integer")
     return int(text)
 
 
@@ -396,9 +396,9 @@ def read_number(text: str) -> float:
     try:
         value = float(over) / float(under or 1)
     except (ValueError, ZeroDivisionError):
-        raise ValueError("no number") from None
+        raise ValueError("not a number") from None
     if not math.isfinite(value):
-        raise ValueError("no finite number")
+        raise ValueError("not a finite number")
     return value
 
 
@@ -409,7 +409,7 @@ def _byte(text: str) -> int:
 
 
 def read_mean(text: str) -> tuple[float, float, float]:
-    """One number for all channels, or three with commas between."""
+    """One number for all channels, or three separated by commas."""
     values = [read_number(part) for part in text.split(",")]
     if len(values) not in (1, 3):
         raise ValueError("neither one number nor three")
@@ -424,7 +424,7 @@ def _yes_no(text: str) -> bool:
 def _one_of(*words: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in words:
-            raise ValueError(f"none of {', '.join(words)}")
+            raise ValueError(f"not one of {', '.join(words)}")
         return text
 
     return parse

@@ -1,7 +1,7 @@
-"""The OpenCV that is here: whether it will do, and whether it can open a window.
+"""Check the installed OpenCV: whether posecv can use it, and whether it can open a window.
 
-Everything that can be wrong with an installation is found out before the work starts and said in one line that
-names the command to run. Facts and judgement are apart: `complaint` and `window_complaint` are pure.
+Problems of an installation are found before the work starts and reported in one line with the command that fixes them.
+Collecting facts and judging them are separate: `complaint` and `window_complaint` are pure functions.
 
 >>> complaint(Facts(python=(3, 12), version="4.6.0"))
 'OpenCV 4.6.0 is too old: pip install "opencv-python>=4.8,<6"'
@@ -33,9 +33,9 @@ __all__ = ["Desktop", "Facts", "complaint", "require_opencv", "require_packages"
 
 WHEELS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 COMPANIONS = ("numpy",)
-LIVE = ("imutils",)  # what the live demo takes besides; everything is named where something is missing anyway
+LIVE = ("imutils",)  # extra packages of the live demo; listed with the others if something else is missing
 OLDEST_PYTHON = (3, 10)
-# What the wheels with windows expect of the system, and Debian's packages that bring it.
+# System libraries that the wheels with windows need, and the Debian packages that contain them.
 SYSTEM_LIBRARIES = ("libGL", "libgthread", "libglib")
 SYSTEM_PACKAGES = "libgl1 libglib2.0-0"
 
@@ -45,26 +45,26 @@ SYSTEM_PACKAGES = "libgl1 libglib2.0-0"
 
 @dataclass(frozen=True)
 class Facts:
-    """What there is to know about an installation.
+    """Facts about an installation.
 
     Attributes
     ----------
     python : (int, int)
         Version.
     missing : tuple of str
-        Packages besides OpenCV that are needed and not installed.
+        Required packages, except OpenCV, that are not installed.
     wheels : tuple of str
-        Name and version of the OpenCV wheels that lie in one folder: "opencv-python 4.14.0.94".
+        Name and version of the OpenCV wheels in one folder, such as "opencv-python 4.14.0.94".
     numpy : str
         NumPy's version.
     failure : str or None
         Why `import cv2` failed.
     version : str or None
-        cv2's version; None where what was imported has none.
+        cv2's version; None if the imported module has none.
     origin : str or None
-        The file or folder that `import cv2` found.
+        The file or folder that `import cv2` loaded.
     dnn, importers : bool
-        Whether it has the module dnn, and in it `readNetFromCaffe` or `readNetFromONNX`.
+        Whether it has the module dnn, and `readNetFromCaffe` or `readNetFromONNX` in it.
     """
 
     python: tuple[int, int]
@@ -79,14 +79,14 @@ class Facts:
 
 
 def require_opencv() -> None:
-    """Make sure that Python, NumPy and OpenCV will do, before anything else imports them.
+    """Check Python, NumPy and OpenCV before anything else imports them.
 
-    Any number of threads may ask at once; the first finds out.
+    Any number of threads may call it at once; the first one does the check.
 
     Raises
     ------
     DeviceError
-        They will not; the message says what to install.
+        If one is unsuitable; the message says what to install.
     """
     found = _require_once()
     if found:
@@ -94,14 +94,14 @@ def require_opencv() -> None:
 
 
 def require_packages(*names: str) -> None:
-    """Make sure that packages are installed which only some programs take; DeviceError where one is not."""
+    """Check packages that only some programs need; DeviceError if one is not installed."""
     missing = _missing(names)
     if missing:
         raise DeviceError(complaint(Facts(sys.version_info[:2], missing)))
 
 
 _FINDING = threading.Lock()
-_found: list[str | None] = []  # the complaint, once it is known
+_found: list[str | None] = []  # the result of the check, once it is known
 
 
 def _require_once() -> str | None:
@@ -112,7 +112,7 @@ def _require_once() -> str | None:
 
 
 def complaint(facts: Facts) -> str | None:
-    """What is wrong with an installation and what to do about it in one line; None where nothing is."""
+    """The problem of an installation and its remedy in one line; None if there is none."""
     wheel = facts.wheels[0].split()[0] if facts.wheels else WHEELS[0]
     install = f'pip install "{wheel}>=4.8,<6"'
     if facts.python < OLDEST_PYTHON:
@@ -130,14 +130,14 @@ def complaint(facts: Facts) -> str | None:
     if _numbers(facts.version) >= (6,):
         return f"OpenCV {facts.version} is newer than this posecv: {install}"
     if not facts.dnn:
-        return f"this OpenCV {facts.version} was built without its module dnn: {install}"
+        return f"this OpenCV {facts.version} was built without the module dnn: {install}"
     if not facts.importers:
-        return f"this OpenCV {facts.version} was built without its importers of networks: {install}"
+        return f"this OpenCV {facts.version} was built without importers for networks: {install}"
     return None
 
 
 def _too_many_wheels(wheels: tuple[str, ...]) -> str:
-    """Wheels of OpenCV overwrite each other's files: whichever came last works, if any."""
+    """OpenCV's wheels overwrite each other's files: at best the one installed last works."""
     names = [wheel.split()[0] for wheel in wheels]
     contrib = "-contrib" if any("-contrib-" in name for name in names) else ""
     return (
@@ -148,7 +148,7 @@ def _too_many_wheels(wheels: tuple[str, ...]) -> str:
 
 
 def _import_complaint(facts: Facts, wheel: str, install: str) -> str:
-    """Why `import cv2` failed, from the text of its error."""
+    """Explain why `import cv2` failed, from its error message."""
     failure = facts.failure or ""
     last = next((line.strip() for line in reversed(failure.splitlines()) if line.strip()), "no reason given")
     if failure == "No module named 'cv2'" and not facts.wheels:
@@ -162,15 +162,15 @@ def _import_complaint(facts: Facts, wheel: str, install: str) -> str:
         headless = wheel if wheel.endswith("-headless") else f"{wheel}-headless"
         swap = f'pip uninstall -y {wheel} and then pip install "{headless}>=4.8,<6"'
         known = library[1].split("-")[0] in SYSTEM_LIBRARIES
-        system = f"apt-get install {SYSTEM_PACKAGES}" if known else "install what brings it"
-        return f"OpenCV needs {library[0]}, which this system lacks: {swap} (no windows), or {system}"
+        system = f"apt-get install {SYSTEM_PACKAGES}" if known else "install the package that contains it"
+        return f"OpenCV needs {library[0]}, which this system does not have: {swap} (no windows), or {system}"
     return f"OpenCV cannot be imported ({last}): {_reinstall(wheel, install)}"
 
 
 def _hollow_complaint(origin: str | None, wheel: str, install: str) -> str:
-    """`import cv2` worked and brought something that is not OpenCV."""
+    """Explain why `import cv2` imported something that is not OpenCV."""
     if origin and Path(origin).name == "cv2.py":
-        return f"{origin} hides OpenCV: give that file another name"
+        return f"{origin} hides OpenCV: rename that file"
     return f"what is left of OpenCV in {origin or 'this environment'} does not work: {_reinstall(wheel, install)}"
 
 
@@ -179,19 +179,19 @@ def _reinstall(wheel: str, install: str) -> str:
 
 
 def _facts() -> Facts:
-    """The facts of this process. Imports cv2; what that prints is held back where it fails."""
+    """The facts about this process. Imports cv2; if that fails, its output is discarded."""
     missing = _missing(COMPANIONS)
-    if missing:  # one installation instead of two
+    if missing:  # report everything to install at once
         missing += _missing(LIVE)
         missing += (f'"{WHEELS[0]}>=4.8,<6"',) if _missing(("cv2",)) else ()
     known = Facts(sys.version_info[:2], missing, _wheels(), _version_of("numpy") or "this one")
     if missing or len(known.wheels) > 1:
-        return known  # importing cv2 would only print more about the same
+        return known  # importing cv2 would only print about the same problem
     printed = io.StringIO()
     try:
         with _held_back(printed):
             cv2 = importlib.import_module("cv2")
-    except Exception as error:  # a binary module of unknown making: anything can come
+    except Exception as error:  # an unknown binary module can raise anything
         return replace(known, failure=str(error) or type(error).__name__)
     if sys.stderr is not None:
         sys.stderr.write(printed.getvalue())
@@ -206,7 +206,7 @@ def _facts() -> Facts:
 
 
 class _Switch:
-    """A stderr that keeps what one thread prints; that of all others goes where it would have gone."""
+    """A stderr that captures the output of one thread and passes on that of all others."""
 
     def __init__(self, others: Any, kept: io.StringIO) -> None:
         self._others, self._kept, self._thread = others, kept, threading.get_ident()
@@ -223,13 +223,13 @@ class _Switch:
         return getattr(self._others, name)
 
     def let_go(self) -> None:
-        """From now on everything goes where it would have gone: somebody may have kept this one."""
+        """Pass on all output from now on, since others may have kept a reference to this object."""
         self._thread = -1
 
 
 @contextlib.contextmanager
 def _held_back(kept: io.StringIO) -> Iterator[None]:
-    """Put aside what this thread prints on stderr. Whatever other threads do to `sys.stderr` meanwhile stays."""
+    """Capture what this thread prints on stderr. Changes of `sys.stderr` by other threads remain."""
     before = sys.stderr
     switch: Any = _Switch(before, kept)
     sys.stderr = switch
@@ -248,12 +248,12 @@ def _missing(names: tuple[str, ...]) -> tuple[str, ...]:
 def _is_there(name: str) -> bool:
     try:
         return importlib.util.find_spec(name) is not None
-    except ValueError:  # a module without a spec, as None is, which keeps one from being imported
+    except ValueError:  # a module without a spec, or None, which blocks an import
         return sys.modules.get(name) is not None
 
 
 def _wheels() -> tuple[str, ...]:
-    """The OpenCV wheels of the first folder of `sys.path` that has any; those further on are hidden, not in the way."""
+    """The OpenCV wheels in the first folder of `sys.path` that has any; later ones are hidden and do no harm."""
     for folder in sys.path:
         found = [f"{name} {version}" for name in WHEELS if (version := _version_of(name, folder))]
         if found:
@@ -264,7 +264,7 @@ def _wheels() -> tuple[str, ...]:
 def _version_of(name: str, folder: str | None = None) -> str | None:
     """The version of an installed distribution, in one folder or anywhere.
 
-    Conda's do not count: its one OpenCV is entered under several wheels' names, for pip's sake.
+    Conda's do not count, since conda registers its OpenCV under the names of several wheels for pip.
     """
     path = sys.path if folder is None else [folder]
     for distribution in importlib.metadata.distributions(name=name, path=path):
@@ -286,20 +286,20 @@ def _dotted(version: tuple[int, ...]) -> str:
 
 @dataclass(frozen=True)
 class Desktop:
-    """What decides whether a window can open.
+    """Facts that decide whether a window can open.
 
     Attributes
     ----------
     gui : str
-        OpenCV's own word for its windows: "QT5", "GTK3", "COCOA", "WIN32UI", "NONE".
+        OpenCV's name for its windows: "QT5", "GTK3", "COCOA", "WIN32UI", "NONE".
     system : str
         As `sys.platform`.
     environment : mapping of str to str
-        The process's variables.
+        The environment variables of the process.
     qt_platforms : frozenset of str or None
-        The displays that a wheel's own Qt can speak to; None where OpenCV uses the system's libraries.
+        The platforms that a wheel's own Qt supports; None if OpenCV uses the system's libraries.
     x_answers : bool
-        Whether the X server that DISPLAY names lets us in.
+        Whether the X server of DISPLAY accepts connections.
     """
 
     gui: str
@@ -310,9 +310,9 @@ class Desktop:
 
 
 def why_no_window() -> str | None:
-    """Why `cv2.imshow` must not be called here, in a few words; None where it can be.
+    """Why `cv2.imshow` must not be called here, in a few words; None if it can be.
 
-    Without a display `imshow` does not raise: Qt ends the whole process. So this asks everybody but Qt.
+    Without a display, `imshow` does not raise: Qt aborts the whole process. So this checks without using Qt.
     """
     cv2 = importlib.import_module("cv2")
     gui = re.search(r"^\s*GUI:\s*(\S+)", cv2.getBuildInformation(), re.MULTILINE)
@@ -328,7 +328,7 @@ def why_no_window() -> str | None:
 
 
 def window_complaint(desktop: Desktop) -> str | None:
-    """Why no window can open on that desktop; None where one can.
+    """Why no window can open on that desktop; None if one can.
 
     >>> window_complaint(Desktop("QT5", "linux", {}))
     'there is no display (DISPLAY is not set)'
@@ -342,20 +342,20 @@ def window_complaint(desktop: Desktop) -> str | None:
     platform = environment.get("QT_QPA_PLATFORM", "").split(";")[0].split(":")[0]
     if desktop.gui.startswith("QT") and platform:
         if platform in ("offscreen", "minimal"):
-            return f"QT_QPA_PLATFORM={platform} shows nothing"
+            return f"QT_QPA_PLATFORM={platform} has no display"
         if desktop.qt_platforms is not None and platform not in desktop.qt_platforms:
-            return f"this OpenCV cannot speak to QT_QPA_PLATFORM={platform}"
+            return f"this OpenCV does not support QT_QPA_PLATFORM={platform}"
     if environment.get("WAYLAND_DISPLAY") and (desktop.qt_platforms is None or "wayland" in desktop.qt_platforms):
         return None
     if not environment.get("DISPLAY"):
         return "there is no display (DISPLAY is not set)"
     if not desktop.x_answers:
-        return f"the display {environment['DISPLAY']} does not answer"
+        return f"the display {environment['DISPLAY']} does not respond"
     return None
 
 
 def _qt_platforms(cv2: ModuleType) -> frozenset[str] | None:
-    """The platform plugins beside a wheel's cv2: its Qt looks for others nowhere else."""
+    """The platform plugins beside a wheel's cv2, the only ones that its Qt finds."""
     folder = Path(cv2.__file__ or "").parent / "qt" / "plugins" / "platforms"
     if not folder.is_dir():
         return None
@@ -363,7 +363,7 @@ def _qt_platforms(cv2: ModuleType) -> frozenset[str] | None:
 
 
 def _x_answers() -> bool:
-    """Whether the X server lets us in: libxcb, on which Qt and GTK stand, says no where they end the process."""
+    """Whether the X server accepts connections, by libxcb, which reports an error where Qt and GTK would abort."""
     try:
         xcb = ctypes.CDLL("libxcb.so.1")
     except OSError:

@@ -311,7 +311,7 @@ def test_a_pair_is_read_by_way_of_onnx_where_opencv_has_no_caffe_importer(
     expected = load_network(*pair, device="cpu")
     monkeypatch.delattr(cv2.dnn, "readNetFromCaffe", raising=False)
     network = load_network(*pair, device="cpu", engine="opencv")
-    assert "turned into ONNX" in network.engine.note
+    assert "converted to ONNX" in network.engine.note
     np.testing.assert_allclose(network.maps(blob()), expected.maps(blob()), atol=1e-4)
 
 
@@ -327,7 +327,7 @@ def test_that_is_said_once_with_v_and_not_without(
     for verbose, often in (((), 0), (("-v",), 1)):
         done = run_script("run_multi_pose.py", *words, *verbose, env={"PYTHONPATH": str(tmp_path)})
         assert done.returncode == 0, done.stderr
-        assert done.stderr.count("turned into ONNX") == often
+        assert done.stderr.count("converted to ONNX") == often
 
 
 def test_scripts_take_an_onnx_file_with_m_alone(pair: Pair, tmp_path: Path, run_script: RunScript) -> None:
@@ -351,7 +351,7 @@ def test_scripts_take_an_onnx_file_with_m_alone(pair: Pair, tmp_path: Path, run_
         (b"just text", "is text"),
         (b"\x08\x07\x12\xff\x01", "ends early"),
         (b"\x08\x07", "unknown shape"),
-        (bytes(range(256)), "whole ONNX file"),
+        (bytes(range(256)), "complete ONNX file"),
     ],
 )
 def test_an_onnx_file_that_is_none_is_named_as_what_it_is(content: bytes | None, words: str, tmp_path: Path) -> None:

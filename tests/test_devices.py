@@ -39,8 +39,8 @@ def targets(monkeypatch: pytest.MonkeyPatch, *devices: str) -> None:
 @pytest.mark.parametrize(
     ("built", "gpus", "listed", "words"),
     [
-        ("  NVIDIA CUDA:  NO", 0, (), "build it from source"),
-        ("  Python 3:  YES", 0, (), "build it from source"),
+        ("  NVIDIA CUDA:  NO", 0, (), "build OpenCV from source"),
+        ("  Python 3:  YES", 0, (), "build OpenCV from source"),
         ("  NVIDIA CUDA:  YES (ver 12.6, CUFFT)", 0, (), "nvidia-smi"),
         ("  NVIDIA CUDA:  YES (ver 12.6, CUFFT)", -1, (), "nvidia-smi"),
         ("  NVIDIA CUDA:  YES (ver 12.6, CUFFT)", 1, (), "CUDA_ARCH_BIN"),
@@ -70,7 +70,7 @@ def test_opencl_on_something_else_than_a_gpu_is_refused_unless_it_is_allowed(
     if taken:
         assert choose_device("opencl") == "opencl"
     else:
-        with pytest.raises(DeviceError, match="GPUs alone, and its OpenCL device is pthread-EPYC"):
+        with pytest.raises(DeviceError, match="only on GPUs, but its OpenCL device is pthread-EPYC"):
             choose_device("opencl")
 
 
@@ -111,7 +111,7 @@ def test_layers_that_run_on_the_cpu_are_counted_with_their_types(on_cpu: str) ->
 
 def test_opencv_5s_engine_which_does_not_tell_is_not_believed() -> None:
     dump = '{ model_format: "ONNX", layout: "NCHW", main_graph: { layers: [ Conv { strides: [2, 2] } ] } }'
-    assert "does not tell what runs on the GPU" in fallen_back(dump, "cuda")
+    assert "does not report what runs on the GPU" in fallen_back(dump, "cuda")
     assert "on the CPU instead" in fallen_back(dump, "opencl")
 
 

@@ -257,7 +257,7 @@ def test_an_engine_that_refuses_the_network_is_passed_over_in_one_line(
     monkeypatch.setitem(ENGINES, "onnxruntime", refusing("ONNX Runtime says no"))
     engine = fastest.load_fastest(model, 64, 96)
     assert engine.name == "openvino"
-    assert engine.warning == "ONNX Runtime says no; another engine runs it"
+    assert engine.warning == "ONNX Runtime says no; using another engine"
 
 
 def test_an_engine_that_refuses_by_name_fails(loaded: Loaded, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,15 +164,15 @@ def test_a_manifest_with_a_column_too_many_or_too_few_is_refused(tmp_path: Path)
     path = manifest_with(tmp_path)
     whole = path.read_text(encoding="utf-8")
     path.write_text(whole.replace("licence", "license"), encoding="utf-8")
-    with pytest.raises(ModelError, match="line 1: missing or unknown: licence, license"):
+    with pytest.raises(ModelError, match="line 1: missing or unknown columns: licence, license"):
         read_manifest(path)
     path.write_text(whole.rstrip("\n") + "\textra\n", encoding="utf-8")
-    with pytest.raises(ModelError, match=f"line 2: {len(models.COLUMNS) + 1} fields, not {len(models.COLUMNS)}"):
+    with pytest.raises(ModelError, match=f"line 2: {len(models.COLUMNS) + 1} fields instead of {len(models.COLUMNS)}"):
         read_manifest(path)
 
 
 def test_a_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="tiny stands there twice"):
+    with pytest.raises(ModelError, match="tiny occurs twice"):
         read_manifest(manifest_with(tmp_path, aliases="TINY"))
 
 
@@ -260,7 +260,7 @@ def test_an_unknown_name_gets_the_nearest_and_the_list() -> None:
 
 
 def test_a_path_given_as_a_name_is_told_to_need_its_prototxt() -> None:
-    with pytest.raises(ModelError, match="needs its prototxt too"):
+    with pytest.raises(ModelError, match="also needs its prototxt"):
         find_model("models/pose.caffemodel")
 
 
@@ -288,7 +288,7 @@ def test_where_there_is_no_bash_missing_weights_say_address_hash_and_target(
     with pytest.raises(ModelError) as caught:
         find_model("coco")
     target = checkout / "coco" / "pose.caffemodel"
-    assert str(caught.value).endswith(f"fetch {row.mirrors[0]} (MD5 {row.md5}) and save it as {target}")
+    assert str(caught.value).endswith(f"download {row.mirrors[0]} (MD5 {row.md5}) and save it as {target}")
     put(target)
     assert find_model("coco").caffemodel == target
 
@@ -306,7 +306,7 @@ def test_an_installed_package_names_the_cache_as_the_target(checkout: Path, monk
 
 
 def test_weights_that_nobody_offers_are_told_to_be_put_in_place(checkout: Path) -> None:
-    with pytest.raises(ModelError, match="no address is known"):
+    with pytest.raises(ModelError, match="no download address is known"):
         find_model("light-coco")
 
 

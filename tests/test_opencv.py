@@ -84,8 +84,8 @@ def test_an_opencv_of_ones_own_needs_no_wheel() -> None:
         (replace(GOOD, missing=("numpy", "imutils")), ["pip install numpy imutils"]),
         (replace(GOOD, version="6.0.0"), ["OpenCV 6.0.0", "newer", 'pip install "opencv-python>=4.8,<6"']),
         (replace(GOOD, version="4.7.0"), ["OpenCV 4.7.0", "too old", 'pip install "opencv-python>=4.8,<6"']),
-        (replace(GOOD, dnn=False, importers=False), ["without its module dnn"]),
-        (replace(GOOD, importers=False), ["without its importers"]),
+        (replace(GOOD, dnn=False, importers=False), ["without the module dnn"]),
+        (replace(GOOD, importers=False), ["without importers"]),
         (replace(FAILED, failure=NO_LIBGL), ["libGL.so.1", "opencv-python-headless", "apt-get install libgl1"]),
         (replace(FAILED, failure=NO_GTHREAD), ["libgthread-2.0.so.0", "opencv-python-headless", "libglib2.0-0"]),
         (
@@ -97,7 +97,7 @@ def test_an_opencv_of_ones_own_needs_no_wheel() -> None:
         (replace(FAILED, failure="DLL load failed while importing cv2"), ["DLL load failed", "pip uninstall"]),
         (replace(FAILED, failure=""), ["no reason given"]),
         (replace(FAILED, origin="/there/site-packages/cv2"), ["/there/site-packages/cv2", "pip uninstall"]),
-        (replace(FAILED, origin="/there/cv2.py"), ["/there/cv2.py", "another name"]),
+        (replace(FAILED, origin="/there/cv2.py"), ["/there/cv2.py", "rename that file"]),
     ],
 )
 def test_each_fault_gets_one_line_that_says_what_to_do(facts: Facts, words: list[str]) -> None:

@@ -1,6 +1,6 @@
-"""Engines: what reads a network's files and runs its layers. From outside they all look alike.
+"""Engines read a network's files and run its layers. They all have the same interface.
 
-OpenCV is always there; OpenVINO and ONNX Runtime are extras, imported when they are asked for or installed.
+OpenCV is always available; OpenVINO and ONNX Runtime are optional and imported only when needed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from posecv.models import Model
 
 __all__ = ["ENGINES", "Engine"]
 
-# Name -> what loads a model onto a device.
+# Name -> the function that loads a model onto a device.
 ENGINES: dict[str, Callable[[Model, str], Engine]] = {
     "opencv": opencv.load,
     "opencv-thin": opencv.load_thin,

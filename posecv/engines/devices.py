@@ -1,7 +1,8 @@
-"""OpenCV's devices: which are there, and whether a network really runs on the one that was asked for.
+"""OpenCV's devices: which are available, and whether a network really runs on the requested one.
 
-OpenCV never refuses. It runs on the CPU what a device has no kernels for, single layers or the whole network, and says
-so in its log at best. So what can be known beforehand is an error here, and the rest is looked up after a forward pass.
+OpenCV never refuses a device. It runs layers without kernels, or the whole network, on the CPU, and at best writes that
+to its log. So this module raises an error for problems that can be known in advance, and checks the rest after a
+forward pass.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ DEVICES = {
     "cuda-fp16": (cv2.dnn.DNN_BACKEND_CUDA, cv2.dnn.DNN_TARGET_CUDA_FP16),
     "opencl": (cv2.dnn.DNN_BACKEND_OPENCV, cv2.dnn.DNN_TARGET_OPENCL),
 }
-# As `cv2.dnn.Net.dump` calls what runs a layer.
+# Names of the backends in `cv2.dnn.Net.dump`.
 RUNNERS = {"cpu": "OCV/CPU", "cuda": "CUDA/CUDA", "cuda-fp16": "CUDA/CUDA_FP16", "opencl": "OCV/OCL"}
 LAYER = re.compile(r'label="\{?(?P<name>.*?)\\n(?P<type>.*?)\\n.*?(?P<runner>[A-Z]+/[A-Z0-9_]+)\\n')
 GPU = 4  # cv2.ocl.Device_TYPE_GPU
@@ -30,9 +31,9 @@ ANY_DEVICE = "OPENCV_DNN_OPENCL_ALLOW_ALL_DEVICES"
 
 
 def choose_device(device: str) -> str:
-    """The device that `device` stands for, if this OpenCV has it; DeviceError if not."""
+    """Resolve `device`; DeviceError if this OpenCV does not have it."""
     if device != "auto" and device not in DEVICES:
-        raise UsageError(f"device={device} is unknown; there are auto, {', '.join(DEVICES)}")
+        raise UsageError(f"device={device} is unknown; choose one of auto, {', '.join(DEVICES)}")
     if device == "auto":
         return "cuda" if _available("cuda") else "cpu"
     missing = _why_no_cuda(device) if device.startswith("cuda") else _why_no_opencl() if device == "opencl" else None
@@ -42,28 +43,29 @@ def choose_device(device: str) -> str:
 
 
 def fallen_back(dump: str, device: str) -> str:
-    """A line about the layers of a network that run on the CPU instead of the device; empty where none does.
+    """A line about the layers of a network that run on the CPU instead of the device; empty if there are none.
 
     Parameters
     ----------
     dump : str
-        What `cv2.dnn.Net.dump` says after a forward pass.
+        The output of `cv2.dnn.Net.dump` after a forward pass.
     device : str
-        Where the network was to run.
+        The requested device.
 
     Notes
     -----
-    With CUDA it is said of each layer. With OpenCL it is said of all at once: whether a layer has no kernel for what it
-    is given shows in nothing that OpenCV tells. OpenCV 5's new engine, which has no OpenCL, names no layer's device.
+    With CUDA, OpenCV reports the device of each layer. With OpenCL, it reports only one for the whole network: there is
+    no way to see that a layer has no kernel for its input. OpenCV 5's new engine, which has no OpenCL, does not report
+    devices.
     """
     layers = [match for match in LAYER.finditer(dump) if match["name"] != "_input"]
     others = [layer for layer in layers if layer["runner"] != RUNNERS[device]]
     if not layers and device.startswith("cuda"):
-        return f"device={device}: this OpenCV does not tell what runs on the GPU; compare the times with device=cpu"
+        return f"device={device}: this OpenCV does not report what runs on the GPU; compare the times with device=cpu"
     if layers and not others:
         return ""
     if {layer["runner"] for layer in others} == {RUNNERS["cuda"]} and device == "cuda-fp16":
-        return "device=cuda-fp16: this GPU has no half floats for OpenCV, which computes in single ones instead"
+        return "device=cuda-fp16: OpenCV cannot use half floats on this GPU, and computes in single precision instead"
     if len(others) == len(layers):
         return f"device={device}: OpenCV runs this network on the CPU instead"
     kinds = ", ".join(sorted({layer["type"] for layer in others}))
@@ -71,38 +73,38 @@ def fallen_back(dump: str, device: str) -> str:
 
 
 def _available(device: str) -> bool:
-    """Whether cv2.dnn lists a device. (To ask it for one that is not there fails late or falls back in silence.)"""
+    """Whether cv2.dnn lists a device. (Requesting a missing one fails late or falls back silently.)"""
     backend, target = DEVICES[device]
     return target in cv2.dnn.getAvailableTargets(backend)
 
 
 def _why_no_cuda(device: str) -> str | None:
-    """What is missing for CUDA and how to get it; None where nothing is."""
+    """What is missing for CUDA and how to get it; None if nothing is missing."""
     if _available(device):
         return None
     if _available("cuda"):
-        return "finds no half floats in this GPU: use device=cuda"
+        return "cannot use half floats on this GPU: use device=cuda"
     if not re.search(r"^\s*NVIDIA CUDA:\s*YES", cv2.getBuildInformation(), re.MULTILINE):
         return (
-            "has no CUDA for networks; build it from source with WITH_CUDA=ON and OPENCV_DNN_CUDA=ON, which the wheels "
-            "on PyPI are not"
+            "has no CUDA for networks; PyPI's wheels have none: build OpenCV from source with WITH_CUDA=ON and "
+            "OPENCV_DNN_CUDA=ON"
         )
     if cv2.cuda.getCudaEnabledDeviceCount() < 1:
-        return "has CUDA and finds no GPU; see whether nvidia-smi lists it and its driver is as new as that CUDA"
+        return "has CUDA but finds no GPU; check that nvidia-smi lists it and that its driver is as new as that CUDA"
     return (
-        "has CUDA, but none for networks on this GPU; build it with OPENCV_DNN_CUDA=ON, with cuDNN, and with this GPU "
+        "has CUDA, but not for networks on this GPU; build it with OPENCV_DNN_CUDA=ON, with cuDNN, and with this GPU "
         "in CUDA_ARCH_BIN"
     )
 
 
 def _why_no_opencl() -> str | None:
-    """What is missing for OpenCL and how to get it; None where nothing is."""
+    """What is missing for OpenCL and how to get it; None if nothing is missing."""
     if not _available("opencl"):
-        return "has no OpenCL for networks; install the OpenCL driver of your GPU's maker"
+        return "has no OpenCL for networks; install the OpenCL driver of your GPU's manufacturer"
     found = cv2.ocl.Device.getDefault()
     if found.type() == GPU or os.environ.get(ANY_DEVICE, "").lower() in ("1", "true"):
         return None
     return (
-        f"runs networks on GPUs alone, and its OpenCL device is {found.name()}; OPENCV_OPENCL_DEVICE=:GPU: picks a GPU "
-        f"if there is one, {ANY_DEVICE}=1 takes this one"
+        f"runs networks only on GPUs, but its OpenCL device is {found.name()}; set OPENCV_OPENCL_DEVICE=:GPU: to "
+        f"choose a GPU if there is one, or {ANY_DEVICE}=1 to use this device"
     )

@@ -1,4 +1,4 @@
-"""What all engines have in common."""
+"""The interface and helpers of all engines."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ Forward = Callable[[Array], Sequence[Array]]
 
 @dataclass(frozen=True)
 class Engine:
-    """A network in the hands of what runs it.
+    """A loaded network, ready to run.
 
     Attributes
     ----------
     name : str
-        As `--engine` calls it.
+        As for `--engine`.
     outputs : tuple of str
-        Names of what the network gives.
+        Names of the network's outputs.
     forward : callable
-        A (N, 3, H, W) float32 blob of any size -> a (N, C, h, w) float32 array for each output, which stays as it is;
-        ModelError where the network does not run on this blob. Any number of threads may call it at once.
+        Maps a (N, 3, H, W) float32 blob of any size to a (N, C, h, w) float32 array for each output, which later calls
+        do not overwrite; ModelError if the network cannot process the blob. Safe for threads.
     note : str
-        What is worth a line to those who want to know; may be empty.
+        A line for verbose output; may be empty.
     warning : str
-        What is worth a line to everybody; may be empty.
+        A line for every user; may be empty.
     """
 
     name: str
@@ -46,9 +46,9 @@ class Engine:
 
 
 def one_at_a_time(forward: Forward) -> Forward:
-    """The same for many threads: each waits until the one before it is done.
+    """Make a function safe for threads: calls wait for each other.
 
-    Nothing is lost by it: engines share one frame's work among all cores.
+    This costs no speed, since engines use all cores for each frame.
     """
     lock = threading.Lock()
 
@@ -60,7 +60,7 @@ def one_at_a_time(forward: Forward) -> Forward:
 
 
 def needed(package: str, engine: str) -> ModuleType:
-    """The package of an engine; DeviceError where it is not installed or does not work."""
+    """Import the package of an engine; DeviceError if it is not installed or does not work."""
     try:
         return importlib.import_module(package)
     except ImportError as error:
@@ -71,13 +71,13 @@ def needed(package: str, engine: str) -> ModuleType:
 
 
 def onnx_of(model: Model, *, thin: bool = False) -> bytes:
-    """The network as ONNX, for blobs of images; `thin` (a pair's alone) as in `posecv.formats.onnx.convert`.
+    """The network as ONNX, for blobs of images; `thin`, only for pairs, is as in `posecv.formats.onnx.convert`.
 
     Raises
     ------
     ModelError
-        If a file is missing or damaged, a layer cannot be converted, or the network takes something else than
-        images: OpenCV 5 runs one for more channels on memory that is not its own.
+        If a file is missing or damaged, a layer cannot be converted, or the network's input is not an image. OpenCV 5
+        would read beyond its memory for a network with more channels.
     """
     if model.is_onnx:
         data = caffe.read_binary(model.prototxt, ".onnx")
@@ -86,5 +86,5 @@ def onnx_of(model: Model, *, thin: bool = False) -> bytes:
     shape = onnx.input_shape(data)
     if len(shape) != 4 or shape[1] not in (None, 3):
         wanted = " x ".join(str(axis or "any") for axis in shape) or "unknown shape"
-        raise ModelError(f"{model.prototxt}: the network takes an input of {wanted}; any x 3 x any x any is needed")
+        raise ModelError(f"{model.prototxt}: the network has an input of {wanted}; any x 3 x any x any is needed")
     return data

@@ -1,7 +1,7 @@
-"""The fastest of the engines that are installed, by a short measurement that is remembered.
+"""Choose the fastest installed engine by a short measurement, which is remembered.
 
-Engines are compared once for each machine, set of engines, network and size of its input; a note in the user's cache
-folder (or `$POSECV_CACHE`) tells the winner afterwards. It may be removed at any time.
+Engines are compared once for each machine, set of engines, network and input size. A file in the user's cache folder
+(or `$POSECV_CACHE`) stores the winner. You can delete it at any time.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from posecv.models import Model, sha256_of
 
 __all__ = ["candidates", "load_fastest"]
 
-COMPARED = {"openvino": "openvino", "onnxruntime": "onnxruntime"}  # engine -> package, those besides OpenCV
+COMPARED = {"openvino": "openvino", "onnxruntime": "onnxruntime"}  # engine -> package, except OpenCV
 SHORT = 0.5  # seconds; a forward pass that takes longer is timed once
 RUNS = 5
-THIN_MEMORY = 20  # times the caffemodel's bytes; 12 times were measured more than without (COCO, OpenCV 4.14)
+THIN_MEMORY = 20  # times the caffemodel's bytes; the measured additional memory was 12 times (COCO, OpenCV 4.14)
 
 
 def candidates(model: Model) -> dict[str, str]:
-    """Engines that `auto` chooses among for a model -> their versions; OpenCV first."""
+    """The engines that `auto` compares for a model, and their versions; OpenCV first."""
     thin = opencv.is_wide(model) and _has_memory_for_thin(model)
     versions = dict.fromkeys(["opencv", "opencv-thin"] if thin else ["opencv"], cv2.__version__)
     for engine, package in COMPARED.items():
@@ -45,22 +45,22 @@ def candidates(model: Model) -> dict[str, str]:
 
 
 def _has_memory_for_thin(model: Model) -> bool:
-    """Whether OpenCV's tables for 3 x 3 convolutions, many times the weights, are sure to fit beside all else."""
+    """Whether there is enough memory for OpenCV's tables for 3 x 3 convolutions, many times the size of the weights."""
     left = free_memory()
     try:
         return left is not None and left > THIN_MEMORY * model.caffemodel.stat().st_size
     except OSError:
-        return False  # `load` says what is wrong
+        return False  # `load` reports the error
 
 
 def load_fastest(model: Model, height: int, width: int) -> Engine:
-    """The engine that runs the network fastest on the CPU, for an input of about that size.
+    """The engine that runs the network fastest on the CPU, for an input of about the given size.
 
     Raises
     ------
     ModelError
-        If OpenCV cannot read the network. An engine of the extras that cannot is passed over, which the result's
-        `warning` tells.
+        If OpenCV cannot read the network. Optional engines that cannot read it are skipped, with a `warning` in the
+        result.
     """
     versions = candidates(model)
     if len(versions) == 1:
@@ -78,7 +78,7 @@ def load_fastest(model: Model, height: int, width: int) -> Engine:
 
 
 def _compared(model: Model, names: list[str], blob: Array) -> Engine:
-    """The engine that takes the least time for a blob."""
+    """The fastest engine for a blob."""
     best, least, told, refused = ENGINES["opencv"](model, "cpu"), np.inf, [], []
     for name in names:
         try:
@@ -87,7 +87,7 @@ def _compared(model: Model, names: list[str], blob: Array) -> Engine:
         except PoseError as error:
             if name == "opencv":
                 raise
-            refused.append(f"{error}; another engine runs it")
+            refused.append(f"{error}; using another engine")
             continue
         told.append(f"{name} {1000 * seconds:.0f} ms")
         best, least = (engine, seconds) if seconds < least else (best, least)
@@ -96,7 +96,7 @@ def _compared(model: Model, names: list[str], blob: Array) -> Engine:
 
 
 def _seconds(engine: Engine, blob: Array) -> float:
-    """Seconds of a forward pass, the least of some."""
+    """Seconds of a forward pass, the minimum of several."""
     first = _once(engine, blob)
     return min(_once(engine, blob) for _ in range(1 if first > SHORT else RUNS))
 

@@ -1,7 +1,7 @@
-"""Networks: a model's files, a device, and maps from a blob.
+"""Networks: from a model's files and a device to maps.
 
-An engine does the work. This room makes sure beforehand that it can: the files are whole and fit together, the device
-is there, and the output is a layout that some skeleton explains.
+An engine does the work. This module first checks that it can: the files are complete and belong together, the device is
+available, and the output matches the layout of a skeleton.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from posecv.skeletons import SKELETONS, Skeleton
 
 __all__ = ["DEVICES", "Network", "choose_device", "load_network"]
 
-PROBE = 32  # side of the empty image that a network is tried on
+PROBE = 32  # side of the empty image for a trial run
 STRIDES = 4, 8, 16
-OWN_MODEL = "light_body"  # what runs where no network is named
+OWN_MODEL = "light_body"  # the default
 
 
 @dataclass(frozen=True)
@@ -49,22 +49,22 @@ class Network:
     Attributes
     ----------
     model : Model
-        Its skeleton, preprocessing and constants.
+        The skeleton, preprocessing and constants.
     device : str
-        Where it runs, one of `DEVICES`.
+        The device, one of `DEVICES`.
     engine : Engine
-        What runs it.
+        Runs the network.
     outputs : tuple of str
-        The engine's outputs in the order of the skeleton's channels.
+        Names of the engine's outputs in the order of the skeleton's channels.
     has_fields : bool
-        Whether the maps hold part affinity fields besides the heatmaps.
+        Whether the maps contain part affinity fields after the heatmaps.
     stride : int
-        Pixels of its input a cell of the maps.
+        Pixels of its input per cell of the maps.
 
     Notes
     -----
-    Any number of threads may use one network at once. Pickling keeps the places of its files and all that is known
-    about it, and unpickling loads it again with the same engine.
+    Any number of threads may use a network at once. Pickling stores the paths of its files and its properties;
+    unpickling loads it again with the same engine.
     """
 
     model: Model
@@ -85,12 +85,12 @@ class Network:
 
     @property
     def skeleton(self) -> Skeleton:
-        """What the channels of the maps mean."""
+        """The layout of the maps."""
         assert self.model.skeleton is not None
         return self.model.skeleton
 
     def maps(self, blob: Array) -> Array:
-        """Run the network on a (1, 3, H, W) float32 blob; the maps are (C, H / stride, W / stride) float32."""
+        """Run the network on a (1, 3, H, W) float32 blob; return (C, H / stride, W / stride) float32 maps."""
         found = dict(zip(self.engine.outputs, self.engine.forward(blob), strict=True))
         parts = [found[name][0] for name in self.outputs]
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
@@ -115,36 +115,35 @@ def load_network(
     Parameters
     ----------
     model : str or path
-        The name of a model such as "light_body", the default, or "coco"; an ONNX file (NAME.onnx); or the prototxt of a
-        pair, whose weights are the next argument.
+        The name of a model, such as "light_body", the default, or "coco"; an ONNX file (NAME.onnx); or the prototxt of
+        a pair, with its weights as the next argument.
     caffemodel : path, optional
         The weights of a pair.
     skeleton : Skeleton or its name
-        What the channels mean, where their number does not say it.
+        The layout of the channels, if their number does not determine it.
     device : {"auto", "cpu", "cuda", "cuda-fp16", "opencl"}
-        `auto` is CUDA where this OpenCV has it, else the CPU.
+        `auto` is CUDA if this OpenCV has it, otherwise the CPU.
     engine : {"auto", "opencv", "opencv-thin", "openvino", "openvino-float32", "onnxruntime"}
-        What runs the network. `auto` is the fastest that is installed, by a short measurement that is remembered, on
-        the CPU, and OpenCV on other devices.
+        The engine. On the CPU, `auto` is the fastest one installed, by a short measurement that is remembered; on other
+        devices it is OpenCV.
     net_size : str, optional
-        The size of input that engines are compared at, and that a GPU is warmed up for, as `estimate_people` takes it;
-        the model's own by default.
+        The input size for comparing engines and for warming up a GPU, as for `estimate_people`; by default the model's.
     stages : int, optional
-        Run the first ones alone of a pair that refines its maps over several stages: faster and less exact. COCO, MPI,
-        hand and face have 6 stages, MPI 4 stages 4. BODY_25 refines its fields 4 times and then its heatmaps twice:
-        there it counts those of each kind, so that 1 runs one of each, 3 three and two.
+        Run only the first stages of a pair that refines its maps in several stages: faster but less accurate. COCO,
+        MPI, hand and face have 6 stages, mpi_4_stages has 4. BODY_25 refines its fields 4 times and then its heatmaps
+        twice; the number limits both, so 1 runs one of each, 3 runs three and two.
     scale, mean, swap_rb
-        Preprocessing of a pair that the manifest does not know: the input is (v - mean) * scale, in BGR order unless
+        Preprocessing of a pair that is not in the manifest: the input is (v - mean) * scale, in BGR order unless
         `swap_rb`.
 
     Raises
     ------
     ModelError
-        If a file is missing, damaged, or not of this pair, or the output is no known layout.
+        If a file is missing, damaged, or not of this pair, or the output has an unknown layout.
     DeviceError
-        If the device, or an OpenCV that can do this, is not there.
+        If the device, or a suitable OpenCV, is not available.
     UsageError
-        If an option has a value that it cannot have, as more stages than there are.
+        If an option has an invalid value, such as more stages than the network has.
 
     Examples
     --------
@@ -156,7 +155,7 @@ def load_network(
     """
     opencv.require_opencv()
     if engine != "auto" and engine not in ENGINES:
-        raise UsageError(f"engine={engine} is unknown; there are auto, {', '.join(ENGINES)}")
+        raise UsageError(f"engine={engine} is unknown; choose one of auto, {', '.join(ENGINES)}")
     if engine in ("auto", "opencv", "opencv-thin"):
         device = choose_device(device)
     elif device == "auto":
@@ -170,7 +169,7 @@ def load_network(
     else:
         runner = ENGINES["opencv" if engine == "auto" else engine](known, device)
     network = _recognised(Network(known, device, runner, runner.outputs), skeleton)
-    if device != "cpu":  # which compiles and chooses kernels when it sees a size first
+    if device != "cpu":  # GPUs compile and choose kernels at the first run with a size
         network.maps(np.zeros((1, 3, height, width), np.float32))
     return network
 
@@ -179,10 +178,11 @@ def load_network(
 def _loaded_again(
     model: Model, device: str, engine: str, outputs: tuple[str, ...], has_fields: bool, stride: int
 ) -> Network:
-    """A network in another process, by what was known about it in the first."""
+    """Load a pickled network, for example in another process."""
     opencv.require_opencv()
     if not (os.path.isfile(model.prototxt) and os.path.isfile(model.caffemodel)):
-        # On another computer, or the files were copies out of a zip; without a name the engine tells what is missing.
+        # On another computer, or if the files were temporary copies; without a name, the engine reports the missing
+        # file.
         with contextlib.suppress(ModelError):
             here = find_model(model.name)
             model = replace(model, prototxt=here.prototxt, caffemodel=here.caffemodel)
@@ -190,16 +190,16 @@ def _loaded_again(
 
 
 def _model(name: str | Path, caffemodel: str | Path | None) -> Model:
-    """What is known about a pair, an ONNX file or a name."""
+    """The model for a pair, an ONNX file or a name."""
     path = Path(name)
     if caffemodel and ".onnx" in (path.suffix.lower(), Path(caffemodel).suffix.lower()):
-        raise UsageError("an ONNX file is a whole network: give it with -m, without -p")
+        raise UsageError("an ONNX file is a complete network: give it with -m, without -p")
     if path.suffix.lower() == ".onnx":
         data = read_binary(path, ".onnx")
         try:
             return model_of_onnx(path, onnx.properties(data).get(ORIGIN))
         except ModelError as error:
-            raise ModelError(f"{path} is not a whole ONNX file; convert or download it again ({error})") from None
+            raise ModelError(f"{path} is not a complete ONNX file; convert or download it again ({error})") from None
     return model_of_pair(path, Path(caffemodel)) if caffemodel else find_model(str(name))
 
 
@@ -211,23 +211,23 @@ def _preprocessing(
 
 
 def _recognised(network: Network, asked: Skeleton | str | None) -> Network:
-    """The network with its skeleton, its outputs in the skeleton's order."""
+    """The network with its skeleton, and its outputs in the skeleton's order."""
     model = network.model
     probe = network.engine.forward(np.zeros((1, 3, PROBE, PROBE), np.float32))
     sizes = {name: _channels_and_stride(model, output[0]) for name, output in zip(network.outputs, probe, strict=True)}
     channels = {name: count for name, (count, _) in sizes.items()}
     strides = {stride for _, stride in sizes.values()}
     if len(strides) > 1:
-        raise ModelError(f"{model.prototxt} has outputs of several strides ({', '.join(map(str, sorted(strides)))})")
+        raise ModelError(f"{model.prototxt} has outputs with several strides ({', '.join(map(str, sorted(strides)))})")
     total = sum(channels.values())
     skeleton = _skeleton(asked) or model.skeleton or skeleton_of_channels(total, _layer_names(model))
-    said = f"{model.prototxt} gives {' + '.join(map(str, channels.values()))} channels"
+    said = f"{model.prototxt} has an output of {' + '.join(map(str, channels.values()))} channels"
     if skeleton is None:
         known = ", ".join(f"{each.channels} ({each.name})" for each in SKELETONS.values())
-        raise ModelError(f"{said}; known are {known}: name yours with skeleton=NAME")
+        raise ModelError(f"{said}; known layouts have {known}: set yours with skeleton=NAME")
     if total not in (skeleton.channels, skeleton.heatmaps, len(skeleton.keypoints)):
         raise ModelError(
-            f"{said}; {skeleton.name} needs {skeleton.channels}, or {skeleton.heatmaps} of heatmaps alone"
+            f"{said}; {skeleton.name} needs {skeleton.channels}, or {skeleton.heatmaps} with only heatmaps"
         )
     thresholds = model.thresholds if skeleton is model.skeleton else skeleton.thresholds
     return replace(
@@ -236,10 +236,10 @@ def _recognised(network: Network, asked: Skeleton | str | None) -> Network:
             model,
             skeleton=skeleton,
             thresholds=thresholds,
-            prototxt=model.prototxt.absolute(),  # for whoever loads it again from another folder
+            prototxt=model.prototxt.absolute(),  # for unpickling in another folder
             caffemodel=model.caffemodel.absolute(),
         ),
-        # Old conversions give the fields (L1) and the heatmaps (L2) apart, in either order.
+        # Old conversions have separate outputs for fields (L1) and heatmaps (L2), in either order.
         outputs=tuple(sorted(channels, key=lambda name: channels[name] != skeleton.heatmaps)),
         has_fields=total > skeleton.heatmaps,
         stride=strides.pop(),
@@ -247,25 +247,25 @@ def _recognised(network: Network, asked: Skeleton | str | None) -> Network:
 
 
 def _layer_names(model: Model) -> str:
-    """A text in which the names of all layers stand."""
+    """A text that contains the names of all layers."""
     if model.is_onnx:
         return " ".join(onnx.node_names(content(model.prototxt)))
     return model.prototxt.read_text(encoding="utf-8", errors="replace")
 
 
 def _skeleton(asked: Skeleton | str | None) -> Skeleton | None:
-    """The skeleton that was asked for, by itself or by its name."""
+    """The requested skeleton, given as a Skeleton or by its name."""
     if not isinstance(asked, str):
         return asked
     known = {name: row.skeleton for row in manifest() for name in (row.name, *row.aliases)} | SKELETONS
     skeleton = known.get(asked.lower().replace("-", "_"))
     if skeleton is None:
-        raise UsageError(f"skeleton={asked} is unknown; there are {', '.join(SKELETONS)}")
+        raise UsageError(f"skeleton={asked} is unknown; choose one of {', '.join(SKELETONS)}")
     return skeleton
 
 
 def _channels_and_stride(model: Model, output: Array) -> tuple[int, int]:
-    """What an output that was found on the empty image tells."""
+    """Stride and channels from an output for the empty image."""
     stride = next((each for each in STRIDES if output.shape[1:] == (PROBE // each,) * 2), None)
     if output.ndim != 3 or stride is None:
         raise ModelError(

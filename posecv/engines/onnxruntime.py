@@ -1,4 +1,4 @@
-"""ONNX Runtime: Microsoft's engine, an extra (`pip install onnxruntime`, with CUDA `onnxruntime-gpu`)."""
+"""ONNX Runtime: Microsoft's engine, optional (`pip install onnxruntime`, with CUDA `onnxruntime-gpu`)."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ __all__ = ["load"]
 
 NAME = "onnxruntime"
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-QUIET = 3  # errors alone
+QUIET = 3  # log only errors
 
 
 def load(model: Model, device: str) -> Engine:
-    """The network in ONNX Runtime; ModelError where it refuses it, DeviceError where it has no such device."""
+    """Load the network in ONNX Runtime; ModelError if it cannot read it, DeviceError without such a device."""
     runtime = needed(NAME, NAME)
     if device not in PROVIDERS:
-        raise DeviceError(f"engine={NAME} knows the devices {', '.join(PROVIDERS)}, and not {device}")
+        raise DeviceError(f"engine={NAME} supports the devices {', '.join(PROVIDERS)}, not {device}")
     provider = PROVIDERS[device]
     if provider not in runtime.get_available_providers():
-        raise DeviceError(f"device={device}: this ONNX Runtime {runtime.__version__} has none: {_remedy()}")
+        raise DeviceError(f"device={device}: this ONNX Runtime {runtime.__version__} does not support it: {_remedy()}")
     data = onnx_of(model)
     options = runtime.SessionOptions()
     options.log_severity_level = QUIET
     try:
         session = runtime.InferenceSession(data, options, providers=[provider])
-    except Exception as error:  # of a binary module: anything can come
+    except Exception as error:  # a binary module can raise anything
         raise ModelError(f"{model.prototxt}: ONNX Runtime cannot read this network: {_reason(error)}") from error
-    if provider not in session.get_providers():  # it falls back to the CPU in silence
+    if provider not in session.get_providers():  # it silently falls back to the CPU
         raise DeviceError(f"device={device}: ONNX Runtime {runtime.__version__} cannot use it here: {_remedy()}")
     (source,) = [each.name for each in session.get_inputs()]
 

@@ -1,4 +1,4 @@
-"""OpenCV: the engine that is always there, with all its devices."""
+"""OpenCV: the engine that is always available, with all its devices."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from posecv.models import Model
 
 __all__ = ["is_wide", "load", "load_thin"]
 
-PROBE = 32  # side of the empty image that shows what runs where
-NEW_ENGINE = hasattr(cv2.dnn, "ENGINE_NEW")  # OpenCV 5's, which knows the CPU alone and warns about anything else
+PROBE = 32  # side of the empty image for finding out what runs where
+NEW_ENGINE = hasattr(cv2.dnn, "ENGINE_NEW")  # OpenCV 5's, which supports only the CPU and warns about other devices
 
 
 def load(model: Model, device: str) -> Engine:
-    """The network in OpenCV: a pair by its Caffe importer, or as ONNX where it has none any more (OpenCV 5).
+    """Load the network in OpenCV: a pair by its Caffe importer, or, in OpenCV 5, which has none, as ONNX.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def load(model: Model, device: str) -> Engine:
         If a file is missing, damaged or not of this pair, or OpenCV cannot read it.
     """
     converted = not model.is_onnx and not hasattr(cv2.dnn, "readNetFromCaffe")
-    note = f"OpenCV {cv2.__version__} reads no Caffe pairs: this one was turned into ONNX for it" if converted else ""
+    note = f"OpenCV {cv2.__version__} cannot read Caffe pairs, so this one was converted to ONNX" if converted else ""
     try:
         net = _from_onnx(onnx_of(model), device) if model.is_onnx or converted else _from_pair(model)
     except cv2.error as error:
@@ -39,7 +39,7 @@ def load(model: Model, device: str) -> Engine:
 
 
 def load_thin(model: Model, device: str) -> Engine:
-    """The network of a pair with its 7 x 7 convolutions as 3 x 3 ones; ModelError as `load`."""
+    """Load the network of a pair with its 7 x 7 convolutions as 3 x 3 ones; ModelError as for `load`."""
     try:
         net = _from_onnx(onnx_of(model, thin=True), device)
     except cv2.error as error:
@@ -48,24 +48,24 @@ def load_thin(model: Model, device: str) -> Engine:
 
 
 def is_wide(model: Model) -> bool:
-    """Whether there is something in a model that `load_thin` changes."""
+    """Whether a model has layers that `load_thin` changes."""
     if model.is_onnx:
         return False
     try:
         return any(map(onnx.is_wide, caffe.layers_of(read_network(model))))
     except ModelError:
-        return False  # `load` says what is wrong, looking at both files
+        return False  # `load` reports the error
 
 
 def _engine(name: str, model: Model, net: cv2.dnn.Net, device: str, note: str) -> Engine:
-    """OpenCV's network on a device."""
+    """Put OpenCV's network on a device."""
     if device != "cpu" or not NEW_ENGINE:
         backend, target = DEVICES[device]
         net.setPreferableBackend(backend)
         net.setPreferableTarget(target)
     outputs = tuple(net.getUnconnectedOutLayersNames())
 
-    @one_at_a_time  # two threads in one network end the process (OpenCV 4) or get each other's maps (OpenCV 5)
+    @one_at_a_time  # two threads in one network crash (OpenCV 4) or get each other's maps (OpenCV 5)
     def forward(blob: Array) -> Sequence[Array]:
         try:
             net.setInput(blob)
@@ -80,7 +80,7 @@ def _engine(name: str, model: Model, net: cv2.dnn.Net, device: str, note: str) -
 
 
 def _from_pair(model: Model) -> cv2.dnn.Net:
-    message = caffe.read_pair(model.prototxt, model.caffemodel)[0]  # says what is wrong; OpenCV would fail an assertion
+    message = caffe.read_pair(model.prototxt, model.caffemodel)[0]  # reports errors; OpenCV would fail an assertion
     if model.stages is None:
         text = model.prototxt.read_bytes()
     else:
@@ -95,5 +95,5 @@ def _from_onnx(data: bytes, device: str) -> cv2.dnn.Net:
 
 
 def _reason(error: cv2.error) -> str:
-    """What OpenCV says, without its file names."""
+    """OpenCV's message without its source file names."""
     return " ".join(str(getattr(error, "err", None) or error).split())

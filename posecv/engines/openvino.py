@@ -1,7 +1,6 @@
-"""OpenVINO: Intel's engine, an extra (`pip install openvino`).
+"""OpenVINO: Intel's engine, optional (`pip install openvino`).
 
-A network is compiled once for all sizes of its input. In its default precision OpenVINO computes in bfloat16 where the
-processor can.
+A network is compiled once for all input sizes. By default, OpenVINO computes in bfloat16 if the processor supports it.
 """
 
 from __future__ import annotations
@@ -17,28 +16,28 @@ __all__ = ["load", "load_float32"]
 
 
 def load(model: Model, device: str) -> Engine:
-    """The network in the precision that OpenVINO finds best; ModelError where it refuses it."""
+    """Load the network in the precision that OpenVINO chooses; ModelError if it cannot read it."""
     return _load(model, device, "openvino", {})
 
 
 def load_float32(model: Model, device: str) -> Engine:
-    """The network in single precision, as OpenCV computes; ModelError where OpenVINO refuses it."""
+    """Load the network in single precision, like OpenCV; ModelError if OpenVINO cannot read it."""
     return _load(model, device, "openvino-float32", {"INFERENCE_PRECISION_HINT": "f32"})
 
 
 def _load(model: Model, device: str, name: str, precision: dict[str, str]) -> Engine:
     openvino = needed("openvino", name)
     if device != "cpu":
-        raise DeviceError(f"engine={name} runs on the CPU alone: leave out device={device}")
+        raise DeviceError(f"engine={name} runs only on the CPU: omit device={device}")
     data = onnx_of(model)
     try:
         core = openvino.Core()
         compiled = core.compile_model(core.read_model(data), "CPU", {"PERFORMANCE_HINT": "LATENCY", **precision})
         request = compiled.create_infer_request()
-    except Exception as error:  # of a binary module: anything can come
+    except Exception as error:  # a binary module can raise anything
         raise ModelError(f"{model.prototxt}: OpenVINO cannot read this network: {_reason(error)}") from error
 
-    @one_at_a_time  # a request that is busy refuses; one for each thread would need the memory of its maps again
+    @one_at_a_time  # a busy request raises; one per thread would need memory for its own maps
     def forward(blob: Array) -> Sequence[Array]:
         try:
             results = request.infer([blob])
@@ -52,5 +51,5 @@ def _load(model: Model, device: str, name: str, precision: dict[str, str]) -> En
 
 
 def _reason(error: Exception) -> str:
-    """The last line of what OpenVINO says; those before it name places in its sources."""
+    """The last line of OpenVINO's message; earlier lines are places in its sources."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
