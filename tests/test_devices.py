@@ -121,7 +121,7 @@ def test_the_input_is_no_layer_of_the_network(on_cpu: str) -> None:
 
 
 def test_single_floats_in_place_of_half_ones_are_told(on_cpu: str) -> None:
-    assert "single ones" in fallen_back(on_cpu.replace("OCV/CPU", "CUDA/CUDA"), "cuda-fp16")
+    assert "computes in single precision" in fallen_back(on_cpu.replace("OCV/CPU", "CUDA/CUDA"), "cuda-fp16")
 
 
 def test_a_device_that_is_none_is_found_out(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
