@@ -376,7 +376,7 @@ def broken_pairs(folder: Path, pair: Pair) -> dict[str, tuple[Path, Path, str]]:
         "prototxt cut short": (
             file("cut.prototxt", text[: len(text) * 2 // 3].rstrip(b"}\n ")),
             caffemodel,
-            "not a whole prototxt",
+            "not a complete prototxt",
         ),
         "prototxt not a network": (file("text.prototxt", b"net: 'train.prototxt'\n"), caffemodel, "no layers"),
         "caffemodel missing": (prototxt, folder / "none.caffemodel", "missing"),

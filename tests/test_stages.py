@@ -259,7 +259,7 @@ def test_a_network_of_one_stage_says_so() -> None:
 def test_an_onnx_file_runs_whole(tmp_path: Path) -> None:
     path = tmp_path / "pose.onnx"
     path.write_bytes(conversion.convert_pair(*stages_together(tmp_path, 2)))
-    with pytest.raises(UsageError, match="ONNX file, which runs whole"):
+    with pytest.raises(UsageError, match="ONNX file, which cannot be cut"):
         load_network(path, device="cpu", stages=1)
 
 

@@ -1,1 +1,1 @@
-"""Network files: Caffe pairs, ONNX, and the way from one to the other, with NumPy alone."""
+"""Network files: Caffe pairs, ONNX, and conversion from one to the other, using only NumPy."""

@@ -1,9 +1,9 @@
-"""Reads, writes and checks Caffe pairs: the prototxt (text) and the caffemodel (binary), with NumPy alone.
+"""Read, write and check Caffe pairs, the prototxt (text) and the caffemodel (binary), using only NumPy.
 
-A prototxt is protobuf's text format: the layers of a network, their bottoms and tops, their options. A caffemodel is
-protobuf's binary format: the layers again, with their weights as blobs. Both are read here without Caffe, OpenCV or
-protobuf, from bytes that nobody vouches for: whatever they are, the answer is a result or a `ModelError`, soon, and in
-memory that grows with the file alone.
+A prototxt is in protobuf's text format: the layers of a network, their bottoms and tops, their options. A caffemodel is
+in protobuf's binary format: the layers again, with their weights as blobs. This module reads both without Caffe, OpenCV
+or protobuf. The files need not be trusted: for any bytes, the functions quickly return a result or raise a
+`ModelError`, and the memory that they need grows only with the file.
 
 >>> message = parse_prototxt('layer { name: "conv" type: "Convolution" convolution_param { num_output: 2 } }')
 >>> message["layer"][0]["name"]
@@ -55,15 +55,15 @@ Message = dict[str, list[Any]]
 Shape = tuple[int | None, ...]
 T = TypeVar("T")
 
-DEPTH = 100  # messages inside messages, as in protobuf's own reader
-AXES = 32  # axes of a blob, as in Caffe
-FIELDS = 1 << 18  # fields of a caffemodel; OpenPose's have a few thousand
+DEPTH = 100  # maximum nesting of messages, as in protobuf's own reader
+AXES = 32  # maximum axes of a blob, as in Caffe
+FIELDS = 1 << 18  # maximum fields of a caffemodel; OpenPose's have a few thousand
 PROTOTXT_BYTES = 1 << 22  # OpenPose's have 50 kB
 PROTOBUF_BYTES = (1 << 31) - 1  # protobuf's limit
 
 
 class Word(str):
-    """A bare word of a prototxt, the value of an enum: `pool: MAX`; plain strings are written in quotes."""
+    """A word without quotes in a prototxt, the value of an enum: `pool: MAX`; strings have quotes."""
 
     __slots__ = ()
 
@@ -71,7 +71,7 @@ class Word(str):
 # --- prototxt -------------------------------------------------------------------------------------------------------
 
 _QUOTED = r"""(?:"[^"\\\n]*(?:\\.[^"\\\n]*)*"|'[^'\\\n]*(?:\\.[^'\\\n]*)*')"""
-# The last alternative takes any character, so that no text makes the pattern go back.
+# The last alternative matches any character, so that the pattern never backtracks.
 _TOKEN = re.compile(
     rf"""(?:\s|\#[^\n]*)*(?:
     (?P<word>[A-Za-z_]\w*) | (?P<number>-?\.?[0-9][\w.]*(?:(?<=[eE])[+-][0-9]+)?[fF]? | -[A-Za-z]+) |
@@ -100,7 +100,7 @@ def parse_prototxt(text: str) -> Message:
     Parameters
     ----------
     text : str
-        Protobuf's text format, any message: the names of its fields are not looked at.
+        Any message in protobuf's text format; the names of fields are not checked.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def parse_prototxt(text: str) -> Message:
     Raises
     ------
     ModelError
-        Text that is not of this format, ends inside a message, or nests messages more than 100 deep.
+        If the text is not in this format, ends inside a message, or nests messages more than 100 deep.
 
     Examples
     --------
@@ -137,7 +137,7 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 def _message(tokens: Iterator[_Token], opening: _Token, depth: int) -> Message:
-    """The fields up to the mark that closes `opening`, or up to the end at depth 0."""
+    """The fields up to the mark that closes `opening`, or, at depth 0, up to the end."""
     if depth > DEPTH:
         raise ModelError(f"line {opening.line}: messages are nested more than {DEPTH} deep")
     message: Message = {}
@@ -207,7 +207,7 @@ def _unquoted(text: str) -> str:
 
 
 def format_prototxt(message: Message) -> str:
-    """Write a prototxt: what `parse_prototxt` reads back as an equal message.
+    """Write a prototxt, which `parse_prototxt` reads back as an equal message.
 
     >>> print(format_prototxt({"name": ["a"], "layer": [{"type": ["Pooling"], "pooling_param": [{"pool": [Word("MAX")],
     ...     "stride": [2]}]}]}), end="")
@@ -227,7 +227,7 @@ def _lines(message: Message) -> Iterator[str]:
                 yield f"{name}: {_written(value)}"
                 continue
             inner = list(_lines(value))
-            if name != "layer" and sum(map(len, inner)) < 80:  # options of a layer fit in a line
+            if name != "layer" and sum(map(len, inner)) < 80:  # write short messages on one line
                 yield " ".join([name, "{", *inner, "}"])
             else:
                 yield from (f"{name} {{", *(f"  {line}" for line in inner), "}")
@@ -246,29 +246,29 @@ def _written(value: object) -> str:
 
 # NetParameter: field number of a layer -> field numbers of its name and its blobs (LayerParameter, V1LayerParameter).
 _LAYER_FIELDS = {100: (1, 7), 2: (4, 6)}
-# BlobProto: field number -> type of the values; read in this order, as OpenCV does.
+# BlobProto: field number -> type of the values; read in this order, like OpenCV.
 _VALUE_TYPES = {8: "<f8", 5: "<f4", 12: "<f2"}
 _SHAPE, _RAW_TYPE, _HALF = 7, 10, 2
 
 
 def read_caffemodel(data: bytes | memoryview) -> dict[str, list[Array]]:
-    """Read the weights of a caffemodel, without copying them where they are single floats.
+    """Read the weights of a caffemodel; single-precision floats are not copied.
 
     Parameters
     ----------
     data : bytes or memoryview
-        The whole file: layers of the present (`layer`) or the old kind (`layers`); values as floats, doubles or
+        The whole file: layers of the current (`layer`) or the old format (`layers`); values as floats, doubles or
         OpenCV's half floats.
 
     Returns
     -------
     dict
-        Name of each layer -> its blobs, float32 arrays of the declared shape. They may look into `data`.
+        Name of each layer -> its blobs, float32 arrays of the declared shape. They may be views of `data`.
 
     Raises
     ------
     ModelError
-        Bytes that are not of this format or end early; a blob whose values do not fill its shape.
+        If the bytes are not in this format or end early, or a blob's values do not match its shape.
     """
     budget = iter(range(FIELDS))
     weights: dict[str, list[Array]] = {}
@@ -282,7 +282,7 @@ def read_caffemodel(data: bytes | memoryview) -> dict[str, list[Array]]:
                 name = bytes(value).decode("utf-8", "replace")
             elif field == blobs_field and wire == BYTES:
                 blobs.append(_in_layer(name, value, budget))
-        weights.setdefault(name, blobs)  # of two layers of one name OpenCV reads the first
+        weights.setdefault(name, blobs)  # like OpenCV, use the first of two layers with the same name
     return weights
 
 
@@ -324,7 +324,7 @@ def _blob(data: memoryview, budget: Iterator[int]) -> Array:
 
 
 def _dims(data: memoryview, budget: Iterator[int]) -> Iterator[int]:
-    """The axes of a BlobShape, packed or not, one more than allowed at most."""
+    """The axes of a BlobShape, packed or not; at most one more than allowed."""
     dims: list[int] = []
     for number, wire, value in read_fields(data, budget):
         if number == 1 and wire == VARINT:
@@ -353,12 +353,12 @@ def write_caffemodel(
     types : mapping, optional
         Name -> type of layers ("Convolution"), for other readers; OpenCV takes the types from the prototxt.
     half : bool
-        Store half floats in half the bytes, as `cv2.dnn.shrinkCaffeModel` does. Only OpenCV and posecv read them.
+        Store half floats, which need half the bytes, like `cv2.dnn.shrinkCaffeModel`. Only OpenCV and posecv read them.
 
     Raises
     ------
     ModelError
-        A value that a half float cannot hold (beyond 65504).
+        If a value is too large for a half float (beyond 65504).
     """
     parts: list[bytes] = []
     for name, blobs in layers.items():
@@ -385,7 +385,7 @@ def _blob_bytes(name: str, blob: Array, half: bool) -> bytes:
 
 
 def layers_of(message: Message) -> list[Message]:
-    """The layers of a network that work when it is used (`layer`, or `layers` of old files; not TRAIN alone).
+    """The layers of a network for inference (`layer`, or `layers` in old files), without those only for TRAIN.
 
     >>> len(layers_of(parse_prototxt('layer { name: "a" } layer { name: "b" include { phase: TRAIN } }')))
     1
@@ -396,9 +396,9 @@ def layers_of(message: Message) -> list[Message]:
 
 
 def output_layers(message: Message) -> list[str]:
-    """Names of the layers whose result no other layer takes: what `cv2.dnn.Net.forward` may be asked for.
+    """Names of the layers whose result no other layer takes: the outputs for `cv2.dnn.Net.forward`.
 
-    Layers that work in place (top and bottom alike) hand the result on under their own name:
+    Layers that work in place (top equals bottom) pass the result on under their own name:
 
     >>> output_layers(parse_prototxt('''
     ...     layer { name: "conv" bottom: "image" top: "maps" }
@@ -409,7 +409,7 @@ def output_layers(message: Message) -> list[str]:
 
 
 def open_tops(message: Message) -> dict[str, str]:
-    """The results that no layer takes -> the name of the layer that gives each last."""
+    """The results that no layer takes, each with the name of the last layer that writes it."""
     tops: dict[str, str] = {}
     for layer in layers_of(message):
         for bottom in values_of(layer, "bottom", str):
@@ -428,22 +428,22 @@ def type_of(layer: Message) -> str:
 
 
 def values_of(message: Message, name: str, kind: type[T]) -> list[T]:
-    """All values of a field, which must be of one kind; whole numbers serve as floats, 0 and 1 as yes and no."""
+    """All values of a field, which must have one type; integers are valid floats, 0 and 1 are valid booleans."""
     values = message.get(name, [])
     for value in values:
         accepted = (float, int) if kind is float else kind
         if not isinstance(value, accepted) and not (kind is bool and value in (0, 1)):
-            raise ModelError(f"the field {name!r} is {str(value)[:40]!r}: a Caffe network has something else there")
+            raise ModelError(f"the field {name!r} is {str(value)[:40]!r}, which is not valid in a Caffe network")
     return values
 
 
 def value_of(message: Message, name: str, default: T) -> T:
-    """The value of a field that counts where it is given twice, of the default's kind."""
+    """The effective value of a field, even if it is given several times; it must have the default's type."""
     return (values_of(message, name, type(default)) or [default])[-1]
 
 
 def check_weights(message: Message, weights: Mapping[str, Sequence[Array]]) -> None:
-    """Raise a `ModelError` where a layer of the network has no weights, or some of another shape."""
+    """Raise a `ModelError` if a layer of the network has no weights, or weights of the wrong shape."""
     for layer in layers_of(message):
         name = value_of(layer, "name", "")
         expected = _expected_shapes(layer, type_of(layer))
@@ -459,7 +459,7 @@ def check_weights(message: Message, weights: Mapping[str, Sequence[Array]]) -> N
 
 
 def _fits(shape: Shape, wanted: Shape | None) -> bool:
-    """Whether a shape agrees, whatever axes of length 1 stand before it (old files have four axes always)."""
+    """Whether a shape agrees, ignoring leading axes of length 1 (old files always have four axes)."""
     if wanted is None:
         return True
     extra = len(shape) - len(wanted)
@@ -467,7 +467,7 @@ def _fits(shape: Shape, wanted: Shape | None) -> bool:
 
 
 def _expected_shapes(layer: Message, kind: str) -> Sequence[Shape | None]:
-    """Shapes of the blobs that a layer needs; None for an axis, or a whole shape, that its options do not tell."""
+    """Shapes of the blobs that a layer needs; None for an axis, or a shape, that its options do not determine."""
     if kind in ("convolution", "deconvolution"):
         options = value_of(layer, "convolution_param", Message())
         outputs, group = value_of(options, "num_output", 0), value_of(options, "group", 1)
@@ -490,7 +490,7 @@ def _expected_shapes(layer: Message, kind: str) -> Sequence[Shape | None]:
 
 # --- files ----------------------------------------------------------------------------------------------------------
 
-# How a file begins -> what it is, and what to do.
+# First bytes of a file, what it is, and what to do.
 _SIGNS = (
     (rb"\s*<(?:!doctype|html|\?xml|head)", "a web page", "the download went wrong: fetch the file again"),
     (rb"version https://git-lfs", "a Git-LFS pointer", "run `git lfs pull`, or download the file itself"),
@@ -501,7 +501,7 @@ _CONTROL = re.compile(rb"[^\t\n\f\r\x20-\xff]")
 
 
 def read_pair(prototxt: Path, caffemodel: Path) -> tuple[Message, dict[str, list[Array]]]:
-    """Read and check a pair of files before OpenCV sees it.
+    """Read and check a pair of files, before OpenCV reads it.
 
     Parameters
     ----------
@@ -518,8 +518,8 @@ def read_pair(prototxt: Path, caffemodel: Path) -> tuple[Message, dict[str, list
     Raises
     ------
     ModelError
-        One of the files is missing, empty, a folder, unreadable, cut short, damaged or of another kind (a web page,
-        a Git-LFS pointer, an archive); the two are swapped; or they are of different models.
+        If one of the files is missing, empty, a folder, unreadable, cut short, damaged or of another type (a web page,
+        a Git-LFS pointer, an archive); if the two are swapped; or if they are of different models.
     """
     swapped = _is_text(_head(caffemodel, "caffemodel")) and not _is_text(_head(prototxt, "prototxt"))
     if swapped and re.search(rb"\blayers?\s*:?\s*[{<]", _head(caffemodel, "caffemodel", 1 << 16)):
@@ -533,7 +533,7 @@ def read_pair(prototxt: Path, caffemodel: Path) -> tuple[Message, dict[str, list
         if not weights:
             raise ModelError("it holds no layers: this is not a caffemodel, or it is cut short")
     except ModelError as error:
-        raise ModelError(f"{caffemodel} is not a whole caffemodel; download it again ({error})") from None
+        raise ModelError(f"{caffemodel} is not a complete caffemodel; download it again ({error})") from None
     try:
         check_weights(message, weights)
     except ModelError as error:
@@ -542,20 +542,20 @@ def read_pair(prototxt: Path, caffemodel: Path) -> tuple[Message, dict[str, list
 
 
 def read_binary(path: Path, what: str) -> bytes:
-    """A whole file of weights, or a `ModelError` that says what the file is instead of `what`."""
+    """Read a file of weights; if it is not a `what`, the ModelError says what it is instead."""
     head = _head(path, what)
     _refuse_other_kinds(path, head, what)
     if _is_text(head):
-        raise ModelError(f"{path} is text, and a {what} is binary: give the file with the weights")
+        raise ModelError(f"{path} is text, but a {what} is binary: give the file with the weights")
     return _content(path, what, PROTOBUF_BYTES)
 
 
 def read_prototxt(path: Path) -> Message:
-    """Read a prototxt file that describes a network, or raise a `ModelError` that says what the file is instead."""
+    """Read a prototxt file that describes a network; otherwise the ModelError says what the file is instead."""
     head = _head(path, "prototxt")
     _refuse_other_kinds(path, head, "prototxt")
     if not _is_text(head):
-        raise ModelError(f"{path} is binary, and a prototxt is text: give the file that describes the layers")
+        raise ModelError(f"{path} is binary, but a prototxt is text: give the file that describes the layers")
     text = _content(path, "prototxt", PROTOTXT_BYTES).decode("utf-8", "replace")
     try:
         message = parse_prototxt(text)
@@ -563,7 +563,7 @@ def read_prototxt(path: Path) -> Message:
             raise ModelError("it describes no layers")
         output_layers(message)
     except ModelError as error:
-        raise ModelError(f"{path} is not a whole prototxt of a network; get it again ({error})") from None
+        raise ModelError(f"{path} is not a complete prototxt of a network; get it again ({error})") from None
     return message
 
 
@@ -578,7 +578,7 @@ def _refuse_other_kinds(path: Path, head: bytes, what: str) -> None:
 
 
 def _head(path: Path, what: str, size: int = 512) -> bytes:
-    """The first bytes of a file that is there and not empty."""
+    """The first bytes of a file, which must exist and not be empty."""
     try:
         if path.is_dir():
             raise ModelError(f"{path} is a folder: give the {what} file in it")
@@ -598,7 +598,7 @@ def _head(path: Path, what: str, size: int = 512) -> bytes:
 def _content(path: Path, what: str, limit: int) -> bytes:
     try:
         if path.stat().st_size > limit:
-            raise ModelError(f"{path} has more than {limit >> 20} MB: no {what} has")
+            raise ModelError(f"{path} has more than {limit >> 20} MB, which is too large for a {what}")
         return content(path)
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror or error}") from None

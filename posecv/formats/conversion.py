@@ -1,7 +1,7 @@
-"""Pairs of files converted to ONNX, and the copies that are kept so that a large pair is converted once.
+"""Convert pairs of files to ONNX, and keep copies so that a large pair is converted only once.
 
-A copy is found by what it was made of, a hash of both files, and carries a checksum of itself. It appears whole or not
-at all; several programs may make the same one at once; all of them may be removed at any time.
+The name of a copy contains a hash of both files, and a copy contains its own checksum. Copies are written atomically,
+also by several programs at once. You can delete them at any time.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from posecv.models import cache_folder, sha256_of
 
 __all__ = ["ORIGIN", "convert_pair", "kept_folder", "kept_or_converted"]
 
-ORIGIN = "caffemodel_sha256"  # what an ONNX file says it was made of
-EDITION = 1  # to be raised when `posecv.formats.onnx` writes something else
-SMALL = 16 << 20  # bytes of weights that are converted sooner than a copy is read
+ORIGIN = "caffemodel_sha256"  # metadata of an ONNX file: the hash of its caffemodel
+EDITION = 1  # increase this when the output of `posecv.formats.onnx` changes
+SMALL = 16 << 20  # bytes of weights; converting fewer is faster than reading a copy
 
 
 def convert_pair(prototxt: Path, caffemodel: Path, *, thin: bool = False, stages: int | None = None) -> bytes:
-    """Read a pair and turn it into an ONNX file that names its origin.
+    """Read a pair and convert it to an ONNX file that contains its origin.
 
     `thin` is as in `posecv.formats.onnx.convert`, `stages` as in `posecv.formats.stages.first_stages`.
 
     Raises
     ------
     ModelError
-        A file that is missing or damaged, as `posecv.formats.caffe.read_pair` tells; a layer that cannot be converted.
+        If a file is missing or damaged (see `posecv.formats.caffe.read_pair`), or a layer cannot be converted.
     """
     message, weights = read_pair(prototxt, caffemodel)
     return onnx.convert(first_stages(message, stages), weights, {ORIGIN: sha256_of(caffemodel)}, thin=thin)
 
 
 def kept_or_converted(prototxt: Path, caffemodel: Path, *, thin: bool = False, stages: int | None = None) -> bytes:
-    """The pair as ONNX, from the user's cache folder (or `$POSECV_CACHE`) where its weights are large.
+    """The pair as ONNX, from the user's cache folder (or `$POSECV_CACHE`) if its weights are large.
 
-    A copy that is damaged is made again; a folder that cannot be written to does no harm.
+    A damaged copy is replaced. If the folder cannot be written to, nothing is kept.
     """
     if not caffemodel.is_file() or caffemodel.stat().st_size <= SMALL:
         key = ("onnx", prototxt, caffemodel, thin, stages)
@@ -62,18 +62,18 @@ def kept_or_converted(prototxt: Path, caffemodel: Path, *, thin: bool = False, s
 
 
 def kept_folder(kind: str) -> Path:
-    """Where what can be made again is kept: in `$POSECV_CACHE`, or where this system's programs keep such things."""
+    """The folder for cached files: `$POSECV_CACHE`, or this system's folder for caches."""
     own = os.environ.get("POSECV_CACHE")
     return Path(own) / kind if own else cache_folder(kind)
 
 
 def _hash_of(*paths: Path) -> str:
-    """A name for what is made of these files."""
+    """A hash of these files, for the name of the copy."""
     return hashlib.sha256(" ".join([str(EDITION), *map(sha256_of, paths)]).encode()).hexdigest()
 
 
 def _seal(data: bytes | memoryview) -> bytes:
-    """The checksum of a file, as one more thing that it says about itself."""
+    """The checksum of a file, as an additional property in its metadata."""
     return onnx.property_field("crc32", f"{zlib.crc32(data):08x}")
 
 

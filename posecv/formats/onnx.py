@@ -1,9 +1,10 @@
-"""Caffe pairs as ONNX files, written directly: what OpenCV 5, OpenVINO and ONNX Runtime read.
+"""Write Caffe pairs as ONNX files, which OpenCV 5, OpenVINO and ONNX Runtime read.
 
-A network keeps its layers, weights and outputs; batch, height and width of the input are free. What Caffe and ONNX do
-differently (poolings that round up, averages at a border) is spelt out in operators that every engine computes alike.
+A network keeps its layers, weights and outputs; batch size, height and width of the input are variable. Where Caffe and
+ONNX differ (poolings that round up, averages at a border), the file uses operators that every engine computes in the
+same way.
 
-Sources: the field numbers of onnx.proto (ONNX 1.8, IR version 7) and its operators of opset 13; Caffe's layers as
+Sources: the field numbers of onnx.proto (ONNX 1.8, IR version 7), the operators of opset 13, and Caffe's layers as
 OpenCV 4 computes them.
 """
 
@@ -26,17 +27,17 @@ __all__ = ["convert", "input_shape", "is_wide", "node_names", "properties", "pro
 
 T = TypeVar("T")
 
-IR_VERSION, OPSET = 7, 13  # of 2020: OpenCV 4.8 and all newer engines read them
+IR_VERSION, OPSET = 7, 13  # from 2020: OpenCV 4.8 and all newer engines read them
 FLOAT, INT64 = 1, 7  # TensorProto.DataType
-END = (1 << 63) - 1  # of a slice that reaches to the end
-FIELDS = 1 << 18  # of a file that is read
-LARGEST = 1 << 15  # of a kernel, a stride, a padding, a size
-MOST = 1 << 16  # channels
-ZOOM = 32  # of an enlargement, whose kernel grows with the square
+END = (1 << 63) - 1  # the end of a slice that goes to the end
+FIELDS = 1 << 18  # maximum fields of a file
+LARGEST = 1 << 15  # maximum of a kernel, a stride, a padding, a size
+MOST = 1 << 16  # maximum channels
+ZOOM = 32  # maximum factor of an enlargement, whose kernel grows quadratically
 
 
 class Value(NamedTuple):
-    """What a layer gives: its number in the graph and its channels."""
+    """An output of a layer: its number in the graph and its channels."""
 
     number: int
     channels: int
@@ -54,7 +55,7 @@ class Node(NamedTuple):
 
 @dataclass
 class Graph:
-    """The operators and constants of a network, as they are added; `thin` turns 7 x 7 kernels into 3 x 3 ones."""
+    """Collects the operators and constants of a network; `thin` replaces 7 x 7 kernels by 3 x 3 ones."""
 
     thin: bool = False
     inputs: dict[str, Value] = field(default_factory=dict)
@@ -71,7 +72,7 @@ class Graph:
 
 @dataclass
 class Layer:
-    """A layer of the network on its way into the graph: its options, its bottoms and its blobs."""
+    """A layer that is being added to the graph: its options, its bottoms and its blobs."""
 
     graph: Graph
     message: Message
@@ -84,19 +85,19 @@ class Layer:
         return value_of(self.message, "name", "")
 
     def options(self, name: str) -> Message:
-        """The message of its options, empty where it has none."""
+        """The message of its options, empty if it has none."""
         return value_of(self.message, name, Message())
 
     def node(self, kind: str, *inputs: Value | str, channels: int | None = None, **attributes: Any) -> Value:
-        """The value of an operator; it has the first input's channels where it is not said otherwise."""
+        """The value of an operator; by default it has the first input's channels."""
         first = next(value for value in inputs if isinstance(value, Value))
         output = self.graph.value(first.channels if channels is None else channels)
         if output.channels > MOST:
-            raise self.error(f"gives {output.channels} channels; networks have {MOST} at most")
+            raise self.error(f"gives {output.channels} channels; the maximum is {MOST}")
         names = tuple(value.number if isinstance(value, Value) else value for value in inputs)
         taken = self.name in self.graph.names
         self.graph.names.add(self.name)
-        name = f"{self.name}/{output.number}" if taken else self.name  # OpenCV 4 wants each name once
+        name = f"{self.name}/{output.number}" if taken else self.name  # OpenCV 4 needs unique names
         self.graph.nodes.append(Node(name, kind, names, output.number, attributes))
         return output
 
@@ -109,7 +110,7 @@ class Layer:
         return name
 
     def a_channel(self, blob: int) -> Array:
-        """A blob that holds a number for each channel, or one for all."""
+        """A blob with one number per channel, or one for all."""
         values, channels = self.blobs[blob], self.bottoms[0].channels
         if values.size not in (1, channels):
             raise self.error(f"has {values.size} numbers for {channels} channels")
@@ -127,7 +128,7 @@ def convert(
     *,
     thin: bool = False,
 ) -> bytes:
-    """Turn a pair, as `posecv.formats.caffe.read_pair` gives it, into an ONNX file.
+    """Convert a pair, as `posecv.formats.caffe.read_pair` returns it, to an ONNX file.
 
     Parameters
     ----------
@@ -136,9 +137,9 @@ def convert(
     weights : mapping
         Name of each layer -> its blobs, float32 arrays.
     properties : mapping of str to str, optional
-        What the file is to say about itself (`metadata_props`).
+        Metadata of the file (`metadata_props`).
     thin : bool
-        Turn 7 x 7 convolutions into 3 x 3 ones that give the same and are faster in OpenCV 4 (`_thinned`).
+        Replace 7 x 7 convolutions by 3 x 3 ones with the same result, which are faster in OpenCV 4 (`_thinned`).
 
     Returns
     -------
@@ -148,7 +149,8 @@ def convert(
     Raises
     ------
     ModelError
-        A layer, or an option of one, that has no counterpart here: its name and type are told. Weights that do not fit.
+        If a layer, or one of its options, cannot be converted (the message contains its name and type), or weights do
+        not fit.
     """
     check_weights(message, weights)
     graph = Graph(thin)
@@ -162,7 +164,7 @@ def convert(
         try:
             bottoms = [values[bottom] for bottom in values_of(each, "bottom", str)]
         except KeyError as missing:
-            raise ModelError(f"layer {name!r} takes {missing}, which no layer before it gives") from None
+            raise ModelError(f"layer {name!r} takes {missing}, which no layer before it produces") from None
         results = _converted(Layer(graph, each, bottoms, weights.get(name, ())))
         if len(results) != len(tops):
             raise ModelError(f"layer {name!r} of type {value_of(each, 'type', '')} has {len(tops)} tops")
@@ -229,7 +231,7 @@ def _convolution(layer: Layer) -> Value:
 
 
 def is_wide(layer: Message) -> bool:
-    """Whether a layer is a convolution that `thin` rewrites: 7 x 7, cell by cell, in one group, of the same size.
+    """Whether `thin` replaces a layer: a convolution with a 7 x 7 kernel, stride 1, one group and equal output size.
 
     >>> is_wide({"type": ["Convolution"], "convolution_param": [{"num_output": [4], "kernel_size": [7], "pad": [3]}]})
     True
@@ -241,9 +243,9 @@ def is_wide(layer: Message) -> bool:
 
 
 def _thinned(layer: Layer, kernel: Array, bias: list[str]) -> Value:
-    """A 7 x 7 convolution as a 3 x 3 one over nine copies of its input, shifted by three cells each way.
+    """A 7 x 7 convolution as a 3 x 3 one over nine copies of its input, shifted by -3, 0 or 3 cells along each axis.
 
-    With a border of zeros the kernel is 9 x 9: nine blocks of 3 x 3, one for each copy.
+    With a border of zeros, the kernel is 9 x 9: nine blocks of 3 x 3, one for each copy.
     """
     wide = np.pad(kernel, ((0, 0), (0, 0), (1, 1), (1, 1)))
     blocks = [wide[:, :, row : row + 3, column : column + 3] for row in (0, 3, 6) for column in (0, 3, 6)]
@@ -269,7 +271,7 @@ def _window(layer: Layer, options: Message) -> dict[str, list[int]]:
 
 
 def _sides(layer: Layer, options: Message, both: str, each: str, default: int, least: int) -> list[int]:
-    """The vertical and the horizontal value of an option that is given once, twice, or apart as `_h` and `_w`."""
+    """The vertical and horizontal value of an option that is given once, twice, or separately as `_h` and `_w`."""
     sides = values_of(options, both, int) or [value_of(options, f"{each}_{side}", default) for side in "hw"]
     sides = sides * 2 if len(sides) == 1 else sides
     if len(sides) != 2 or not all(least <= side <= LARGEST for side in sides):
@@ -278,10 +280,10 @@ def _sides(layer: Layer, options: Message, both: str, each: str, default: int, l
 
 
 def _pooling(layer: Layer) -> Value:
-    """Caffe rounds the number of windows up, but lets none start beyond image and padding.
+    """Caffe rounds the number of windows up, but no window starts outside the image and its padding.
 
-    That is ONNX's rounding down with a padding at the end that is larger by a stride less one, at most a kernel less
-    one. An average counts Caffe's own padding and no more: it is put on as zeros before.
+    This equals ONNX's rounding down if the padding at the end is larger by stride - 1, up to kernel - 1. Averages count
+    only Caffe's own padding, which is therefore added before as zeros.
     """
     options, (bottom,) = layer.options("pooling_param"), layer.bottoms
     average = _word(layer, options, "pool", ("MAX", "AVE")) == "AVE"
@@ -302,7 +304,7 @@ def _pooling(layer: Layer) -> Value:
 
 
 def _beyond(layer: Layer, options: Message, kernel: list[int], strides: list[int], pads: list[int]) -> list[int]:
-    """How far the last windows of a pooling reach beyond image and padding, at most."""
+    """The maximum distance by which the last windows of a pooling exceed the image and its padding."""
     mode = _word(layer, options, "round_mode", ("CEIL", "FLOOR"))
     if mode == "FLOOR" or not value_of(options, "ceil_mode", True):
         return [0, 0]
@@ -310,7 +312,7 @@ def _beyond(layer: Layer, options: Message, kernel: list[int], strides: list[int
 
 
 def _word(layer: Layer, options: Message, name: str, words: Sequence[str]) -> str:
-    """An option that is one of several words, or its number; the first word where it is not given."""
+    """An option that is one of several words, or the number of one; the first word by default."""
     value = (options.get(name) or [0])[-1]
     word = words[value] if isinstance(value, int) and 0 <= value < len(words) else str(value)
     if word not in words:
@@ -350,7 +352,7 @@ def _clip(layer: Layer, low: float, high: float) -> Value:
 
 
 def _same(kind: str) -> Callable[[Layer], Value]:
-    """A layer that has a counterpart without options."""
+    """A layer that equals an operator without options."""
     return lambda layer: layer.node(kind, *layer.bottoms)
 
 
@@ -359,7 +361,7 @@ def _softmax(layer: Layer) -> Value:
 
 
 def _axis(layer: Layer, options: Message, old_name: str = "axis") -> int:
-    """The axis of (N, C, H, W) that a layer works on, counted from the front."""
+    """The axis of (N, C, H, W) for a layer, as a non-negative number."""
     axis = value_of(options, "axis", value_of(options, old_name, 1))
     if not -4 <= axis < 4:
         raise layer.error(f"has the axis {axis}; its bottom has 4")
@@ -373,7 +375,7 @@ def _concat(layer: Layer) -> Value:
 
 
 def _slice(layer: Layer) -> list[Value]:
-    """As many parts as tops, cut at the slice points, or equal ones."""
+    """One part per top, cut at the slice points, or in equal parts."""
     options, (bottom,) = layer.options("slice_param"), layer.bottoms
     axis, parts = _axis(layer, options, "slice_dim"), len(values_of(layer.message, "top", str))
     points = values_of(options, "slice_point", int)
@@ -393,7 +395,7 @@ def _slice(layer: Layer) -> list[Value]:
 
 
 def _eltwise(layer: Layer) -> Value:
-    """Sum (with coefficients), product or maximum, two by two."""
+    """Sum (with coefficients), product or maximum, applied pairwise."""
     options, bottoms = layer.options("eltwise_param"), layer.bottoms
     operation = _word(layer, {"operation": [1], **options}, "operation", ("PROD", "SUM", "MAX"))
     factors = [float(factor) for factor in values_of(options, "coeff", float)]
@@ -410,10 +412,10 @@ def _eltwise(layer: Layer) -> Value:
 
 
 def _affine(layer: Layer, value: Value, factor: Any, summand: Any) -> Value:
-    """Factor times the value plus summand, one of each for all channels or for each.
+    """Multiply by a factor and add an offset, each the same for all channels or one per channel.
 
-    As a normalisation it needs no rules of broadcasting, in which engines go wrong where sizes are free, and they merge
-    it with a convolution before it.
+    It is written as a normalisation: that avoids broadcasting, which engines compute wrongly with variable sizes, and
+    engines can merge it with a preceding convolution.
     """
     if np.all(np.asarray(factor) == 1) and not np.any(summand):
         return value
@@ -432,7 +434,7 @@ def _power(layer: Layer) -> Value:
 
 
 def _scale(layer: Layer) -> Value:
-    """A factor and perhaps a summand for each channel; with two bottoms their product."""
+    """A factor and optionally an offset per channel; with two bottoms, their product."""
     options = layer.options("scale_param")
     axis, bias = _axis(layer, options), value_of(options, "bias_term", False)
     if len(layer.bottoms) == 2 and axis == 0 and not bias:
@@ -444,22 +446,22 @@ def _scale(layer: Layer) -> Value:
 
 
 def _batch_norm(layer: Layer) -> Value:
-    """(x - mean) / sqrt(variance + eps); the blobs hold sums, the third how many."""
+    """(x - mean) / sqrt(variance + eps); the blobs hold sums, and the third holds their number."""
     options = layer.options("batch_norm_param")
     if not value_of(options, "use_global_stats", True):
         raise layer.error("takes the statistics of its input, which cannot be converted")
     count = float(layer.blobs[2].ravel()[0]) if len(layer.blobs) > 2 and layer.blobs[2].size else 1.0
     mean, variance = (layer.a_channel(blob).astype(np.float64) / (count or 1) for blob in (0, 1))
-    with np.errstate(all="ignore"):  # what nobody vouches for may be negative
+    with np.errstate(all="ignore"):  # untrusted values may be negative
         factor = 1 / np.sqrt(variance + value_of(options, "eps", 1e-5))
         return layer.node("Identity", _affine(layer, layer.bottoms[0], factor, -mean * factor))
 
 
 def _interp(layer: Layer) -> Value:
-    """Linear enlargement whose corners keep their values, by a factor or to a size.
+    """Linear enlargement that keeps the values at the corners, by a factor or to a size.
 
-    By a factor z to z (n - 1) + 1 it is a deconvolution with a triangle of 2 z - 1 values. To a size it needs an engine
-    that knows shapes while it runs: OpenCV 4, which reads the pair itself, has none.
+    By a factor z, to z (n - 1) + 1, it is a deconvolution with a triangle of 2 z - 1 values. To a size, it needs an
+    engine with shapes at run time. OpenCV 4 does not have them, but it reads the pair itself.
     """
     options, (bottom,) = layer.options("interp_param"), layer.bottoms
     zoom, size = value_of(options, "zoom_factor", 0), [value_of(options, side, 0) for side in ("height", "width")]
@@ -509,7 +511,7 @@ LAYERS = {name.lower(): converter for name, converter in TYPES.items()}
 
 
 def _model(graph: Graph, outputs: Mapping[str, Value], properties: Mapping[str, str]) -> bytes:
-    """ModelProto. The constants, which are most of it, are copied once."""
+    """ModelProto. The constants, which are most of the data, are copied only once."""
     names = {number: f"value {number}" for number in range(graph.count + 1)}
     names |= {value.number: name for name, value in (*graph.inputs.items(), *outputs.items())}
     parts = [delimited(1, _node(node, names)) for node in graph.nodes]
@@ -547,7 +549,7 @@ def _attribute(name: str, value: float | int | str | Sequence[int]) -> bytes:
 
 
 def _initializer(name: str, array: NDArray[Any]) -> list[Any]:
-    """TensorProto in two pieces, the values in the memory that they lie in."""
+    """TensorProto in two pieces; the values are not copied."""
     kind, values = (INT64, array.astype("<i8")) if array.dtype == np.int64 else (FLOAT, array.astype("<f4", copy=False))
     head = b"".join(integer(1, length) for length in array.shape) + integer(2, kind) + _text(8, name)
     head += opening(9, values.nbytes)
@@ -565,12 +567,12 @@ def _text(number: int, text: str) -> bytes:
 
 
 def property_field(key: str, value: str) -> bytes:
-    """Something that a file says about itself, as bytes that may be added at its end."""
+    """A metadata entry, as bytes that can be appended to a file."""
     return delimited(14, _text(1, key) + _text(2, value))
 
 
 def properties(data: bytes) -> dict[str, str]:
-    """What an ONNX file says about itself (`metadata_props`).
+    """The metadata of an ONNX file (`metadata_props`).
 
     >>> pair = {"layer": [{"type": ["Input"], "top": ["x"], "input_param": [{"shape": [{"dim": [1, 3, 8, 8]}]}]},
     ...     {"name": ["relu"], "type": ["ReLU"], "bottom": ["x"], "top": ["y"]}]}
@@ -586,7 +588,7 @@ def properties(data: bytes) -> dict[str, str]:
 
 
 def node_names(data: bytes) -> list[str]:
-    """The names of an ONNX file's operators: those of the layers that they come from."""
+    """The names of an ONNX file's operators, which are those of the original layers."""
     budget = iter(range(FIELDS))
     return [
         _decoded(value)
@@ -597,7 +599,7 @@ def node_names(data: bytes) -> list[str]:
 
 
 def input_shape(data: bytes) -> list[int | None]:
-    """The axes of an ONNX file's first input, None for one that is free.
+    """The axes of an ONNX file's first input, None for variable ones.
 
     >>> pair = {"layer": [{"type": ["Input"], "top": ["x"], "input_param": [{"shape": [{"dim": [1, 3, 8, 8]}]}]},
     ...     {"name": ["relu"], "type": ["ReLU"], "bottom": ["x"], "top": ["y"]}]}

@@ -1,4 +1,4 @@
-"""Protobuf's wire format, as far as caffemodels and ONNX files need it: numbered fields, one after the other.
+"""Protobuf's wire format, as far as caffemodels and ONNX files need it: a sequence of numbered fields.
 
 >>> list(read_fields(memoryview(integer(3, 300) + delimited(1, b"name")), iter(range(9))))
 [(3, 0, 300), (1, 2, <memory at ...>)]
@@ -20,12 +20,12 @@ FIXED = {1: 8, 5: 4}  # wire type -> bytes
 
 
 def read_fields(data: memoryview, budget: Iterator[int]) -> Iterator[tuple[int, int, Any]]:
-    """Number, wire type and value (int or bytes) of each field; `budget` yields as often as there may be fields.
+    """Number, wire type and value (int or bytes) of each field; the length of `budget` limits the number of fields.
 
     Raises
     ------
     ModelError
-        Bytes that are not of this format or end early, or more fields than the budget allows.
+        If the bytes are not in this format or end early, or there are more fields than the budget allows.
     """
     at = 0
     while at < len(data):
@@ -48,7 +48,7 @@ def read_fields(data: memoryview, budget: Iterator[int]) -> Iterator[tuple[int, 
 
 
 def read_varint(data: memoryview, at: int) -> tuple[int, int]:
-    """A number of up to 64 bits, seven a byte, and the place after it."""
+    """Read a number of up to 64 bits, seven per byte; return it and the position after it."""
     value = 0
     for shift, byte in enumerate(data[at : at + 10]):
         value |= (byte & 127) << 7 * shift
@@ -68,11 +68,11 @@ def delimited(number: int, content: bytes) -> bytes:
 
 
 def opening(number: int, size: int) -> bytes:
-    """What stands before the `size` bytes of a field that holds bytes."""
+    """The header before the `size` bytes of a field that holds bytes."""
     return varint(number << 3 | BYTES) + varint(size)
 
 
 def varint(value: int) -> bytes:
-    """A number, seven bits a byte."""
+    """Write a number, seven bits per byte."""
     low, rest = value & 127, value >> 7
     return bytes([low | 128]) + varint(rest) if rest else bytes([low])

@@ -1,7 +1,7 @@
-"""Networks that refine their maps over several stages, cut so that the first of them alone run.
+"""Cut networks that refine their maps in several stages, so that only the first stages run.
 
-A stage of OpenPose's kind gets features and the maps of the stage before in one Concat, and gives the same maps
-better. Its layers carry its number, `Mconv7_stage3_L2`; those of the first stage may carry none.
+A stage of an OpenPose network gets the features and the maps of the previous stage from a Concat layer, and refines the
+maps. The names of its layers contain its number, such as `Mconv7_stage3_L2`, except perhaps in the first stage.
 
 >>> from posecv.formats.caffe import parse_prototxt
 >>> message = parse_prototxt('''
@@ -30,37 +30,37 @@ NUMBER = re.compile(r"_stage_?(\d+)")
 
 
 def read_network(model: Model) -> Message:
-    """The prototxt of a pair, cut to the stages that the model is to run."""
+    """The prototxt of a pair, cut to the model's number of stages."""
     return first_stages(read_prototxt(model.prototxt), model.stages)
 
 
 def check_stages(model: Model) -> None:
-    """UsageError where a model has not the stages that it is to run."""
+    """Raise UsageError if a model does not have the requested stages."""
     if model.stages is None:
         return
     if model.is_onnx:
-        raise UsageError(f"stages={model.stages}: {model.prototxt} is an ONNX file, which runs whole; give its pair")
+        raise UsageError(f"stages={model.stages}: {model.prototxt} is an ONNX file, which cannot be cut; give its pair")
     count = count_stages(read_prototxt(model.prototxt))
     if not 1 <= model.stages <= count:
-        there = f"{count} stages: give 1 to {count}" if count > 1 else "one stage: leave the option out"
+        there = f"{count} stages: give 1 to {count}" if count > 1 else "one stage: omit the option"
         raise UsageError(f"stages={model.stages}: {model.name} has {there}")
 
 
 def count_stages(message: Message) -> int:
-    """How many stages a network has, of the maps that are refined most often."""
+    """The number of stages of a network; if kinds of maps differ, the largest number."""
     return max((len(chain) for chain in _chains(layers_of(message))), default=1)
 
 
 def first_stages(message: Message, count: int | None) -> Message:
-    """A network that gives the maps of an earlier stage under the last one's place, without the layers after it.
+    """Cut a network after an earlier stage, whose maps take the place of the last stage's.
 
     Parameters
     ----------
     message : dict of lists
         The network.
     count : int or None
-        How many stages run, at least 1. Heatmaps and fields that are refined apart (BODY_25: fields four times, then
-        heatmaps twice) have as many stages each, or all that they have. None is the network as it is.
+        Number of stages to run, at least 1. If heatmaps and fields are refined separately (BODY_25: fields four times,
+        then heatmaps twice), the number limits each. None leaves the network unchanged.
     """
     if count is None:
         return message
@@ -74,12 +74,12 @@ def first_stages(message: Message, count: int | None) -> Message:
 
 
 def _chains(layers: list[Message]) -> list[list[Message]]:
-    """The convolutions that give the maps of each stage, first stage first: a chain for each kind of maps."""
+    """The convolutions that output the maps of each stage, in order: one chain for each kind of map."""
     return [_chain(layers, last) for last in _last_maps(layers)]
 
 
 def _last_maps(layers: list[Message]) -> list[Message]:
-    """The convolutions nearest to the network's end."""
+    """The last convolutions of the network."""
     open_, found = set(open_tops({"layer": layers})), []
     for layer in reversed(layers):
         if open_.intersection(values_of(layer, "top", str)):
@@ -92,7 +92,7 @@ def _last_maps(layers: list[Message]) -> list[Message]:
 
 
 def _chain(layers: list[Message], last: Message) -> list[Message]:
-    """The maps of all stages up to the last: those before have as many channels and go into a Concat."""
+    """The maps of all stages up to the last; those before it have the same number of channels and go into a Concat."""
     joined = {bottom for layer in layers if type_of(layer) == "concat" for bottom in _bottoms(layer)}
     chain = [last]
     for layer in reversed(_ancestors(layers, _bottoms(last))):
@@ -103,13 +103,13 @@ def _chain(layers: list[Message], last: Message) -> list[Message]:
 
 
 def _moved(layer: Message, instead: Mapping[str, str]) -> Message:
-    """The layer with other results for its bottoms."""
+    """The layer with renamed bottoms."""
     bottoms = [instead.get(bottom, bottom) for bottom in _bottoms(layer)]
     return layer | {"bottom": bottoms} if bottoms else layer
 
 
 def _ancestors(layers: list[Message], tops: Iterable[str]) -> list[Message]:
-    """The layers that some results are made of, in their order."""
+    """The layers that some results depend on, in order."""
     needed = set(tops)
     kept: list[Message] = []
     for layer in reversed(layers):
@@ -120,7 +120,7 @@ def _ancestors(layers: list[Message], tops: Iterable[str]) -> list[Message]:
 
 
 def _number(layer: Message) -> int:
-    """The stage that a layer's name tells; -1 where it tells none."""
+    """The stage number in a layer's name; -1 if there is none."""
     found = NUMBER.search(value_of(layer, "name", ""))
     return int(found[1]) if found else -1
 
