@@ -1,4 +1,4 @@
-"""posecv: people's keypoints with OpenCV alone.
+"""posecv: find people's keypoints with OpenCV and NumPy.
 
 >>> import posecv
 >>> for result in posecv.stream("samples/team.jpg"):                     # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""Tells PyInstaller where its hook for posecv lies; the entry point `pyinstaller40` of the package names this."""
+"""The folder of posecv's PyInstaller hook; PyInstaller finds it by the package's entry point `pyinstaller40`."""
 
 from pathlib import Path
 

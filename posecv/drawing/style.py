@@ -23,7 +23,7 @@ class Style:
     threshold : float or None
         Keypoints that score this or less are not drawn. By default 0, with higher thresholds for hands and faces.
     alpha : float
-        Opacity of what is drawn, 0 to 1.
+        Opacity of the drawing, 0 to 1.
     render : str
         "skeleton": on the frame; "keypoints": without limbs; "blank": the skeleton on black; "none": only the frame.
     labels : str

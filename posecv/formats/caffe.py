@@ -449,7 +449,7 @@ def check_weights(message: Message, weights: Mapping[str, Sequence[Array]]) -> N
         expected = _expected_shapes(layer, type_of(layer))
         shapes = [blob.shape for blob in weights.get(name, [])]
         if expected and not shapes:
-            raise ModelError(f"layer {name!r} has no weights: two models' files, or a caffemodel that is cut short")
+            raise ModelError(f"layer {name!r} has no weights: files of two models, or a caffemodel that is cut short")
         if len(shapes) < len(expected):
             raise ModelError(f"layer {name!r} has {len(shapes)} blobs of weights and needs {len(expected)}")
         for shape, wanted in zip(shapes, expected, strict=False):

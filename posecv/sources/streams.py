@@ -80,7 +80,7 @@ class Camera:
         """Unknown."""
 
     def stills(self) -> Iterator[Still]:
-        """The frames; InputError where there is no such camera, or it stops."""
+        """The frames; InputError if the camera does not exist, or stops."""
         with self._capture() as capture:
             yield from _wanted(_read(capture), self.path, self.selection, _rate(capture))
         raise InputError(f"camera {self.number} delivers no frames; is it unplugged or used by another program?")
