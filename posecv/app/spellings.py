@@ -123,7 +123,13 @@ def in_flags(message: str) -> str:
     '--net-size 370: 370 is not a multiple of 16'
     >>> in_flags("mpi has no part affinity fields; use estimate_person (run_pose.py)")
     'mpi has no part affinity fields; use run_pose.py'
+
+    The scales of a hand's box have an option of their own:
+
+    >>> in_flags("scale_number=3 scale_range=3: too far apart")
+    '--hand-scales 3 --hand-range 3: too far apart'
     """
+    message = re.sub(r"\bscale_number=(?=\S+ scale_range=)", "--hand-scales ", message)
     names = "|".join(sorted(PARAMETERS, key=len, reverse=True))
     message = re.sub(r"\bestimate_\w+ \((run_\w+\.py)\)", r"\1", message)
     return re.sub(rf"\b({names})=", lambda match: f"--{FLAGS.get(match[1], match[1].replace('_', '-'))} ", message)
