@@ -11,21 +11,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from benchmarks import shared
 from benchmarks.program import one_line
-from posecv.engines.engine import Engine, needed
 from posecv.errors import UsageError
 from posecv.estimators.single_pass import Everybody
-from posecv.estimators.top_down import PAD, BoxesOfBodies, BoxList, CropNetwork, Detector, TopDown
+from posecv.estimators.top_down import PAD, BoxesOfBodies, CropNetwork, Detector, TopDown
 from posecv.evaluation import coco
-from posecv.geometry import Preprocessing
-from posecv.skeletons import COCO_17
-
-MEAN = 123.675, 116.28, 103.53  # of ImageNet's colours, red first
-SPREAD = 58.395, 57.12, 57.375
-TEACHERS = Preprocessing((1 / SPREAD[0], 1 / SPREAD[1], 1 / SPREAD[2]), MEAN, swap_rb=True)
-CROP = 256, 192
+from training import teacher
 
 
 def run(estimator: TopDown, data: shared.Data) -> dict[str, float]:
@@ -41,23 +35,8 @@ def run(estimator: TopDown, data: shared.Data) -> dict[str, float]:
     return coco.average_precision(truth, results) | {f"{name} ms": 1000 * s / count for name, s in seconds.items()}
 
 
-def teachers_detector(threshold: float) -> BoxList:
-    """PicoDet, which the labels for training come from."""
-    return BoxList(_teacher("picodet_s_320_pedestrian.onnx"), TEACHERS, (320, 320), threshold)
-
-
-def teachers_pose() -> CropNetwork:
-    """TinyPose, likewise."""
-    engine = _teacher("tinypose_256x192.onnx")
-    return CropNetwork(engine, TEACHERS, CROP, 4, COCO_17, refinement="parabola", corner=True)
-
-
-def _teacher(name: str) -> Engine:
-    """One of the teacher's networks in ONNX Runtime."""
-    runtime = needed("onnxruntime", "onnxruntime")
-    session = runtime.InferenceSession(str(shared.there(shared.SHARED / "training" / "teacher" / name)))
-    outputs = tuple(each.name for each in session.get_outputs())
-    return Engine("onnxruntime", outputs, lambda blob: session.run(None, {"image": blob}))
+def _teachers() -> Path:
+    return shared.there(shared.SHARED / "training" / "teacher")
 
 
 @one_line
@@ -75,10 +54,13 @@ def main() -> int:
     coco.require_pycocotools()
     if not options.teacher and not options.pose:
         raise UsageError("name a network with --pose, or take the teacher's with --teacher")
-    pose = teachers_pose() if options.teacher else CropNetwork.of(shared.load(options.pose), CROP)
+    if options.teacher:
+        pose = teacher.pose(_teachers())
+    else:
+        pose = CropNetwork.of(shared.load(options.pose), teacher.CROP)
     detector: Detector
     if options.teacher or options.boxes == "picodet":
-        detector = teachers_detector(options.box_threshold)
+        detector = teacher.detector(_teachers(), options.box_threshold)
     else:
         detector = BoxesOfBodies(Everybody(shared.load("light_body")))
     tuning = options.tune or options.held_out

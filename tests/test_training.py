@@ -20,13 +20,15 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="training needs PyTorch; pip install torch==2.13.0 to run these")
 
 import posecv  # noqa: E402
+from posecv.decoding.crops import decode_boxes  # noqa: E402
 from posecv.formats.caffe import format_prototxt, parse_prototxt, read_pair, write_caffemodel  # noqa: E402
 from posecv.skeletons import COCO, FACE, HAND  # noqa: E402
 from training import export, pack, see_hands  # noqa: E402
 from training.batches import Batch, Batches, Recipe, disturbed  # noqa: E402
+from training.boxes import BoxBatches, BoxRecipe, centres, inside  # noqa: E402
 from training.data import Cropper, Picture, load_shards, records  # noqa: E402
-from training.designs import CONTEXT, DESIGNS, HEAD, Design, Residual  # noqa: E402
-from training.loss import cross_entropy, misplaced, squared_error  # noqa: E402
+from training.designs import CONTEXT, DESIGNS, HEAD, Boxes, Design, Residual  # noqa: E402
+from training.loss import boxes_cost, cross_entropy, misplaced, squared_error  # noqa: E402
 from training.network import CaffeNet, bilinear  # noqa: E402
 from training.persons import PersonRecipe, Persons, bumps  # noqa: E402
 from training.recipes import mirrored  # noqa: E402
@@ -312,9 +314,13 @@ class TestNetwork:
         (tmp_path / "pose.caffemodel").write_bytes(write_caffemodel(network.weights(), half=True))
         assert export.difference(message, tmp_path) < 1e-3
         design = DESIGNS[name]
-        one_person = isinstance(design, Residual)  # heatmaps alone, at quarters
-        channels, stride = (design.skeleton.heatmaps, 4) if one_person else (design.skeleton.channels, 8)
-        assert network(torch.zeros(1, 3, 64, 80)).shape == (1, channels, 64 // stride, 80 // stride)
+        if isinstance(design, Boxes):
+            channels, stride = 5, 8
+        elif isinstance(design, Residual):  # heatmaps alone, at quarters
+            channels, stride = design.skeleton.heatmaps, 4
+        else:
+            channels, stride = design.skeleton.channels, 8
+        assert network(torch.zeros(1, 3, 64, 96)).shape == (1, channels, 64 // stride, 96 // stride)
 
     def test_a_deconvolution_enlarges_by_linear_interpolation(self) -> None:
         ramp = torch.arange(6.0).expand(6, 6)[None, None]
@@ -492,7 +498,96 @@ def test_a_few_steps_lower_the_loss_and_the_export_runs_in_opencv(tmp_path: Path
         expected = CaffeNet(message, weights)(torch.from_numpy(blob))[0].numpy()
     np.testing.assert_allclose(network.maps(blob), expected, atol=1e-3)
     assert network.skeleton == COCO
-    assert HAND.channels == DESIGNS["light_hand"].skeleton.channels
+    hand = DESIGNS["light_hand"]
+    assert isinstance(hand, Design)
+    assert hand.skeleton == HAND
+
+
+class TestBoxes:
+    RECIPE = BoxRecipe(disturbance=0, mosaics=0)
+    FIRST = 20.0, 40.0, 180.0, 300.0, 1.0  # corners in pixels of a crop, height of the bump
+    SECOND = 200.0, 100.0, 280.0, 260.0, 0.5
+
+    def painted(self, *boxes: tuple[float, ...]) -> tuple[Any, Any]:
+        return centres([np.array(boxes, np.float32).reshape(-1, 5)], self.RECIPE)
+
+    def test_the_decoder_reads_the_boxes_that_were_painted(self) -> None:
+        maps, _ = self.painted(self.FIRST, self.SECOND)
+        found = decode_boxes(maps[:, :5])
+        assert found.shape == (2, 5)
+        corners = np.concatenate([found[:, :2], found[:, :2] + found[:, 2:4]], axis=1)
+        expected = (np.array([self.FIRST[:4], self.SECOND[:4]]) + 0.5) / 8 - 0.5
+        np.testing.assert_allclose(corners[np.argsort(corners[:, 0])], expected, atol=1e-4)
+        assert found[:, 4].tolist() == [1, 1]
+
+    def test_a_box_counts_by_how_sure_it_is_however_large_it_is(self) -> None:
+        maps, weight = self.painted(self.FIRST, self.SECOND)
+        left = maps[0, 5, :, :24]
+        assert float(left.sum()) == pytest.approx(1, abs=1e-4)
+        assert float(maps[0, 5].sum()) == pytest.approx(1.5, abs=1e-4)
+        row, column = ((100 + 260 + 1) / 16 - 0.5, (200 + 280 + 1) / 16 - 0.5)
+        assert float(weight[0, 0, round(row), round(column)]) == 0.5
+        assert float(weight[0, 0, 0, 39]) == 1
+
+    def test_nothing_is_learnt_inside_a_box_that_may_be_nobody(self) -> None:
+        maps, weight = self.painted((160.0, 80.0, 240.0, 160.0, 0.0))
+        assert float(maps.abs().max()) == 0
+        assert float(weight[0, 0, 10:20, 20:30].max()) == 0
+        assert float(weight.sum()) == 40 * 40 - 11 * 11
+
+    def test_boxes_are_mirrored_and_cut_with_the_crop(self) -> None:
+        boxes = np.array([[10, 20, 30, 40, 1], [90, 0, 60, 50, 1], [180, 0, 10, 10, 1]], np.float32)
+        mirror = np.array([[-1, 0, 99], [0, 1, 0]], np.float32)  # of a crop 100 pixels wide
+        found = inside(boxes, mirror, (100, 100), shown=0.35)
+        assert found.shape == (2, 5)
+        np.testing.assert_allclose(found[0], [59.5, 19.5, 89.5, 59.5, 1])
+        np.testing.assert_allclose(found[1], [-0.5, -0.5, 9.5, 49.5, 0])  # a sixth of it is inside
+
+    def test_who_knows_the_boxes_pays_nothing(self) -> None:
+        maps, weight = self.painted(self.FIRST, self.SECOND)
+        batch = Batch(torch.zeros(1, 3, 320, 320), maps, weight)
+        certain = torch.where(maps[:, :1] == 1, 20.0, -20.0)
+        knows = torch.cat([certain, maps[:, 1:5]], dim=1)
+        assert float(boxes_cost(knows, batch)[0]) < 1e-3
+        aside = knows.clone()
+        aside[:, 1] += 10                                # cells that the left side lies too far out: 20 cells wide
+        loss, _, boxes = boxes_cost(aside, batch)
+        # Union and enclosing box are (w + 10) h, what is shared w h: 1 - IoU is 10 / (w + 10), |difference| / (w + h).
+        sizes, counts = ((160 / 8, 260 / 8), (80 / 8, 160 / 8)), (1, 0.5)
+        expected = sum(count * (2 * 10 / (w + 10) + 10 / (w + h)) for (w, h), count in zip(sizes, counts, strict=True))
+        assert float(loss) == pytest.approx(expected, rel=1e-3)
+        assert float(boxes) == pytest.approx(2.5)        # 1, 0.5 and the one that stands for images with nobody
+
+    def test_centres_lie_on_the_people_that_crops_and_mosaics_show(self) -> None:
+        frame = np.full((240, 320, 3), 30, np.uint8)
+        cv2.rectangle(frame, (100, 60), (179, 199), (230, 230, 230), -1)
+        boxes = np.array([[100, 60, 80, 140, 1]], np.float32)
+        nobody = np.zeros((0, 18, 3), np.float32)
+        picture = Picture("a.webp", "painted", "train", frame, nobody, np.zeros((0, 4), np.float32), None, boxes)
+        batch = BoxBatches([picture], replace(self.RECIPE, mosaics=0.5), CPU).batch(0, 24)
+        seen = 0
+        for crop, maps in zip((batch.crops * 256 + 128).numpy(), batch.maps.numpy(), strict=True):
+            for row, column in zip(*np.nonzero(maps[0] == 1), strict=True):
+                assert crop[:, 8 * row + 3, 8 * column + 3].min() > 200
+                left, top = maps[1, row, column], maps[2, row, column]
+                x, y = 8 * (column - left + 0.5) - 0.5, 8 * (row - top + 0.5) - 0.5
+                inner = crop[0, max(round(y), 0) + 4, max(round(x), 0) + 4]
+                assert inner > 200
+                seen += 1
+        assert seen > 24  # some crops are put together of four
+
+    def test_boxes_of_coco_and_of_a_teacher_get_their_bumps(self) -> None:
+        truth = {
+            "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}],
+            "annotations": [
+                {"image_id": 1, "bbox": [1, 2, 3, 4], "iscrowd": 0},
+                {"image_id": 1, "bbox": [5, 6, 7, 8], "iscrowd": 1},
+            ],
+        }
+        assert pack.coco_boxes(truth) == {"a.jpg": [[1, 2, 3, 4, 1], [5, 6, 7, 8, 0]], "b.jpg": []}
+        scored = [[0.0, 0, 9, 9, 0.9], [1.0, 0, 9, 9, 0.45], [2.0, 0, 9, 9, 0.2]]
+        expected = np.array([[0, 0, 9, 9, 1], [1, 0, 9, 9, 0.75], [2, 0, 9, 9, 0]])
+        np.testing.assert_allclose(np.array(pack.teachers_boxes(scored)), expected)
 
 
 class TestPersons:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ class Picture:
     people : (P, K, 3) x, y and height of the bump of each keypoint, 0 where it is not known
     ignore : (B, 4) boxes x, y, width, height that teach nothing
     hand : "left" or "right" where one hand is shown and its side is known
+    boxes : (N, 5) boxes of people, x, y, width, height from the corner of the first pixel, and height of the bump in
+        the middle; 0 where a detector learns nothing
     """
 
     file: str
@@ -38,6 +40,7 @@ class Picture:
     people: Array
     ignore: Array
     hand: str | None = None
+    boxes: Array = field(default_factory=lambda: np.zeros((0, 5), np.float32))
 
 
 def load_shards(folder: Path, *, share: float = 1.0) -> list[Picture]:
@@ -59,7 +62,8 @@ def load_shards(folder: Path, *, share: float = 1.0) -> list[Picture]:
                 people = np.array(record["people"], np.float32)
                 boxes = np.array(record["ignore"], np.float32).reshape(-1, 4)
                 known = record["file"], record["source"], record["split"]
-                pictures.append(Picture(*known, frame, people, boxes, record.get("hand")))
+                found = np.array(record.get("boxes", []), np.float32).reshape(-1, 5)
+                pictures.append(Picture(*known, frame, people, boxes, record.get("hand"), found))
     return pictures
 
 

@@ -7,8 +7,9 @@ Lightweight OpenPose's and fit their weights, and training begins with a network
 of our own, at sixteenths, looks far around: without it the network sees 219 pixels, and people who are larger fall
 apart.
 
-Those that look at one person's crop are residual (He et al., 2016): dense 3x3 convolutions, which OpenCV is fast at,
-most of them at sixteenths, and a way back to quarters, where the maps are.
+Those that look at one person's crop, and those that find people's boxes, are residual (He et al., 2016): dense 3x3
+convolutions, which OpenCV is fast at, most of them at low resolutions, and a way back to quarters or eighths, where the
+maps are.
 
 Run from anywhere: `python -m training.designs` writes `models/NAME/pose.prototxt`.
 """
@@ -32,6 +33,7 @@ HEAD = ("conv4_4_CPM", "conv5_1_CPM_L1", "conv5_2_CPM_L1", "conv5_3_CPM_L1")
 CONTEXT = "context/out"  # the last layer of the side branch; at 0 the branch changes nothing
 OUTPUT = "net_output"
 LOGITS = "logits"  # one person's maps before the sigmoid
+CENTRE, SIDES = "centre", "sides"  # a detector's maps: the first before the sigmoid
 LARGEST_OF_4 = {"pool": [Word("MAX")], "kernel_size": [2], "stride": [2]}  # the one pooling there is
 SIDE = 368  # of the input as written; OpenCV reshapes the network to each blob
 
@@ -60,8 +62,8 @@ class Design:
     quick : bool
         Whether the side branch begins with a pooling and ends in a deconvolution over all channels; a convolution of
         stride 2 and linear interpolation at its ends take longer.
-    learnt : str
-        The layer whose output a loss is for.
+    learnt : tuple of str
+        The layers whose outputs a loss is for.
     """
 
     skeleton: Skeleton
@@ -72,7 +74,7 @@ class Design:
     context: int = 64
     blocks: int = 3
     quick: bool = False
-    learnt: str = OUTPUT
+    learnt: tuple[str, ...] = (OUTPUT,)
 
     def prototxt(self, name: str) -> Message:
         """The layers of the network."""
@@ -105,37 +107,52 @@ class Residual:
         Channels at halves.
     down : tuple of (int, int)
         Channels and residual blocks at quarters, eighths, sixteenths.
-    up : (int, int)
-        Channels and residual blocks at eighths on the way back.
-    learnt : str
-        The layer whose output a loss is for: the maps before the sigmoid.
+    up : tuple of (int, int)
+        Channels and residual blocks on the way back; the channels are those of the same resolution on the way down.
+    learnt : tuple of str
+        The layers whose outputs a loss is for: the maps before the sigmoid.
     """
 
     skeleton: Skeleton
     size: tuple[int, int] = (256, 192)
     stem: int = 16
     down: tuple[tuple[int, int], ...] = ((32, 1), (64, 2), (128, 4))
-    up: tuple[int, int] = (64, 2)
-    learnt: str = LOGITS
+    up: tuple[tuple[int, int], ...] = ((64, 2),)
+    learnt: tuple[str, ...] = (LOGITS,)
 
     def prototxt(self, name: str) -> Message:
         """The layers of the network."""
         layers = _Layers()
-        x = layers.convolution("stem", "image", self.stem, 3, stride=2)
-        levels = []
-        for level, (channels, blocks) in enumerate(self.down, 2):
-            # A pooling and a 3x3 convolution take a third of the time of one of stride 2 in OpenCV 4.
-            x = layers.convolution(f"down{level}", layers.pooled(f"pool{level}", x), channels, 3)
-            for block in range(1, blocks + 1):
-                x = layers.residual(f"down{level}_{block}", x)
-            levels.append(x)
-        channels, blocks = self.up
-        x = layers.sum("up/sum", layers.doubled("up", x, channels), levels[-2])
-        layers.relu(x)
-        for block in range(1, blocks + 1):
-            x = layers.residual(f"up_{block}", x)
-        x = layers.doubled(self.learnt, x, self.skeleton.heatmaps)
+        x = layers.hourglass("image", self.stem, self.down, self.up)
+        x = layers.doubled(LOGITS, x, self.skeleton.heatmaps)
         layers.sigmoid(OUTPUT, x)
+        return {"name": [name], "layer": [_input(self.size), *layers.made]}
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The size of a network that finds people's boxes, with maps for `posecv.decoding.crops.decode_boxes` at eighths.
+
+    Attributes
+    ----------
+    size : (int, int)
+        Height and width of its input in pixels.
+    stem, down, up, learnt
+        As of `Residual`; the way down ends at thirty-seconds.
+    """
+
+    size: tuple[int, int] = (320, 320)
+    stem: int = 16
+    down: tuple[tuple[int, int], ...] = ((24, 1), (48, 1), (96, 2), (128, 2))
+    up: tuple[tuple[int, int], ...] = ((96, 0), (48, 1))
+    learnt: tuple[str, ...] = (CENTRE, SIDES)
+
+    def prototxt(self, name: str) -> Message:
+        """The layers of the network."""
+        layers = _Layers()
+        x = layers.hourglass("image", self.stem, self.down, self.up)
+        centre = layers.sigmoid("probability", layers.convolution(CENTRE, x, 1, act=False))
+        layers.concat(OUTPUT, centre, layers.convolution(SIDES, x, 4, act=False))
         return {"name": [name], "layer": [_input(self.size), *layers.made]}
 
 
@@ -191,6 +208,29 @@ class _Layers:
         self.relu(x)
         return x
 
+    def hourglass(
+        self, bottom: str, stem: int, down: Sequence[tuple[int, int]], up: Sequence[tuple[int, int]]
+    ) -> str:
+        """Residual blocks at quarters, eighths, ..., and at higher resolutions on the way back."""
+        x = self.convolution("stem", bottom, stem, 3, stride=2)
+        levels = []
+        for level, (channels, blocks) in enumerate(down, 2):
+            # A pooling and a 3x3 convolution take a third of the time of one of stride 2 in OpenCV 4.
+            x = self.convolution(f"down{level}", self.pooled(f"pool{level}", x), channels, 3)
+            for block in range(1, blocks + 1):
+                x = self.residual(f"down{level}_{block}", x)
+            levels.append(x)
+        for number, (channels, blocks) in enumerate(up):
+            name = f"up{number + 1}" if number else "up"
+            x = self.sum(f"{name}/sum", self.doubled(name, x, channels), levels[-2 - number])
+            self.relu(x)
+            for block in range(1, blocks + 1):
+                x = self.residual(f"{name}_{block}", x)
+        return x
+
+    def concat(self, name: str, *bottoms: str) -> str:
+        return self._add(name, "Concat", bottoms, sum(self.channels[bottom] for bottom in bottoms))
+
     def doubled(self, name: str, bottom: str, outputs: int) -> str:
         """Twice the resolution: each cell becomes 2 x 2."""
         spread = {"num_output": [outputs], "kernel_size": [2], "stride": [2]}
@@ -223,12 +263,13 @@ def _input(size: tuple[int, int] = (SIDE, SIDE)) -> Message:
     return {"name": ["image"], "type": ["Input"], "top": ["image"], "input_param": [shape]}
 
 
-DESIGNS: dict[str, Design | Residual] = {
+DESIGNS: dict[str, Design | Residual | Boxes] = {
     "light_body": Design(COCO, early=(32, 64, 96, 192), wide=160, context=128, quick=True),
     "light_body_large": Design(COCO, width=384, wide=256, context=128, quick=True),
     "light_hand": Design(HAND, width=128, wide=128, context=96, blocks=5),
     "light_face": Design(FACE, width=128, head=2, wide=128),
     "light_pose": Residual(COCO),
+    "light_detect": Boxes(),
 }
 
 

@@ -69,7 +69,7 @@ def coco_id(record: Mapping[str, str]) -> str | None:
 def difference(message: Message, folder: Path) -> float:
     """Largest difference between OpenCV's and PyTorch's maps for the same half-float weights; at most `CLOSE`."""
     weights = read_caffemodel((folder / "pose.caffemodel").read_bytes())
-    blob = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 3, 128, 176)).astype(np.float32)
+    blob = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 3, 128, 192)).astype(np.float32)
     (maps,) = opencv.load(Model("trained", folder / "pose.prototxt", folder / "pose.caffemodel"), "cpu").forward(blob)
     with torch.inference_mode():
         expected = CaffeNet(message, weights)(torch.from_numpy(blob)).numpy()

@@ -16,6 +16,7 @@ REACH = 2  # cells round a wanted peak, in which its bump is looked for
 LOWEST_PEAK = 0.2  # of the wanted maps, whose place counts
 FAINT = 0.02  # mass that keeps a bump that is hardly there from having a place
 SMALLEST_COST = 1e-6
+SIDES_COUNT = 2.0  # of a detector: what a box costs that lies elsewhere
 BACKGROUND_COUNTS = 0.25  # of one person's maps: nothing is decoded from it
 
 
@@ -79,3 +80,33 @@ def cross_entropy(logits: Tensor, batch: Batch, background: int) -> tuple[Tensor
     sure = (weight[:, :background] * cells[:, :background]).sum() / typical
     beside = BACKGROUND_COUNTS * cells[:, background].sum() / typical
     return places + sure + beside, places.detach(), anywhere + SMALLEST_COST
+
+
+def boxes_cost(maps: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """The loss of a detector's maps, the centre before its sigmoid; the loss again; how much all boxes count.
+
+    Centres: the focal loss of Zhou et al., Objects as Points (arXiv:1904.07850); the nearer a cell lies to a centre, the
+    less it counts. Sides: 1 minus the generalised intersection over union (Rezatofighi et al., CVPR 2019).
+    """
+    heat, counts = batch.maps[:, :1], batch.maps[:, 5]
+    logit = maps[:, :1]
+    probability = logit.sigmoid()
+    centre = heat == 1
+    found = -nn.functional.logsigmoid(logit) * (1 - probability).square()
+    nobody = -nn.functional.logsigmoid(-logit) * probability.square() * (1 - heat) ** 4
+    centres = (batch.weight * torch.where(centre, found, nobody)).sum()
+
+    left, top, right, bottom = maps[:, 1:5].clamp(min=0).unbind(1)
+    a, b, c, d = batch.maps[:, 1:5].unbind(1)
+    own, wanted = (left + right) * (top + bottom), (a + c) * (b + d)
+    width = (left.minimum(a) + right.minimum(c)).clamp(min=0)
+    height = (top.minimum(b) + bottom.minimum(d)).clamp(min=0)
+    both = width * height
+    union = own + wanted - both
+    around = (left.maximum(a) + right.maximum(c)) * (top.maximum(b) + bottom.maximum(d))
+    overlap = both / union.clamp(min=SMALLEST_COST) - (around - union) / around.clamp(min=SMALLEST_COST)
+    size = (a + c + b + d).clamp(min=1)[:, None]
+    apart = (maps[:, 1:5] - batch.maps[:, 1:5]).abs().sum(dim=1) / size[:, 0]    # leads back from beyond the middle too
+    sides = (counts * (SIDES_COUNT * (1 - overlap) + apart)).sum()
+    loss = centres + sides
+    return loss, loss.detach(), (batch.weight * centre).sum() + 1

@@ -8,9 +8,11 @@ A shard is an uncompressed tar of at most 30 MB: pictures as WebP, at most `--sh
 and `labels.jsonl`, a line a picture:
 
     {"file", "split": "train"|"val"|"test", "source",
-     "people": [[[x, y, height] * K], ...], "ignore": [[x, y, width, height], ...]}
+     "people": [[[x, y, height] * K], ...], "ignore": [[x, y, width, height], ...],
+     "boxes": [[x, y, width, height, height of the bump], ...]}
 
-and "hand": "left"|"right" where that is known of a crop of a hand.
+and "hand": "left"|"right" where that is known of a crop of a hand. "boxes" are those of people, by humans or by
+`training.see_boxes` (`--boxes`), for a detector; in one whose bump has the height 0 a detector learns nothing.
 
 x and y are pixels of the stored picture, the centre of the first pixel 0, 0. `height` is that of the bump that the
 heatmap gets: 1 where a human set the keypoint, less where a network did, 0 where it is not known. What happens inside a
@@ -26,6 +28,7 @@ import itertools
 import json
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -48,6 +51,7 @@ SHARD_BYTES = 30_000_000
 SAME_PERSON = 0.3  # two sets of keypoints with a higher OKS belong to one person
 SURE_PERSON, SURE_KEYPOINT = 0.25, 0.3  # of the top-down teacher
 CERTAIN = 0.7  # a teacher's keypoint of this score makes a bump of full height
+SURE_BOX, CERTAIN_BOX = 0.35, 0.6  # likewise a teacher's box
 HAND_CROP = 2.2  # sides of the box round a hand that a crop of it shows
 HALF_PIXEL = 0.5  # COCO counts from the corner of the first pixel
 # COCO's 17 keypoints in OpenPose's order; -1 is the neck, the middle of the shoulders.
@@ -100,16 +104,34 @@ def merged(human: list[Array], taught: Scored, seen: Scored) -> Labels:
     return people, ignored
 
 
-def shared_body(data: Path, seen: Path | None) -> Iterator[tuple[Record, bytes]]:
+def shared_body(data: Path, seen: Path | None, boxes: Path | None = None) -> Iterator[tuple[Record, bytes]]:
     """The project's photographs: COCO's with human keypoints, further ones with the teachers'."""
     yield from _shared_coco(data / "coco")
-    yield from _shared_further(data / "body", seen)
+    found = {record["file"]: teachers_boxes(record["boxes"]) for record in _lines(boxes)} if boxes else {}
+    for record, content in _shared_further(data / "body", seen):
+        yield {**record, "boxes": found.get(record["file"], [])}, content
 
 
 def _shared_coco(folder: Path) -> Iterator[tuple[Record, bytes]]:
     truth = json.loads(gzip.decompress((folder / "person_keypoints.json.gz").read_bytes()))
     split = {image["file_name"]: "val" if image["id"] % HELD_OUT == 0 else "train" for image in truth["images"]}
-    yield from _joined(folder, coco_people(truth), split, "coco")
+    boxes = coco_boxes(truth)
+    for record, content in _joined(folder, coco_people(truth), split, "coco"):
+        yield {**record, "boxes": boxes[record["file"]]}, content
+
+
+def coco_boxes(truth: Record) -> dict[str, list[list[float]]]:
+    """File name -> boxes of people, each with the height of its bump: 1, 0 for a crowd."""
+    names = {image["id"]: image["file_name"] for image in truth["images"]}
+    boxes: dict[str, list[list[float]]] = {name: [] for name in names.values()}
+    for each in truth["annotations"]:
+        boxes[names[each["image_id"]]].append([*each["bbox"], 0.0 if each["iscrowd"] else 1.0])
+    return boxes
+
+
+def teachers_boxes(scored: list[list[float]]) -> list[list[float]]:
+    """A detector's boxes with scores -> with the heights of their bumps, 0 for those that may be nobody."""
+    return [[*box, min(score / CERTAIN_BOX, 1) if score >= SURE_BOX else 0] for *box, score in scored]
 
 
 def coco_people(truth: Record) -> dict[str, Labels]:
@@ -254,8 +276,9 @@ def shrunk(record: Record, content: bytes, short_side: int, quality: int) -> tup
         points = np.array(points, np.float64)
         points[:, :2] = (points[:, :2] + HALF_PIXEL) * exact - HALF_PIXEL
         people.append(points.round(2).tolist())
-    boxes = (np.array(record["ignore"], np.float64).reshape(-1, 4) * np.tile(exact, 2)).round(1).tolist()
-    return {**record, "people": people, "ignore": boxes}, content
+    ignored = (np.array(record["ignore"], np.float64).reshape(-1, 4) * np.tile(exact, 2)).round(1).tolist()
+    boxes = np.array(record.get("boxes", []), np.float64).reshape(-1, 5) * [*exact, *exact, 1]
+    return {**record, "people": people, "ignore": ignored, "boxes": boxes.round(2).tolist()}, content
 
 
 def write_shards(pictures: Iterable[tuple[Record, bytes]], folder: Path) -> int:
@@ -293,10 +316,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the data")
     parser.add_argument("--to", type=Path, required=True, help="folder for the shards")
     parser.add_argument("--seen", type=Path, help="what training.see, for hands training.see_hands, wrote")
+    parser.add_argument("--boxes", type=Path, help="what training.see_boxes wrote")
     parser.add_argument("--short-side", type=int, default=480, help="pixels; 240 makes shards of 100 MB in all")
     parser.add_argument("--quality", type=int, default=75, help="of WebP, for pictures that are shrunk")
     args = parser.parse_args()
-    labelled = FORMS[args.form](args.data, args.seen)
+    form = partial(shared_body, boxes=args.boxes) if args.form == "body" else FORMS[args.form]
+    labelled = form(args.data, args.seen)
     pictures = (shrunk(record, content, args.short_side, args.quality) for record, content in labelled)
     print(f"{write_shards(pictures, args.to)} pictures in {args.to}")
 

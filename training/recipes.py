@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from posecv.skeletons import FACE, Skeleton
 from training.batches import Recipe
+from training.boxes import BoxRecipe
 from training.persons import PersonRecipe
 
 # light_body has the same AP on the pictures that it learnt from as on others: it is too small to forget, and what it
@@ -24,7 +25,7 @@ _BODY = Recipe(
 )
 _CROP = Recipe(size=192, least=0.4, most=0.9, zoom=4, cover=0.5, shift=0.12, turn=35, most_turn=100, mosaics=0)
 
-RECIPES: dict[str, Recipe | PersonRecipe] = {
+RECIPES: dict[str, Recipe | PersonRecipe | BoxRecipe] = {
     "light_body": _BODY,
     "light_body_large": _BODY,
     "light_hand": replace(
@@ -37,6 +38,9 @@ RECIPES: dict[str, Recipe | PersonRecipe] = {
     ),
     "light_face": _CROP,
     "light_pose": PersonRecipe(sigma=1.5, weights=(("lspet", 0.7), ("yoga5", 0.5), ("yoga8", 0.5), ("har15", 0.7))),
+    "light_detect": BoxRecipe(
+        weights=(("coco", 2.0), ("lspet", 0.2), ("yoga5", 0.3), ("yoga8", 0.3), ("har15", 0.5)),
+    ),
 }
 
 # Points of the face that change places in a mirror, first and last of ranges that run towards each other.

@@ -15,9 +15,10 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,10 @@ from torch import Tensor, nn
 from posecv.degrade import EFFECTS
 from posecv.formats.caffe import read_caffemodel, read_pair, write_caffemodel
 from training.batches import Batch, Batches
-from training.data import load_shards
-from training.designs import CONTEXT, DESIGNS, LOGITS, OUTPUT, Design, Residual
-from training.loss import cross_entropy, squared_error
+from training.boxes import BoxBatches, BoxRecipe
+from training.data import Picture, load_shards
+from training.designs import CENTRE, CONTEXT, DESIGNS, LOGITS, OUTPUT, SIDES, Boxes, Design, Residual
+from training.loss import boxes_cost, cross_entropy, squared_error
 from training.muon import Muon
 from training.network import CaffeNet, computed_in
 from training.persons import PersonRecipe, Persons
@@ -39,6 +41,7 @@ from training.replay import Replay
 
 AVERAGED = 0.4  # of a run's steps are in the running mean of the weights, the last ones most
 RARE = -4.0  # before a sigmoid: a keypoint is in one cell of fifty
+HALF_A_BOX = 4.0  # cells from a centre to a side, to begin with
 LOG_EVERY = 100
 JUDGE_EVERY = 500
 SAVE_SECONDS = 120
@@ -65,36 +68,63 @@ def main() -> None:
     _quiet(network, design)
     network.to(device, memory_format=torch.channels_last)
 
-    recipe = RECIPES[args.network]
     pictures = load_shards(args.shards)
     parts = {part: [picture for picture in pictures if picture.split == part] for part in ("train", "val")}
     print({part: len(some) for part, some in parts.items()}, flush=True)
-    opposite = mirrored(design.skeleton)
-    batches: Batches | Persons
-    held_out: Batches | Persons
-    if isinstance(recipe, PersonRecipe):
-        assert isinstance(design, Residual)
-        recipe = replace(recipe, size=_shrunk(design.size, args.shrink))
-        batches = Persons(parts["train"], design.skeleton, opposite, recipe, device, seed=args.seed)
-        held_out = Persons(parts["val"], design.skeleton, opposite, recipe, device, seed=1 << 20)
-        size = recipe.size
-    else:
-        options = {"effect": args.effect}
-        batches = Batches(parts["train"], design.skeleton, opposite, recipe, device, seed=args.seed, **options)
-        held_out = Batches(parts["val"], design.skeleton, opposite, recipe, device, seed=1 << 20, **options)
-        size = recipe.size, recipe.size
+    batches, held_out, size = _batches(args, design, parts["train"], parts["val"], device)
     precision = _precision(args.precision, device, network, size)
     print(f"computes in {str(precision).removeprefix('torch.')}", flush=True)
     run = Run(network, args, precision)
     replay = None
     if args.teacher:
-        if isinstance(batches, Persons):
-            raise SystemExit(f"--teacher: {args.network} looks at one person's crop, and no teacher has its maps")
+        if not isinstance(batches, Batches):
+            raise SystemExit(f"--teacher: no teacher has the maps of {args.network}")
         teacher = CaffeNet(*read_pair(args.teacher / "pose.prototxt", args.teacher / "pose.caffemodel"))
         teacher.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
         replay = Replay(batches, teacher, args.trust, args.fresh, run.precision)
         replay.fill(run.step)
     run.to_end(replay or batches, held_out)
+
+
+Maker = Batches | Persons | BoxBatches
+AnyDesign = Design | Residual | Boxes
+
+
+def _batches(
+    args: argparse.Namespace, design: AnyDesign, taught: list[Picture], held_out: list[Picture], device: torch.device
+) -> tuple[Maker, Maker, tuple[int, int]]:
+    """What makes the batches to learn from and those to be judged by, and the size of a crop."""
+    recipe = RECIPES[args.network]
+    later = 1 << 20  # another seed
+    if isinstance(recipe, BoxRecipe):
+        return (
+            BoxBatches(taught, recipe, device, seed=args.seed),
+            BoxBatches(held_out, recipe, device, seed=later),
+            recipe.size,
+        )
+    assert not isinstance(design, Boxes)
+    opposite = mirrored(design.skeleton)
+    if isinstance(recipe, PersonRecipe):
+        assert isinstance(design, Residual)
+        recipe = replace(recipe, size=_shrunk(design.size, args.shrink))
+        return (
+            Persons(taught, design.skeleton, opposite, recipe, device, seed=args.seed),
+            Persons(held_out, design.skeleton, opposite, recipe, device, seed=later),
+            recipe.size,
+        )
+    return (
+        Batches(taught, design.skeleton, opposite, recipe, device, seed=args.seed, effect=args.effect),
+        Batches(held_out, design.skeleton, opposite, recipe, device, seed=later, effect=args.effect),
+        (recipe.size, recipe.size),
+    )
+
+
+def _cost_of(design: AnyDesign) -> Callable[[Tensor, Batch], tuple[Tensor, Tensor, Tensor]]:
+    """What maps cost."""
+    if isinstance(design, Boxes):
+        return boxes_cost
+    cost = cross_entropy if isinstance(design, Residual) else squared_error
+    return partial(cost, background=design.skeleton.heatmaps - 1)
 
 
 def _arguments() -> argparse.Namespace:
@@ -132,20 +162,28 @@ def _shrunk(size: tuple[int, int], share: float) -> tuple[int, int]:
     return height, width
 
 
-def _quiet(network: CaffeNet, design: Design | Residual) -> None:
+def _quiet(network: CaffeNet, design: AnyDesign) -> None:
     """Let maps begin near nobody: small last weights, 1 for the background; from there training does not collapse."""
-    background = design.skeleton.heatmaps - 1
-    maps = network.convolutions[design.learnt]
-    if not maps.bias.any():
-        nn.init.normal_(maps.weight, std=0.002)
-        nn.init.constant_(maps.bias, 0 if design.learnt == OUTPUT else RARE)
-        nn.init.constant_(maps.bias[background : background + 1], 1 if design.learnt == OUTPUT else -RARE)
-        if isinstance(design, Residual):  # each block begins as the way past it
-            for name, layer in network.convolutions.items():
-                if name.endswith("/2"):
-                    nn.init.zeros_(layer.weight)
-    if CONTEXT in network.convolutions and not network.convolutions[CONTEXT].bias.any():
-        nn.init.zeros_(network.convolutions[CONTEXT].weight)
+    layers = network.convolutions
+    fresh = not any(layers[name].bias.any() for name in design.learnt)
+    if fresh:
+        for name in design.learnt:
+            nn.init.normal_(layers[name].weight, std=0.002)
+    if fresh and isinstance(design, Boxes):
+        nn.init.constant_(layers[CENTRE].bias, RARE)
+        nn.init.constant_(layers[SIDES].bias, HALF_A_BOX)
+    elif fresh:
+        assert not isinstance(design, Boxes)
+        maps, background = layers[design.learnt[0]], design.skeleton.heatmaps - 1
+        linear = isinstance(design, Design)
+        nn.init.constant_(maps.bias, 0 if linear else RARE)
+        nn.init.constant_(maps.bias[background : background + 1], 1 if linear else -RARE)
+    if fresh and not isinstance(design, Design):  # each block begins as the way past it
+        for name, layer in layers.items():
+            if name.endswith("/2"):
+                nn.init.zeros_(layer.weight)
+    if CONTEXT in layers and not layers[CONTEXT].bias.any():
+        nn.init.zeros_(layers[CONTEXT].weight)
 
 
 def _precision(wanted: str, device: torch.device, network: CaffeNet, size: tuple[int, int]) -> torch.dtype:
@@ -169,7 +207,7 @@ def _precision(wanted: str, device: torch.device, network: CaffeNet, size: tuple
     return min(seconds, key=seconds.__getitem__)
 
 
-Learnt = Batches | Persons | Replay
+Learnt = Maker | Replay
 
 
 class Run:
@@ -179,7 +217,7 @@ class Run:
         self.network, self.args, self.precision = network, args, precision
         self.device = torch.device(args.device)
         self.design = DESIGNS[args.network]
-        self.cost = cross_entropy if isinstance(self.design, Residual) else squared_error
+        self.cost = _cost_of(self.design)
         self.step = 0
         self.trained = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
         self.frozen = [name for name in self.trained if name.split(".")[1].startswith(tuple(args.frozen or ["\0"]))]
@@ -202,7 +240,7 @@ class Run:
             self.mean, self.step = saved["mean"], saved["step"]
             print(f"goes on at step {self.step}", flush=True)
 
-    def to_end(self, batches: Learnt, held_out: Batches | Persons) -> None:
+    def to_end(self, batches: Learnt, held_out: Maker) -> None:
         """Train until the last step or the last minute."""
         args = self.args
         begin = saved = logged = time.monotonic()
@@ -267,8 +305,9 @@ class Run:
         """As `training.loss` gives it for what the network makes of a batch."""
         crops = batch.crops.contiguous(memory_format=torch.channels_last)
         with computed_in(self.precision, self.device):
-            maps = self.network.tops(crops, [self.design.learnt])[self.design.learnt]
-        return self.cost(maps.float(), batch, self.design.skeleton.heatmaps - 1)
+            tops = self.network.tops(crops, self.design.learnt)
+        maps = torch.cat([tops[name].float() for name in self.design.learnt], dim=1)
+        return self.cost(maps, batch)
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -278,7 +317,7 @@ class Run:
         torch._foreach_lerp_(list(self.mean.values()), [state[name] for name in self.mean], 1 - keep)
 
     @torch.no_grad()
-    def judged(self, held_out: Batches | Persons, count: int = 6) -> float:
+    def judged(self, held_out: Maker, count: int = 6) -> float:
         """The mean network's squared error on held-out pictures as a share of nobody's."""
         own = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.network.load_state_dict(self.mean)
@@ -305,7 +344,7 @@ class Run:
 
 def _is_matrix(name: str, parameter: Tensor) -> bool:
     """Whether Muon takes it: weights over several channels, but not those of the maps, each of another kind."""
-    return parameter.dim() == 4 and parameter.shape[1] > 1 and name.split(".")[1] not in (OUTPUT, LOGITS)
+    return parameter.dim() == 4 and parameter.shape[1] > 1 and name.split(".")[1] not in (OUTPUT, LOGITS, CENTRE, SIDES)
 
 
 if __name__ == "__main__":
