@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -45,7 +46,7 @@ def run(
 
 
 @one_line
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print a row of figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="light-coco", help=shared.MODEL)
@@ -57,7 +58,7 @@ def main() -> int:
     parser.add_argument("--scale-number", type=int, default=1, help="at how many scales each photograph is looked at")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a constant of the decoder")
     parser.add_argument("--step", type=float, help="geometry.SMALLEST_STEP: 0 never averages a frame that shrinks")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     coco.require_pycocotools()
     if options.step is not None:
         geometry.SMALLEST_STEP = options.step

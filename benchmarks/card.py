@@ -12,6 +12,7 @@ import argparse
 import itertools
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,13 +146,13 @@ def by_height(people: list[Match]) -> str:
 
 
 @one_line
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="light-coco", help=shared.MODEL)
     parser.add_argument("--net-size", default=f"-1x{NET_SIDE}")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N photographs alone")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     coco.require_pycocotools()
     data = shared.evaluation_set(options.limit)
     figures, people = measure(shared.load(options.model), data, options.net_size)

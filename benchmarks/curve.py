@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def page(curve: Curve) -> str:
 
 
 @one_line
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Write curve.md and curve.png."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="where to write curve.md and curve.png")
@@ -91,8 +91,9 @@ def main() -> int:
     parser.add_argument("--heights", type=int, nargs="+", default=HEIGHTS, help="of the input, multiples of 16")
     parser.add_argument("--rounds", type=int, default=21, help="how often each forward is timed (default: 21)")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N photographs alone")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     coco.require_pycocotools()
+    plots.require_matplotlib()
     shared.evaluation_set(options.limit)  # which must be there, and the times come first
     networks = {label(model): shared.load(model) for model in options.models or ()} or default_networks()
     curve = measure(networks, options.heights, options.rounds, options.limit)

@@ -16,7 +16,7 @@ import pstats
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -83,7 +83,7 @@ def row(scene: Scene, rounds: int) -> str:
 
 def forward_time(rounds: int) -> str:
     """A sentence about the time that a real network takes for the same maps."""
-    folder = shared.SHARED / "models" / "light-coco"
+    folder = shared.folder() / "models" / "light-coco"
     if not (folder / "pose.caffemodel").is_file():
         return "network: not measured (no models/light-coco in POSECV_SHARED)"
     network = posecv.load_network(folder / "pose.prototxt", folder / "pose.caffemodel", device="cpu")
@@ -105,13 +105,13 @@ def profile(scene: Scene, rounds: int) -> None:
 
 
 @one_line
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description="Measure decoding beside the yardstick.")
     parser.add_argument("--people", type=int, nargs="+", default=[1, 5, 20, 50], help="people in the painted scenes")
     parser.add_argument("--rounds", type=int, default=31, help="how often each scene is decoded (default: 31)")
     parser.add_argument("--profile", action="store_true", help="show where posecv's time goes")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
 
     print(surroundings())
     print("people   ratio   goal      posecv    yardstick  posecv  yardstick")

@@ -41,7 +41,7 @@ MODELS = ("light_body", "light_hand", "light-coco", "coco", "body_25")
 SIZES = ("256x352", "368x496")
 FIRST = "opencv"  # the engine that the others are compared with
 LEAST = 2  # rounds, however long they take
-STARTS, LONG_START = 3, 4.0  # how often a process is started, and seconds after which it is not started again
+LONG_START = 4.0  # seconds after which a process is not started again
 PAUSE = 0.02  # seconds between two processes' turns; threads of the last one wait for work in a loop at first
 COLUMNS = (
     "model", "input", "engine", "version", "network ms", "times as fast", "decoding ms", "total ms", "start-up s",
@@ -242,9 +242,11 @@ def row(job: Job, worker: Worker, start: float, first: float, peak: float) -> re
     return dict(zip(COLUMNS, [*told, date.today().isoformat()], strict=True))
 
 
-def measure(those: Sequence[Job], rounds: int, seconds: float, peak: float) -> list[results.Row]:
+def measure(
+    those: Sequence[Job], *, rounds: int, seconds: float, peak: float, starts: int = 1
+) -> list[results.Row]:
     """The rows of jobs with one network and one size."""
-    with working(those, STARTS) as workers:
+    with working(those, starts) as workers:
         take_turns([worker for worker, _ in workers.values()], rounds, seconds)
         networks = [worker.median("network") for job, (worker, _) in workers.items() if job.engine == FIRST]
         first = networks[0] if networks else float("nan")
@@ -284,7 +286,7 @@ def save(folder: Path, rows: Sequence[results.Row], said: Mapping[str, object]) 
 
 
 @one_line
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=ROOT / "benchmarks" / "results", help="where to write")
@@ -294,10 +296,12 @@ def main() -> int:
     parser.add_argument("--pythons", nargs="+", default=[sys.executable], help="further ones are timed with OpenCV")
     parser.add_argument("--rounds", type=int, default=11, help="turns of each engine (default: 11)")
     parser.add_argument("--seconds", type=float, default=15, help="of one network at one size, after which to go on")
+    parser.add_argument("--starts", type=int, default=3, help="how often each process is started (default: 3)")
     parser.add_argument("--quick", action="store_true", help=f"the smaller size and {LEAST} rounds")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     if options.quick:
         options.sizes, options.rounds = options.sizes[:1], LEAST
+    plots.require_matplotlib()
     peak = gemm_peak()
     said = {
         "measured": date.today().isoformat(),
@@ -309,7 +313,8 @@ def main() -> int:
         for one in [subject(model, Path(folder)) for model in options.models]:
             for size in options.sizes:
                 those = list(jobs(one, size, options.pythons, options.engines))
-                text = save(options.folder, measure(those, options.rounds, options.seconds, peak), said)
+                rows = measure(those, rounds=options.rounds, seconds=options.seconds, peak=peak, starts=options.starts)
+                text = save(options.folder, rows, said)
     print(text, end="")
     return 0
 

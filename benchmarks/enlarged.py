@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -42,15 +43,15 @@ def moved(network: Network, frame: NDArray[np.uint8], interpolation: int, refine
 
 
 @one_line
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print a line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--refinement", choices=REFINEMENTS, default="parabola")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     network = shared.load("light-coco", "auto")
     distances: list[float] = []
     photographs = 0
-    for path in sorted(shared.there(shared.SHARED / "data" / "coco" / "images").glob("*.jpg")):
+    for path in sorted(shared.there(shared.folder() / "data" / "coco" / "images").glob("*.jpg")):
         frame = cv2.imread(str(path))
         if frame is not None and frame.shape[:2] == SIZE:
             photographs += 1

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,19 @@ def average_face(faces: list[Crop]) -> Floats:
     return np.nanmean([labels_of(face) / face[1].shape[1::-1] for face in faces], axis=0)
 
 
+def scaled(average: Floats, crop: Crop) -> Floats:
+    """(68, 2) keypoints of the average face in a crop."""
+    return average * crop[1].shape[1::-1]
+
+
+def compared(faces: list[Crop], methods: Mapping[str, Callable[[Crop], Floats]]) -> str:
+    """The tables of methods, each a function from a crop to (68, 2) keypoints."""
+    labels = [labels_of(face) for face in faces]
+    found = {name: list(map(method, faces)) for name, method in methods.items()}
+    away = {name: np.array(list(map(errors, each, labels))) for name, each in found.items()}
+    return report([face[0]["source"] for face in faces], away)
+
+
 def report(sources: list[str], away: dict[str, Floats]) -> str:
     """The tables: methods by source, then by part of the face; `away` has (faces, 68) errors of each method."""
     header = "source", "faces", *(f"{name}: {what}" for name in away for what in ("mean", "median", "failed"))
@@ -90,7 +104,7 @@ def report(sources: list[str], away: dict[str, Floats]) -> str:
 
 
 @one_line
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="light_face", help=shared.MODEL)
@@ -98,18 +112,16 @@ def main() -> int:
     parser.add_argument("--net-size", help="size of the network's input (default: the model's)")
     parser.add_argument("--stray", type=float, default=0.0, help="how far boxes are off, as a share of their side")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N crops alone")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     faces = shared.crops("face", options.split, options.limit)
     network = shared.load(options.model)
     rng = np.random.default_rng(0)
     average = average_face(shared.crops("face", "train"))
-    found = {
-        network.model.name: [found_in(network, face, options.net_size, options.stray, rng) for face in faces],
-        "average face": [average * face[1].shape[1::-1] for face in faces],
-    }
-    labels = [labels_of(face) for face in faces]
-    away = {name: np.array(list(map(errors, each, labels))) for name, each in found.items()}
-    print(report([face[0]["source"] for face in faces], away))
+
+    def by_network(face: Crop) -> Floats:
+        return found_in(network, face, options.net_size, options.stray, rng)
+
+    print(compared(faces, {network.model.name: by_network, "average face": lambda face: scaled(average, face)}))
     return 0
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter, process_time
@@ -123,13 +124,13 @@ def is_here(codec: str) -> bool:
 
 
 @one_line
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--models", nargs="+", default=MODELS, help=shared.MODEL)
     parser.add_argument("--codecs", nargs="+", default=list(SUFFIXES), choices=list(SUFFIXES))
     parser.add_argument("--frames", type=int, default=100)
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     rows: list[tuple[str, ...]] = []
     with tempfile.TemporaryDirectory() as place:
         film = pan(Path(place) / "film.avi", options.frames)

@@ -107,7 +107,7 @@ def of_stages(models: Sequence[str], engine: str, blob: NDArray[np.float32], rou
 
 
 @one_line
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print the table."""
     own = [row.name for row in manifest() if not row.mirrors and row.name not in OTHERS]
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -116,7 +116,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--engine", choices=ENGINES, default="opencv")
     parser.add_argument("--stages", action="store_true", help="compare the numbers of stages that run")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     height, width = map(int, options.size.split("x"))
     blob = np.random.default_rng(1).uniform(-0.5, 0.5, (1, 3, height, width)).astype(np.float32)
     table = of_stages if options.stages else of_networks

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -132,12 +132,12 @@ def report(name: str, true: Floats, anywhere: Floats, on_bodies: Floats) -> str:
 
 
 @one_line
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="light_hand", help=shared.MODEL)
     parser.add_argument("--each", type=int, default=2, metavar="N", help="crops of each kind a picture")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     network = shared.load(options.model)
     print(report(network.skeleton.name, true_ones(network), *other_crops(network, options.each)))
     return 0

@@ -13,6 +13,7 @@ import argparse
 import itertools
 import math
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -115,7 +116,7 @@ def report(rows: list[dict[str, Any]], rights: dict[str, Floats]) -> str:
 
 
 @one_line
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", help=f"{shared.MODEL} (default: light_hand, without --mediapipe)")
@@ -125,7 +126,7 @@ def main() -> int:
     parser.add_argument("--confidence", type=float, default=0.5, help="MediaPipe's min_detection_confidence")
     parser.add_argument("--gloves", action="store_true", help="give the skin of all hands the colour of gloves")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N crops alone")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     hands = shared.crops("hand", options.split, options.limit)
     if options.gloves:
         colors = itertools.cycle(GLOVES)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from time import perf_counter
 
@@ -66,29 +67,33 @@ def one_round(network: Network, frame: Frame, painted: Maps | None) -> tuple[lis
     return [1000 * float(step) for step in np.diff(times)], len(people)
 
 
-def row(name: str, network: Network, frame: Frame, painted: Maps | None, rounds: int) -> tuple[object, ...]:
-    """A scene's line of the table: medians, and the median of what is no forward pass as a share of it."""
-    results = [one_round(network, frame, painted) for _ in range(WARM_UP + rounds)][WARM_UP:]
+def row(name: str, rounds: Sequence[tuple[list[float], int]]) -> tuple[object, ...]:
+    """A scene's line of the table: medians, and the median of the other steps' time as a share of the forward pass.
+
+    The first `WARM_UP` rounds do not count.
+    """
+    results = rounds[WARM_UP:]
     medians = [statistics.median(step) for step in zip(*(times for times, _ in results), strict=True)]
     share = statistics.median((sum(times) - times[1]) / times[1] for times, _ in results)
     return name, results[0][1], *medians, share
 
 
 @one_line
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="light_body", help=shared.MODEL)
     parser.add_argument("--engine", default="opencv", choices=[*ENGINES, "auto"])
     parser.add_argument("--rounds", type=int, default=31)
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     keep_buffers()  # as the scripts do
     network, frame = shared.load(options.model, options.engine), photograph()
     width, height = NetSize.parse(NET_SIZE).of_frame(WIDTH, HEIGHT)
     cells = height // STRIDE, width // STRIDE
     painted = paint_maps(random_people(PAINTED, network.skeleton, cells, seed=4), network.skeleton, cells)
     scenes = (("team.jpg", None), ("painted", painted))
-    rows = [row(name, network, frame, maps, options.rounds) for name, maps in scenes]
+    count = WARM_UP + options.rounds
+    rows = [row(name, [one_round(network, frame, maps) for _ in range(count)]) for name, maps in scenes]
     print(f"{decode.surroundings()}, {network.model.name} in {network.engine.name}, input {height} x {width}\n")
     print(markdown.table(("scene", "people", *(f"{step} (ms)" for step in STEPS), "besides / forward"), rows))
     return 0

@@ -1,4 +1,4 @@
-"""The benchmarks' plots, drawn by matplotlib, which is imported when a plot is made."""
+"""The benchmarks' plots. matplotlib draws them and is imported when a plot is made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from posecv.opencv import require_packages
+
 Rows = Sequence[Mapping[str, Any]]
+
+
+def require_matplotlib() -> None:
+    """Raise DeviceError if matplotlib is not installed; call it before hours of measuring."""
+    require_packages("matplotlib")
 
 
 def precision_over_time(

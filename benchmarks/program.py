@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from posecv.app.spellings import in_flags
 from posecv.errors import PoseError
@@ -13,15 +14,22 @@ from posecv.errors import PoseError
 __all__ = ["one_line"]
 
 
-def one_line(main: Callable[[], int]) -> Callable[[], int]:
-    """The same program, which says what is wrong in one line on stderr and ends with the error's exit code."""
+class Main(Protocol):
+    """A program: the words of its command line (by default the process's) to its exit code."""
+
+    def __call__(self, argv: Sequence[str] | None = None, /) -> int: ...
+
+
+def one_line(main: Callable[[Sequence[str] | None], int]) -> Main:
+    """The same program, which reports an error in one line on stderr and ends with the error's exit code."""
+    name = Path(main.__code__.co_filename).stem
 
     @functools.wraps(main)
-    def guarded() -> int:
+    def guarded(argv: Sequence[str] | None = None) -> int:
         try:
-            return main()
+            return main(argv)
         except PoseError as error:
-            print(f"{Path(sys.argv[0]).stem}: {in_flags(str(error))}", file=sys.stderr)
+            print(f"{name}: {in_flags(str(error))}", file=sys.stderr)
             return error.exit_code
 
     return guarded

@@ -25,10 +25,9 @@ from posecv.evaluation.coco import Truth, of_images, read_annotations
 from posecv.models import Model, find_model
 from training import HELD_OUT
 
-__all__ = ["MODEL", "SHARED", "Crop", "Data", "crops", "evaluation_set", "find", "load", "of_shards", "there",
+__all__ = ["MODEL", "Crop", "Data", "crops", "evaluation_set", "find", "folder", "load", "of_shards", "there",
            "tuning_set"]  # fmt: skip
 
-SHARED = Path(os.environ.get("POSECV_SHARED") or ROOT.parent / "shared")
 TUNE_EVERY = 5  # every fifth picture of the training set serves the choice of constants of others' networks
 MODEL = "a name of the manifest, or PROTOTXT,CAFFEMODEL"
 
@@ -36,22 +35,27 @@ Crop = tuple[dict[str, Any], Frame]  # labels and picture of a hand or a face
 Data = tuple[Truth, Iterator[tuple[int, Frame]]]  # the truth, as COCO has it, and ids with pictures
 
 
+def folder() -> Path:
+    """The folder of the shared data."""
+    return Path(os.environ.get("POSECV_SHARED") or ROOT.parent / "shared")
+
+
 def there(path: Path) -> Path:
     """A file or folder of the shared data; InputError where it is missing."""
     if not path.exists():
-        raise InputError(f"{path} is missing: POSECV_SHARED names the folder of the shared data, which is {SHARED} now")
+        raise InputError(f"{path} is missing: POSECV_SHARED names the folder of the shared data, now {folder()}")
     return path
 
 
 def find(name: str) -> Model:
     """The files of a network by its name, in the shared data too."""
-    os.environ.setdefault("POSECV_MODELS", str(SHARED / "models"))
+    os.environ.setdefault("POSECV_MODELS", str(folder() / "models"))
     try:
         return find_model(name)
     except ModelError as error:
-        if SHARED.is_dir():
+        if folder().is_dir():
             raise
-        raise ModelError(f"{error}; nor is there shared data in {SHARED}: POSECV_SHARED names its folder") from None
+        raise ModelError(f"{error}; nor is there shared data in {folder()}: POSECV_SHARED names its folder") from None
 
 
 def load(model: str, engine: str = "opencv", stages: int | None = None) -> Network:
@@ -63,10 +67,10 @@ def load(model: str, engine: str = "opencv", stages: int | None = None) -> Netwo
 
 def evaluation_set(limit: int | None = None) -> Data:
     """The truth and the pictures of `data/coco`, or of the first of them."""
-    folder = there(SHARED / "data" / "coco")
-    truth = read_annotations(folder / "person_keypoints.json")
+    place = there(folder() / "data" / "coco")
+    truth = read_annotations(place / "person_keypoints.json")
     truth = of_images(truth, [row["id"] for row in truth["images"][:limit]])
-    return truth, ((row["id"], _read(folder / "images" / row["file_name"])) for row in truth["images"])
+    return truth, ((row["id"], _read(place / "images" / row["file_name"])) for row in truth["images"])
 
 
 def _read(path: Path) -> Frame:
@@ -78,13 +82,13 @@ def _read(path: Path) -> Frame:
 
 def tuning_set(*, held_out: bool = False) -> Data:
     """Truth and pictures of a part of `training/coco`: every fifth, or those that our own networks never saw."""
-    folder = there(SHARED / "training" / "coco")
-    truth = read_annotations(folder / "person_keypoints.json.gz")
+    place = there(folder() / "training" / "coco")
+    truth = read_annotations(place / "person_keypoints.json.gz")
     truth["images"].sort(key=lambda row: row["id"])
     ids = [row["id"] for row in truth["images"]]
     truth = of_images(truth, [number for number in ids if number % HELD_OUT == 0] if held_out else ids[::TUNE_EVERY])
     stems = {Path(row["file_name"]).stem: row["id"] for row in truth["images"]}
-    return truth, of_shards(sorted(folder.glob("images-*.tar")), stems)
+    return truth, of_shards(sorted(place.glob("images-*.tar")), stems)
 
 
 def of_shards(shards: list[Path], ids: dict[str, int]) -> Iterator[tuple[int, Frame]]:
@@ -100,8 +104,8 @@ def of_shards(shards: list[Path], ids: dict[str, int]) -> Iterator[tuple[int, Fr
 
 def crops(part: str, split: str, limit: int | None = None) -> list[Crop]:
     """The labels and pictures of a split of `training/hand` or `training/face`, or of the first of them."""
-    folder = there(SHARED / "training" / part)
-    with gzip.open(there(folder / "labels.jsonl.gz"), "rt", encoding="utf-8") as file:
+    place = there(folder() / "training" / part)
+    with gzip.open(there(place / "labels.jsonl.gz"), "rt", encoding="utf-8") as file:
         rows = [row for row in map(json.loads, file) if row["split"] == split][:limit]
     ids = {Path(row["file"]).stem: index for index, row in enumerate(rows)}
-    return [(rows[index], frame) for index, frame in of_shards([folder / f"{part}_crops.tar"], ids)]
+    return [(rows[index], frame) for index, frame in of_shards([place / f"{part}_crops.tar"], ids)]

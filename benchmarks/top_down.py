@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import shared
@@ -36,11 +37,11 @@ def run(estimator: TopDown, data: shared.Data) -> dict[str, float]:
 
 
 def _teachers() -> Path:
-    return shared.there(shared.SHARED / "training" / "teacher")
+    return shared.there(shared.folder() / "training" / "teacher")
 
 
 @one_line
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print a row of figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--teacher", action="store_true", help="PicoDet and TinyPose")
@@ -50,14 +51,11 @@ def main() -> int:
     parser.add_argument("--pad", type=float, default=PAD, help="sides of a crop over those of a box")
     parser.add_argument("--tune", action="store_true", help="use a part of the training set")
     parser.add_argument("--held-out", action="store_true", help="use the part that our own networks never saw")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     coco.require_pycocotools()
     if not options.teacher and not options.pose:
         raise UsageError("name a network with --pose, or take the teacher's with --teacher")
-    if options.teacher:
-        pose = teacher.pose(_teachers())
-    else:
-        pose = CropNetwork.of(shared.load(options.pose), teacher.CROP)
+    pose = teacher.pose(_teachers()) if options.teacher else CropNetwork.of(shared.load(options.pose), teacher.CROP)
     detector: Detector
     if options.teacher or options.boxes == "picodet":
         detector = teacher.detector(_teachers(), options.box_threshold)

@@ -121,7 +121,7 @@ def save(folder: Path, rows: Sequence[results.Row]) -> list[results.Row]:
 
 
 @one_line
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=ROOT / "benchmarks" / "results", help="where to write")
@@ -132,7 +132,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=11, help="turns of each (default: 11)")
     parser.add_argument("--seconds", type=float, default=20, help="of one height, after which to go on")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N photographs alone")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
+    plots.require_matplotlib()
     if options.only != "times":
         coco.require_pycocotools()
         shared.evaluation_set(options.limit)

@@ -7,6 +7,7 @@ import importlib
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -24,9 +25,11 @@ from networks import black, paint_person, painted_network, standing_person
 from posecv.engines import Engine
 from posecv.engines.network import Network, load_network
 from posecv.evaluation import coco
+from posecv.models import Model
 from posecv.people import People
-from posecv.skeletons import COCO, COCO_17, FACE, HAND
+from posecv.skeletons import COCO, COCO_17, FACE, HAND, Skeleton
 from scenes import paint_maps, random_people
+from training import HELD_OUT
 
 ORDER = [COCO.keypoints.index(name) for name in COCO_17]
 TORSO = 74  # of `standing_person`, from the shoulders' middle to the hips'
@@ -171,7 +174,7 @@ def test_shares_are_of_the_labels_in_a_group() -> None:
 @pytest.fixture
 def painted_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, standing: NDArray[np.float32]) -> Path:
     """Two painted photographs, of one and of two people, and painted hands, a left and a right one, as shared data."""
-    monkeypatch.setattr(shared, "SHARED", tmp_path)
+    monkeypatch.setenv("POSECV_SHARED", str(tmp_path))
     monkeypatch.setenv("POSECV_MODELS", str(tmp_path / "models"))
     photographs = tmp_path / "data" / "coco" / "images"
     photographs.mkdir(parents=True)
@@ -189,26 +192,25 @@ def painted_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, standing: ND
     folder.mkdir(parents=True)
     hand = standing_person(HAND, 40, 40)
     right = paint_person(np.zeros((192, 192, 3), np.uint8), hand, HAND)
-    rows = []
     with tarfile.open(folder / "hand_crops.tar", "w") as tar, gzip.open(folder / "labels.jsonl.gz", "wt") as file:
         for side, picture in (("right", right), ("left", right[:, ::-1])):
             path = tmp_path / f"{side}.png"
             cv2.imwrite(str(path), picture)
             tar.add(path, path.name)
             labels = hand * [1, 1, 2] if side == "right" else hand * [-1, 1, 2] + [191, 0, 0]
-            rows.append({"file": path.name, "source": "painted", "hand": side, "split": "test"})
-            file.write(json.dumps(rows[-1] | {"keypoints": labels.tolist()}) + "\n")
+            row = {"file": path.name, "source": "painted", "hand": side, "keypoints": labels.tolist()}
+            for split in ("test", "val"):
+                file.write(json.dumps(row | {"split": split}) + "\n")
     return tmp_path
 
 
-def started(monkeypatch: pytest.MonkeyPatch, program: Any, *words: str | Path) -> None:
-    monkeypatch.setattr(sys, "argv", ["program", *map(str, words)])
-    assert program.main() == 0
+def started(program: Any, *words: str | Path) -> None:
+    assert program.main([*map(str, words)]) == 0
 
 
-def pair(folder: Path) -> str:
+def pair(folder: Path, skeleton: Skeleton = COCO) -> str:
     folder.mkdir()
-    return ",".join(map(str, painted_network(folder, COCO)))
+    return ",".join(map(str, painted_network(folder, skeleton)))
 
 
 def test_painted_people_lie_on_the_curve_at_a_precision_of_one(
@@ -217,7 +219,7 @@ def test_painted_people_lie_on_the_curve_at_a_precision_of_one(
     pytest.importorskip("pycocotools")
     pytest.importorskip("matplotlib")
     name, out = pair(painted_shared / "network"), painted_shared / "out"
-    started(monkeypatch, curve, out, "--models", name, "--heights", "368", "--rounds", "1")
+    started(curve, out, "--models", name, "--heights", "368", "--rounds", "1")
     row = (out / "curve.md").read_text(encoding="utf-8").splitlines()[-1].strip("| ").split(" | ")
     assert row[:2] == ["network/pose", "368"]
     assert float(row[2]) > 0
@@ -245,11 +247,11 @@ def test_times_and_precision_of_an_engine_may_be_measured_one_after_the_other(
     monkeypatch.setenv("POSECV_CACHE", str(painted_shared))
     out = painted_shared / "out"
     words = out, "--models", pair(painted_shared / "network"), "--engines", "opencv", "--heights", "368"
-    started(monkeypatch, trade, *words, "--only", "times", "--rounds", "1")
+    started(trade, *words, "--only", "times", "--rounds", "1")
     (row,) = results.kept(out / "trade.csv")
     assert float(row["ms"]) > 0
     assert row["AP"] == ""
-    started(monkeypatch, trade, *words, "--only", "accuracy")
+    started(trade, *words, "--only", "accuracy")
     (both,) = results.kept(out / "trade.csv")
     assert (both["ms"], both["precision"], both["AP50"]) == (row["ms"], "float32", "1.000")
     assert float(both["AP"]) == pytest.approx(1, abs=1e-3)
@@ -275,7 +277,7 @@ def test_the_card_of_painted_people_is_full_of_ones(
     painted_shared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("pycocotools")
-    started(monkeypatch, card, "--model", pair(painted_shared / "network"))
+    started(card, "--model", pair(painted_shared / "network"))
     said = capsys.readouterr().out
     assert "\n| all | 17 | 1.000 | 51 | 1.000 |\n" in said
     assert "\n| 256 and more | 3 | 1.000 | 1.000 |\n" in said
@@ -290,9 +292,7 @@ def test_the_limit_takes_the_first_photographs_and_their_people_alone(painted_sh
 def test_painted_hands_of_both_sides_are_all_right(
     painted_shared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    network = load_network(*painted_network(painted_shared, HAND))
-    monkeypatch.setattr(shared, "load", lambda name: network)
-    started(monkeypatch, hands, "--model", "painted", "--net-size", "192x192")
+    started(hands, "--model", pair(painted_shared / "network", HAND), "--net-size", "192x192")
     said = capsys.readouterr().out
     assert "0 of 2 hands missed" in said
     assert "\n| left | 21 | 1.000 |\n| right | 21 | 1.000 |\n" in said
@@ -301,19 +301,25 @@ def test_painted_hands_of_both_sides_are_all_right(
     assert "\n| all | 42 | 1.000 |\n" in said
 
 
-def test_left_hands_alone_are_mirrored(painted_shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mirrored = []
+def test_left_hands_alone_are_mirrored(painted_shared: Path) -> None:
+    """The left hand's crop is the right one's in a mirror, so the network sees the same picture of both."""
+    seen = []
 
-    def estimate_hand(network: object, frame: object, box: object, left: bool, **options: object) -> People:
-        mirrored.append(left)
-        return People.empty(HAND)
+    def forward(blob: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        seen.append(blob[0])
+        return [np.zeros((1, 22, blob.shape[2] // 8, blob.shape[3] // 8), np.float32)]
 
-    monkeypatch.setattr("posecv.estimate_hand", estimate_hand, raising=False)
-    for row, frame in shared.crops("hand", "test"):
+    model = Model("blind", Path(), Path(), HAND)
+    network = Network(model, "cpu", Engine("blind", ("maps",), forward), ("maps",))
+    crops = shared.crops("hand", "test")
+    for row, frame in crops:
         for side in (row["hand"], None):
-            found = hands.by_network(None, (row | {"hand": side}, frame), None)  # type: ignore[arg-type]
-            assert found is hands.MISSED
-    assert mirrored == [False, False, True, False]
+            assert hands.by_network(network, (row | {"hand": side}, frame), "192x192") is hands.MISSED
+    right, as_right, left, unknown = seen
+    np.testing.assert_array_equal(as_right, right)
+    np.testing.assert_array_equal(left[..., 1:], right[..., :-1])  # a box is mirrored at its right edge, x + side
+    np.testing.assert_array_equal(unknown, right[..., ::-1])
+    assert np.abs(unknown - right).mean() > np.abs(left - right).mean()
 
 
 @pytest.mark.parametrize(
@@ -348,15 +354,20 @@ def test_the_best_gate_lies_where_hands_and_others_part() -> None:
 
 
 def test_the_gate_of_painted_hands_keeps_them_all(
-    painted_shared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    painted_shared: Path, standing: NDArray[np.float32], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    network = load_network(*painted_network(painted_shared, HAND))
-    monkeypatch.setattr(shared, "load", lambda name: network)
-    monkeypatch.setattr(shared, "crops", lambda part, split, crops=shared.crops: crops(part, "test"))
-    truth = {"annotations": [annotation(standing_person(COCO, 180, 44))]}
-    frame = np.zeros((400, 600, 3), np.uint8)
-    monkeypatch.setattr(shared, "tuning_set", lambda held_out: (truth, iter([(1, frame)])))
-    started(monkeypatch, gate, "--each", "1")
+    folder = painted_shared / "training" / "coco"
+    folder.mkdir()
+    images: list[dict[str, Any]] = [{"id": number, "file_name": f"{number}.png"} for number in (HELD_OUT, HELD_OUT + 1)]
+    truth = {"images": images, "annotations": [annotation(standing, row["id"]) for row in images]}
+    with gzip.open(folder / "person_keypoints.json.gz", "wt") as file:
+        json.dump(truth, file)
+    with tarfile.open(folder / "images-0.tar", "w") as tar:
+        for row in images:
+            path = painted_shared / row["file_name"]
+            cv2.imwrite(str(path), np.zeros((400, 600, 3), np.uint8))
+            tar.add(path, path.name)
+    started(gate, "--model", pair(painted_shared / "network", HAND), "--each", "1")
     said = capsys.readouterr().out
     assert "| gate | kept of 2 hands | rejected of 1 anywhere |" in said
     assert "| 0.20 | 1.000 | 1.000 |" in said
@@ -430,26 +441,42 @@ def test_a_box_that_does_not_stray_is_the_crop_and_others_stay_about_there() -> 
     assert np.log(boxes[:, 2] / 100).std() == pytest.approx(0.1, rel=0.1)
 
 
-def test_a_face_that_is_missed_has_failed_and_one_that_is_found_has_not(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_face_that_is_missed_has_failed_and_one_that_is_found_has_not() -> None:
     known = [labelled_face(0), labelled_face(20)]
+    average = faces.average_face(known)
 
-    def estimate_hand(network: object, frame: NDArray[np.uint8], box: object, left: bool, **options: object) -> People:
-        if frame is known[1][1]:
-            return People.empty(FACE)
-        points = np.concatenate([np.array(known[0][0]["keypoints"]) + np.array([0.45, 0, 0]), np.zeros((2, 3))])
-        return People(points[None].astype(np.float32), np.ones(1, np.float32), FACE)
+    def near_or_nothing(face: shared.Crop) -> Floats:
+        return faces.labels_of(face) + np.array([0.45, 0]) if face is known[0] else np.full((68, 2), np.nan)
 
-    monkeypatch.setattr("posecv.estimate_hand", estimate_hand, raising=False)
-    monkeypatch.setattr(shared, "crops", lambda part, split, limit=None: known[:limit])
-    monkeypatch.setattr(shared, "load", lambda name: type("Stub", (), {"model": type("M", (), {"name": "stub"})}))
-    started(monkeypatch, faces)
-    said = capsys.readouterr().out
+    methods = {"stub": near_or_nothing, "average face": lambda face: faces.scaled(average, face)}
     # 0.45 of 9 pixels away; the average face lies 10 pixels from either.
-    assert "| painted | 2 | inf | inf | 0.500 | 1.111 | 1.111 | 1.000 |" in said
-    started(monkeypatch, faces, "--limit", "1")
-    assert "| all | 1 | 0.050 | 0.050 | 0.000 | 1.111 | 1.111 | 1.000 |" in capsys.readouterr().out
+    assert "| painted | 2 | inf | inf | 0.500 | 1.111 | 1.111 | 1.000 |" in faces.compared(known, methods)
+    assert "| all | 1 | 0.050 | 0.050 | 0.000 | 1.111 | 1.111 | 1.000 |" in faces.compared(known[:1], methods)
+
+
+def test_a_painted_face_is_found_and_a_black_crop_is_missed(
+    painted_shared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = painted_shared / "training" / "face"
+    folder.mkdir()
+    face = standing_person(FACE, 40, 40)
+    frames = {"painted": paint_person(black(288, 288), face, FACE), "black": black(288, 288)}
+    with tarfile.open(folder / "face_crops.tar", "w") as tar, gzip.open(folder / "labels.jsonl.gz", "wt") as file:
+        for name, frame in frames.items():
+            path = painted_shared / f"{name}.png"
+            cv2.imwrite(str(path), frame)
+            tar.add(path, path.name)
+            row = {"file": path.name, "source": name, "keypoints": (face[:68] * [1, 1, 2]).tolist()}
+            for split in ("test", "train"):
+                file.write(json.dumps(row | {"split": split}) + "\n")
+    words = "--model", pair(painted_shared / "network", FACE), "--net-size", "288x288"
+    started(faces, *words)
+    said = capsys.readouterr().out
+    assert re.search(r"^\| painted \| 1 \| 0\.0\d\d \| 0\.0\d\d \| 0\.000 \|", said, re.MULTILINE)
+    assert "\n| black | 1 | inf | inf | 1.000 |" in said
+    assert "\n| all | 2 | inf | inf | 0.500 |" in said
+    started(faces, *words, "--limit", "1")
+    assert re.search(r"^\| all \| 1 \| 0\.0\d\d \| 0\.0\d\d \| 0\.000 \|", capsys.readouterr().out, re.MULTILINE)
 
 
 # ---------------------------------------------------------------------------------------------------------- films
@@ -483,12 +510,9 @@ def test_painted_maps_take_the_place_of_the_networks(painted: Network) -> None:
     assert min(times) > 0
 
 
-def test_what_a_frame_costs_besides_is_all_but_the_forward_pass(
-    painted: Network, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    slow = iter([9.0] * overhead.WARM_UP)  # the first rounds
-    monkeypatch.setattr(overhead, "one_round", lambda *_: ([next(slow, 0.5), 20.0, 2.0, 1.5], 7))
-    row = overhead.row("somewhere", painted, black(640, 480), None, 3)
+def test_what_a_frame_costs_besides_is_all_but_the_forward_pass() -> None:
+    blobs = [*[9.0] * overhead.WARM_UP, 0.5, 0.5, 0.5]  # the first rounds are slow
+    row = overhead.row("somewhere", [([blob, 20.0, 2.0, 1.5], 7) for blob in blobs])
     assert row == ("somewhere", 7, 0.5, 20.0, 2.0, 1.5, 0.2)
 
 
@@ -536,15 +560,28 @@ def test_a_benchmark_without_its_data_says_so_in_one_line(
     for package in ("pycocotools", "matplotlib"):
         pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(shared, "SHARED", tmp_path / "nowhere")
+    monkeypatch.setenv("POSECV_SHARED", str(tmp_path / "nowhere"))
     monkeypatch.setenv("POSECV_MODELS", str(tmp_path / "nowhere" / "models"))
     monkeypatch.setenv("POSECV_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(sys, "argv", [name, *words])
-    assert importlib.import_module(f"benchmarks.{name}").main() == 2
+    assert importlib.import_module(f"benchmarks.{name}").main(words) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{name}: ")
     assert "POSECV_SHARED" in line
     assert str(tmp_path / "nowhere") in line
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("curve", ["curves"]), ("engines", ["--models", "light-coco"]), ("trade", ["--only", "times"])]
+)
+def test_a_benchmark_that_plots_needs_matplotlib_before_it_measures(
+    name: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pycocotools")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert importlib.import_module(f"benchmarks.{name}").main(words) == 2
+    assert capsys.readouterr().err == f"{name}: not installed: matplotlib; pip install matplotlib\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_benchmark_runs_as_a_module_and_its_error_is_its_exit_code(tmp_path: Path) -> None:

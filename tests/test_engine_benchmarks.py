@@ -136,12 +136,10 @@ def test_a_tiny_network_is_measured_from_start_to_table(
 ) -> None:
     pytest.importorskip("matplotlib")
     monkeypatch.setenv("POSECV_CACHE", str(tmp_path))
-    monkeypatch.setattr(engines, "STARTS", 1)
     pair = ",".join(map(str, painted_network(tmp_path / "network", COCO)))
     out = tmp_path / "out"
-    words = [str(out), "--models", pair, "--sizes", "96x128", "--engines", "opencv", "--quick"]
-    monkeypatch.setattr(sys, "argv", ["engines.py", *words])
-    assert engines.main() == 0
+    words = [str(out), "--models", pair, "--sizes", "96x128", "--engines", "opencv", "--quick", "--starts", "1"]
+    assert engines.main(words) == 0
     with (out / "engines.csv").open(encoding="utf-8") as file:
         (row,) = csv.DictReader(file)
     assert (row["model"], row["input"], row["engine"]) == ("network/pose", "96x128", "opencv")

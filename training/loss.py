@@ -85,8 +85,8 @@ def cross_entropy(logits: Tensor, batch: Batch, background: int) -> tuple[Tensor
 def boxes_cost(maps: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """The loss of a detector's maps, the centre before its sigmoid; the loss again; how much all boxes count.
 
-    Centres: the focal loss of Zhou et al., Objects as Points (arXiv:1904.07850); the nearer a cell lies to a centre, the
-    less it counts. Sides: 1 minus the generalised intersection over union (Rezatofighi et al., CVPR 2019).
+    Centres: the focal loss of Zhou et al., Objects as Points (arXiv:1904.07850); the nearer a cell lies to a centre,
+    the less it counts. Sides: 1 minus the generalised intersection over union (Rezatofighi et al., CVPR 2019).
     """
     heat, counts = batch.maps[:, :1], batch.maps[:, 5]
     logit = maps[:, :1]
