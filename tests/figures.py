@@ -143,5 +143,6 @@ class Screen(ModuleType):
         coming = iter(keys)
         self.imshow = lambda _title, frame: self.shown.append(frame)
         self.waitKey = lambda _milliseconds: next(coming, -1)
+        self.getBuildInformation = lambda: "GUI: GTK3\n"
         self.getWindowProperty = lambda _title, _property: visible()
         self.destroyAllWindows = lambda: setattr(self, "open", False)

@@ -24,6 +24,7 @@ import pytest
 from numpy.typing import NDArray
 
 from conftest import REPOSITORY, RunScript
+from figures import Screen
 from networks import RADIUS, paint_person, painted_network, standing_person
 from oracle import decode as decode_slowly
 from oracle import same_people
@@ -133,11 +134,10 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
 
     def call(lesson: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", [lesson, *map(str, words)])
         capfd.readouterr()
         code: Any = 0
         try:
-            module(lesson).main()
+            module(lesson).main([*map(str, words)])
         except SystemExit as end:
             code = end.code
         return subprocess.CompletedProcess([lesson], code, *capfd.readouterr())
@@ -314,12 +314,11 @@ def test_the_input_is_bgr_as_v_through_256_minus_a_half_with_black_padding_right
         assert (blob[0, :, :, 488:] == -0.5).all()
 
 
-def test_all_lessons_prepare_a_picture_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module(WEBCAM), "NET_HEIGHT", NET_HEIGHT)
+def test_all_lessons_prepare_a_picture_alike() -> None:
     for size in ((480, 640), (1000, 300), (90, 70)):
         picture = np.random.default_rng(2).integers(0, 256, (*size, 3), np.uint8)
-        blobs = [module(lesson).preprocess(picture)[0] for lesson in (ONE, MANY, WEBCAM)]
-        blobs.append(module(HANDS).preprocess(picture, NET_HEIGHT)[0])
+        blobs = [module(lesson).preprocess(picture)[0] for lesson in (ONE, MANY)]
+        blobs += [module(lesson).preprocess(picture, NET_HEIGHT)[0] for lesson in (HANDS, WEBCAM)]
         assert all(np.array_equal(blob, blobs[0]) for blob in blobs)
 
 
@@ -574,62 +573,62 @@ class Camera:
 
 
 @pytest.fixture
-def window(monkeypatch: pytest.MonkeyPatch, coco: Pair) -> list[Array]:
-    """What 04 shows in its window, where one could open."""
-    shown: list[Array] = []
-    monkeypatch.setattr(module(WEBCAM), "no_window", lambda: "")
-    monkeypatch.setattr(sys, "argv", ["04_webcam.py", "-p", str(coco[0]), "-m", str(coco[1])])
-    monkeypatch.setattr(cv2, "imshow", lambda _, frame: shown.append(frame), raising=False)
-    monkeypatch.setattr(cv2, "waitKey", lambda _: -1, raising=False)
-    monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: 1.0, raising=False)
-    monkeypatch.setattr(cv2, "destroyAllWindows", lambda: None, raising=False)
-    return shown
+def net(coco: Pair) -> Any:
+    """The painted network as 04 reads it."""
+    if read := getattr(cv2.dnn, "readNetFromCaffe", None):
+        return read(*map(str, coco))
+    return cv2.dnn.readNetFromONNX(str(coco[1].with_suffix(".onnx")))
 
 
-@pytest.fixture
-def camera(monkeypatch: pytest.MonkeyPatch) -> Camera:
-    camera = Camera(0)
-    monkeypatch.setattr(cv2, "VideoCapture", lambda _: camera)
-    return camera
-
-
-def test_04_shows_each_frame_with_its_limbs_and_gives_the_camera_back(window: list[Array], camera: Camera) -> None:
-    module(WEBCAM).main()
-    assert len(window) == 3
-    assert all(frame.shape == (256, 344, 3) for frame in window)
+def test_04_shows_each_frame_with_its_limbs_and_gives_the_camera_back(net: Any) -> None:
+    camera, screen = Camera(0), Screen()
+    assert module(WEBCAM).show(net, camera, screen) == 3
+    assert len(screen.shown) == 3
+    assert all(frame.shape == (256, 344, 3) for frame in screen.shown)
     neck, hip = (158, 60), (158, 120)
-    assert window[0][neck[1] : hip[1], neck[0] - 20 : neck[0] + 20].any(axis=(1, 2)).all()
+    assert screen.shown[0][neck[1] : hip[1], neck[0] - 20 : neck[0] + 20].any(axis=(1, 2)).all()
     assert camera.released
+    assert not screen.open
 
 
 @pytest.mark.parametrize("way", ["q", "escape", "close button", "close button of Qt", "ctrl-c"])
-def test_04_ends_after_the_frame_on(
-    way: str, window: list[Array], camera: Camera, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(_: int) -> int:
+def test_04_ends_after_the_frame_on(way: str, net: Any) -> None:
+    def interrupt() -> float:
         raise KeyboardInterrupt
 
-    def no_window_left(*_: object) -> float:
+    def no_window_left() -> float:
         raise cv2.error("NULL guiReceiver (please create a window)")
 
-    if way.startswith("close button"):
-        closed = no_window_left if way.endswith("Qt") else lambda *_: 0.0
-        monkeypatch.setattr(cv2, "getWindowProperty", closed)
-    else:
-        keys = {"q": lambda _: ord("q"), "escape": lambda _: 27, "ctrl-c": interrupt}
-        monkeypatch.setattr(cv2, "waitKey", keys[way])
-    module(WEBCAM).main()
-    assert len(window) == 1
+    camera, screen = Camera(0), {
+        "q": Screen([ord("q")]),
+        "escape": Screen([27]),
+        "close button": Screen(visible=lambda: 0.0),
+        "close button of Qt": Screen(visible=no_window_left),
+        "ctrl-c": Screen(visible=interrupt),
+    }[way]
+    module(WEBCAM).show(net, camera, screen)
+    assert len(screen.shown) == 1
     assert camera.released
+    assert not screen.open
 
 
 def test_04_says_that_a_camera_gives_no_frame(
-    window: list[Array], camera: Camera, capsys: pytest.CaptureFixture[str]
+    coco: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    camera.frames = repeat((False, None))
+    monkeypatch.setenv("DISPLAY", ":0")
+    words = "-p", coco[0], "-m", coco[1], "-i", tmp_path / "nothing.avi"
     with pytest.raises(SystemExit, match="2"):
-        module(WEBCAM).main()
-    assert re.fullmatch(r".*no frame from 0: .*\n", capsys.readouterr().err)
+        module(WEBCAM).main([*map(str, words)], Screen())
+    assert re.fullmatch(r".*no frame from .*nothing\.avi: .*\n", capsys.readouterr().err)
+
+
+def test_04_refuses_a_network_of_another_layout_before_it_opens_the_camera(
+    hand: Pair, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DISPLAY", ":0")
+    with pytest.raises(SystemExit, match="2"):
+        module(WEBCAM).main(["-p", str(hand[0]), "-m", str(hand[1])], Screen())
+    assert re.fullmatch(r".*this network gives 22 maps, not the 57 .*\n", capsys.readouterr().err)
 
 
 def test_04_without_a_window_says_so_before_it_opens_one(coco: Pair, run_script: RunScript) -> None:

@@ -110,13 +110,13 @@ def draw(frame: np.ndarray, people: np.ndarray) -> np.ndarray:
     return cv2.addWeighted(drawn, 0.7, frame, 0.3, 0)  # semi-transparent
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(usage=argparse.SUPPRESS)  # without the usage an error is one line; exit code 2
     for flag, name in (("-p", "--prototxt"), ("-m", "--model"), ("-i", "--input")):
         parser.add_argument(flag, name, required=True)
     parser.add_argument("-o", "--output", help="default: NAME_pose.png in the current folder")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     network, read = (args.prototxt, args.model), getattr(cv2.dnn, "readNetFromCaffe", None)
     if read is None:  # OpenCV 5 has no Caffe importer; it reads ONNX
         network, read = (str(Path(args.model).with_suffix(".onnx")),), cv2.dnn.readNetFromONNX
