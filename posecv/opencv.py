@@ -21,7 +21,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -29,7 +29,8 @@ from typing import Any
 
 from posecv.errors import DeviceError
 
-__all__ = ["Desktop", "Facts", "complaint", "require_opencv", "require_packages", "why_no_window", "window_complaint"]
+__all__ = ["Desktop", "Facts", "complaint", "installed_wheels", "require_opencv", "require_packages", "why_no_window",
+           "window_complaint"]  # fmt: skip
 
 WHEELS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 COMPANIONS = ("numpy",)
@@ -184,7 +185,7 @@ def _facts() -> Facts:
     if missing:  # report everything to install at once
         missing += _missing(LIVE)
         missing += (f'"{WHEELS[0]}>=4.8,<6"',) if _missing(("cv2",)) else ()
-    known = Facts(sys.version_info[:2], missing, _wheels(), _version_of("numpy") or "this one")
+    known = Facts(sys.version_info[:2], missing, installed_wheels(sys.path), _version_of("numpy") or "this one")
     if missing or len(known.wheels) > 1:
         return known  # importing cv2 would only print about the same problem
     printed = io.StringIO()
@@ -252,9 +253,9 @@ def _is_there(name: str) -> bool:
         return sys.modules.get(name) is not None
 
 
-def _wheels() -> tuple[str, ...]:
-    """The OpenCV wheels in the first folder of `sys.path` that has any; later ones are hidden and do no harm."""
-    for folder in sys.path:
+def installed_wheels(folders: Sequence[str]) -> tuple[str, ...]:
+    """Name and version of the OpenCV wheels in the first folder that has any; later ones are hidden and do no harm."""
+    for folder in folders:
         found = [f"{name} {version}" for name in WHEELS if (version := _version_of(name, folder))]
         if found:
             return tuple(found)
@@ -309,19 +310,20 @@ class Desktop:
     x_answers: bool = True
 
 
-def why_no_window() -> str | None:
-    """Why `cv2.imshow` must not be called here, in a few words; None if it can be.
+def why_no_window(gui: ModuleType | None = None) -> str | None:
+    """Why `gui.imshow` must not be called here, in a few words; None if it can be.
 
-    Without a display, `imshow` does not raise: Qt aborts the whole process. So this checks without using Qt.
+    `gui` is OpenCV, or a replacement with the same functions. Without a display, `imshow` does not raise: Qt aborts
+    the whole process. So this checks without using Qt.
     """
-    cv2 = importlib.import_module("cv2")
-    gui = re.search(r"^\s*GUI:\s*(\S+)", cv2.getBuildInformation(), re.MULTILINE)
+    gui = gui or importlib.import_module("cv2")
+    kind = re.search(r"^\s*GUI:\s*(\S+)", gui.getBuildInformation(), re.MULTILINE)
     return window_complaint(
         Desktop(
-            gui=gui[1].upper() if gui and hasattr(cv2, "imshow") else "NONE",
+            gui=kind[1].upper() if kind and hasattr(gui, "imshow") else "NONE",
             system=sys.platform,
             environment=os.environ,
-            qt_platforms=_qt_platforms(cv2),
+            qt_platforms=_qt_platforms(gui),
             x_answers=_x_answers() if os.environ.get("DISPLAY") else False,
         )
     )
@@ -354,9 +356,9 @@ def window_complaint(desktop: Desktop) -> str | None:
     return None
 
 
-def _qt_platforms(cv2: ModuleType) -> frozenset[str] | None:
+def _qt_platforms(gui: ModuleType) -> frozenset[str] | None:
     """The platform plugins beside a wheel's cv2, the only ones that its Qt finds."""
-    folder = Path(cv2.__file__ or "").parent / "qt" / "plugins" / "platforms"
+    folder = Path(gui.__file__ or "").parent / "qt" / "plugins" / "platforms"
     if not folder.is_dir():
         return None
     return frozenset(path.stem.removeprefix("libq").split("-")[0] for path in folder.iterdir())

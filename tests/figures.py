@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
 import numpy as np
+import pytest
 
 from networks import black
 from posecv.arrays import Frame
@@ -137,12 +138,26 @@ class Terminal(io.StringIO):
 class Screen(ModuleType):
     """Stands for OpenCV's windows: keys to come, and whether the window is still there."""
 
-    def __init__(self, keys: Sequence[int] = (), visible: Callable[[], float] = lambda: 1.0) -> None:
+    def __init__(self, keys: Iterable[int] = (), visible: Callable[[], float] = lambda: 1.0) -> None:
         super().__init__("screen")
-        self.shown, self.open = list[Frame](), True
+        self.shown, self.open, self.__file__ = list[Frame](), True, None
         coming = iter(keys)
         self.imshow = lambda _title, frame: self.shown.append(frame)
         self.waitKey = lambda _milliseconds: next(coming, -1)
         self.getBuildInformation = lambda: "GUI: GTK3\n"
         self.getWindowProperty = lambda _title, _property: visible()
         self.destroyAllWindows = lambda: setattr(self, "open", False)
+
+
+def with_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the environment name a display, so that a `Screen` is used."""
+    monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
+    for name in ("SSH_CONNECTION", "SSH_TTY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def without_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the environment be that of a server."""
+    monkeypatch.setenv("SSH_CONNECTION", "192.0.2.1 22 192.0.2.2 22")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)

@@ -8,7 +8,6 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -17,9 +16,8 @@ import pytest
 
 import walking
 from conftest import RunScript
-from figures import Finds, Screen, Sink, Terminal, people_at, raising
+from figures import Finds, Screen, Sink, Terminal, people_at, raising, with_display
 from networks import Pair, black, paint_person, painted_network, standing_person
-from posecv import opencv
 from posecv.app import scripts as cli
 from posecv.app.config import RunConfig, hand_config, many_config
 from posecv.app.options import camera_parser, hand_parser, multi_parser, parse, single_parser
@@ -32,8 +30,8 @@ from posecv.estimators import Estimator
 from posecv.estimators.build import HandsAlong
 from posecv.estimators.parts import HandsOfBodies
 from posecv.estimators.single_pass import Everybody
-from posecv.outputs import Output, window
-from posecv.outputs.window import Window, WindowClosed
+from posecv.outputs import Output
+from posecv.outputs.window import WindowClosed
 from posecv.run import pipeline
 from posecv.run.job import Job
 from posecv.skeletons import COCO, HAND, MPI
@@ -582,10 +580,9 @@ def test_with_a_display_pictures_are_shown_and_nothing_is_saved(
     pair: list[str], picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(picture.parent)
-    monkeypatch.setattr(opencv, "why_no_window", lambda: None)
+    with_display(monkeypatch)
     screen = Screen([ord("q")])
-    monkeypatch.setattr(window, "Window", partial(Window, gui=screen))
     before = set(picture.parent.iterdir())
-    assert cli.run_multi_pose([*pair, "-i", str(picture), "--net-size", "64x64"]) == 0
+    assert cli.run_multi_pose([*pair, "-i", str(picture), "--net-size", "64x64"], gui=screen) == 0
     assert [frame.shape for frame in screen.shown] == [(1, 2, 3)]
     assert set(picture.parent.iterdir()) == before

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from figures import Sink, raising
+from figures import Screen as Gui
+from figures import Sink, raising, with_display, without_display
 from networks import paint_person, painted_network, standing_person
 from posecv import opencv
 from posecv.app import scripts
@@ -31,7 +32,6 @@ from posecv.live.display import Display
 from posecv.live.latest import Latest
 from posecv.live.scribe import Recorder, Scribe, Steady
 from posecv.live.session import Found, Rates, Session, Shot
-from posecv.outputs import window
 from posecv.outputs.window import WindowClosed
 from posecv.people import People
 from posecv.result import Result, View
@@ -688,30 +688,24 @@ class FakeCapture:
 
 @dataclass
 class Desk:
-    """A camera with number 2, and a window that q is pressed in after three pictures, or when it is said."""
+    """A camera with number 2, and a screen on which q is pressed after three images, or when `is_enough` says so."""
 
     camera: FakeCapture = field(default_factory=FakeCapture)
-    shown: list[Frame] = field(default_factory=list)
     is_enough: Callable[[], bool] | None = None
 
-    def window(self, _title: str, _style: Style) -> Desk:
-        return self
+    def __post_init__(self) -> None:
+        self.screen = Gui(self._keys())
+        self.shown = self.screen.shown
 
-    def show(self, frame: Frame) -> None:
-        self.shown.append(frame)
-
-    def key(self, _milliseconds: int) -> str:
-        return "q" if (self.is_enough() if self.is_enough else len(self.shown) == 3) else ""
-
-    def close(self) -> None:
-        pass
+    def _keys(self) -> Iterator[int]:
+        while True:
+            yield ord("q") if (self.is_enough() if self.is_enough else len(self.shown) == 3) else -1
 
 
 @pytest.fixture
 def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
     desk, real = Desk(), cv2.VideoCapture
-    monkeypatch.setattr(opencv, "why_no_window", lambda: None)
-    monkeypatch.setattr(window, "Window", desk.window)
+    with_display(monkeypatch)
     monkeypatch.setattr(cv2, "VideoCapture", lambda what, *api: desk.camera if what == 2 else real(what, *api))
     return desk
 
@@ -727,7 +721,7 @@ def pair(tmp_path: Path, request: pytest.FixtureRequest) -> list[str]:
 def test_the_script_shows_the_camera_that_it_is_told(
     pair: list[str], method: list[str], desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert scripts.webcam_pose([*pair, "--camera", "2", *method]) == 0
+    assert scripts.webcam_pose([*pair, "--camera", "2", *method], gui=desk.screen) == 0
     assert len(desk.shown) == 3
     assert desk.shown[0].shape == (64, 64, 3)
     assert " frames in " in capsys.readouterr().err
@@ -744,7 +738,7 @@ def test_hands_are_found_with_one_person_and_with_everybody(
     desk.camera, desk.is_enough = FakeCapture(frame), Path("out.part.jsonl").exists
     monkeypatch.chdir(tmp_path)
     words = ["-i", "2", method, "--hand", "--hand-model", hand, "--json", "out.jsonl", "--net-size", "400x368"]
-    assert scripts.webcam_pose([*pair, *words]) == 0
+    assert scripts.webcam_pose([*pair, *words], gui=desk.screen) == 0
     (person,) = json.loads(Path("out.jsonl").read_text().splitlines()[0])["people"]
     assert len(person["pose_keypoints_2d"]) == 3 * 18
     assert len(person["hand_left_keypoints_2d"]) == len(person["hand_right_keypoints_2d"]) == 3 * 21
@@ -752,18 +746,19 @@ def test_hands_are_found_with_one_person_and_with_everybody(
 
 @pytest.mark.parametrize("pair", [HAND], indirect=True)
 def test_a_network_of_one_hand_shows_one_hand(pair: list[str], desk: Desk) -> None:
-    assert scripts.webcam_pose([*pair, "-i", "2"]) == 0
+    assert scripts.webcam_pose([*pair, "-i", "2"], gui=desk.screen) == 0
     assert len(desk.shown) == 3
 
 
 def test_our_own_network_runs_where_none_is_named(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    assert scripts.webcam_pose(["-i", "2", "--net-size", "64x64", "-v"]) == 0
+    assert scripts.webcam_pose(["-i", "2", "--net-size", "64x64", "-v"], gui=desk.screen) == 0
     assert "network light_body (" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("pair", [COCO], indirect=True)
 def test_a_camera_is_asked_for_size_and_rate(pair: list[str], desk: Desk) -> None:
-    assert scripts.webcam_pose([*pair, "-i", "2", "--camera-size", "1280x720", "--camera-fps", "15"]) == 0
+    words = ["-i", "2", "--camera-size", "1280x720", "--camera-fps", "15"]
+    assert scripts.webcam_pose([*pair, *words], gui=desk.screen) == 0
     wanted = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS
     assert [desk.camera.asked[name] for name in wanted] == [1280, 720, 15]
 
@@ -779,7 +774,7 @@ def test_a_camera_that_stops_on_the_way_is_said_and_keeps_what_is_done(
     desk.is_enough = lambda: False
     monkeypatch.chdir(tmp_path)
     words = ["-i", "2", "--json", "out.jsonl", "--csv", "out.csv", "-o", "out.avi", "--record", "shown.avi"]
-    assert scripts.webcam_pose([*pair, *words]) == 1
+    assert scripts.webcam_pose([*pair, *words], gui=desk.screen) == 1
     assert "camera 2 delivers no frames" in capsys.readouterr().err
     records = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
     numbers = [record["frame"] for record in records]
@@ -813,7 +808,7 @@ def test_a_mistake_is_one_line_before_the_camera_is_opened(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    assert scripts.webcam_pose(["-p", "pose.prototxt", "-m", "pose.caffemodel", *words]) == 2
+    assert scripts.webcam_pose(["-p", "pose.prototxt", "-m", "pose.caffemodel", *words], gui=desk.screen) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert expected in line
     assert list(tmp_path.iterdir()) == []
@@ -822,10 +817,13 @@ def test_a_mistake_is_one_line_before_the_camera_is_opened(
 def test_without_a_display_the_line_names_the_ways_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(opencv, "why_no_window", lambda: "no display")
-    assert scripts.webcam_pose(["-p", "pose.prototxt", "-m", "pose.caffemodel"]) == 2
+    without_display(monkeypatch)
+    screen = Gui()
+    assert scripts.webcam_pose(["-p", "pose.prototxt", "-m", "pose.caffemodel"], gui=screen) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "no window (no display)" in line
+    assert "no window (" in line
+    assert f"({opencv.why_no_window(screen)})" in line
+    assert "display" in line
     assert "--serve 8000" in line
     assert "--no-show" in line
 

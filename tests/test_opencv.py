@@ -16,8 +16,7 @@ import pytest
 
 from conftest import REPOSITORY, RunScript
 from posecv import opencv
-from posecv.errors import DeviceError
-from posecv.opencv import Desktop, Facts, complaint, window_complaint
+from posecv.opencv import Desktop, Facts, complaint, installed_wheels, window_complaint
 
 SCRIPTS = ("run_pose.py", "run_multi_pose.py", "run_hand.py", "webcam_pose.py")
 GOOD = Facts(python=(3, 12), wheels=("opencv-python 4.14.0.94",), numpy="2.4.6", version="4.14.0")
@@ -119,29 +118,19 @@ def test_of_several_wheels_all_are_named_and_all_go() -> None:
     assert 'pip install "opencv-contrib-python>=4.8,<6"' in line
 
 
-def test_wheels_in_one_folder_are_counted_and_those_it_hides_are_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wheels_in_one_folder_are_counted_and_those_it_hides_are_not(tmp_path: Path) -> None:
     near, far = tmp_path / "near", tmp_path / "far"
     install_metadata(near, "opencv-python", "4.14.0.94")
     install_metadata(near, "opencv-contrib-python", "4.13.0.92")
     install_metadata(far, "opencv-python-headless", "4.14.0.94")
-    monkeypatch.setattr(sys, "path", [str(tmp_path), str(near), str(far)])
-    assert opencv._wheels() == ("opencv-python 4.14.0.94", "opencv-contrib-python 4.13.0.92")
+    found = installed_wheels([str(tmp_path), str(near), str(far)])
+    assert found == ("opencv-python 4.14.0.94", "opencv-contrib-python 4.13.0.92")
 
 
-def test_condas_one_opencv_under_two_names_is_no_conflict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_condas_one_opencv_under_two_names_is_no_conflict(tmp_path: Path) -> None:
     install_metadata(tmp_path, "opencv-python", "4.10.0", installer="conda")
     install_metadata(tmp_path, "opencv-python-headless", "4.10.0", installer="conda")
-    monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    assert opencv._wheels() == ()
-
-
-def test_the_complaint_is_raised_as_a_device_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opencv, "_require_once", lambda: "that is wrong")
-    with pytest.raises(DeviceError, match="that is wrong") as error:
-        opencv.require_opencv()
-    assert error.value.exit_code == 2
+    assert installed_wheels([str(tmp_path)]) == ()
 
 
 # -------------------------------------------------------------------------------------------- what a user sees of it
@@ -152,6 +141,20 @@ def assert_one_line(result: subprocess.CompletedProcess[str], *words: str) -> No
     assert result.stdout == ""
     assert len(result.stderr.splitlines()) == 1, result.stderr
     assert all(word in result.stderr for word in words), result.stderr
+
+
+def test_the_complaint_is_raised_as_a_device_error(fake_cv2: FakeCv2) -> None:
+    code = """
+from posecv.errors import DeviceError
+from posecv.opencv import require_opencv
+try:
+    require_opencv()
+except DeviceError as error:
+    print(error.exit_code, error)
+"""
+    env = {**os.environ, **fake_cv2("__version__ = '4.6.0'")}
+    result = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, env=env, capture_output=True, text=True)
+    assert result.stdout.startswith("2 OpenCV 4.6.0 is too old: ")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

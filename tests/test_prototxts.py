@@ -108,8 +108,7 @@ def test_the_committed_prototxt_is_what_the_tool_writes(name: str) -> None:
     assert written(name) == make_prototxts.prototxt(name, make_prototxts.NETWORKS[name])
 
 
-def test_the_tool_writes_all_models_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(make_prototxts, "MODELS", tmp_path)
-    make_prototxts.main()
+def test_the_tool_writes_all_models_of_the_table(tmp_path: Path) -> None:
+    make_prototxts.main(tmp_path)
     assert sorted(path.parent.name for path in tmp_path.glob("*/pose.prototxt")) == sorted(NAMES)
     assert len(TABLE) == len(NAMES)

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import tarfile
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -702,7 +701,7 @@ class TestSeenHands:
         np.testing.assert_allclose(points, np.stack([np.full(21, 210), np.linspace(60, 100, 21)], axis=1), atol=1)
 
     def test_crops_show_them_at_their_places_but_no_picture_that_is_cropped_already(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path
     ) -> None:
         hand, red = tmp_path / "hand", np.full((120, 160, 3), 60, np.uint8)
         cv2.rectangle(red, (50, 40), (60, 80), (0, 0, 255), -1)
@@ -723,9 +722,7 @@ class TestSeenHands:
         for name in ("coco/teacher", "body/teacher", "body/labels"):
             gzip.open(tmp_path / f"{name}.jsonl.gz", "wt").close()
         seen = str(tmp_path / "seen.jsonl.gz")
-        monkeypatch.setattr(see_hands, "MediaPipeHands", lambda *args, **options: nullcontext(self.look))
-        monkeypatch.setattr(sys, "argv", ["", "--data", str(tmp_path), "--mediapipe", "python", "--to", seen])
-        see_hands.main()
+        assert see_hands.write_hands([self.look] * 3, tmp_path, Path(seen)) == 1
         given = pack.shared_hands(tmp_path, Path(seen))
         pack.write_shards((pack.shrunk(record, crop, 480, 75) for record, crop in given), tmp_path / "shards")
         told = list(records(tmp_path / "shards"))

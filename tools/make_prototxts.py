@@ -235,10 +235,10 @@ def prototxt(name: str, layers: Sequence[Layer]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Write all of them."""
+def main(target: Path = MODELS) -> None:
+    """Write all of them to a folder."""
     for name, layers in NETWORKS.items():
-        folder = MODELS / name
+        folder = target / name
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "pose.prototxt").write_text(prototxt(name, layers), encoding="utf-8", newline="\n")
         print(f"{folder / 'pose.prototxt'}: {len(layers)} layers, {sum(parameters(layers).values()):,} parameters")

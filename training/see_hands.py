@@ -13,7 +13,7 @@ import argparse
 import gzip
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -42,28 +42,33 @@ AGREE = 0.06  # of that, how far a mirrored picture's keypoints may lie from the
 SAME = 0.3  # of that, below which two hands are one
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Write down MediaPipe's hands in the photographs of people.")
     parser.add_argument("--data", type=Path, required=True, help="folder of the data")
     parser.add_argument("--mediapipe", metavar="PYTHON", required=True, help="a Python that has MediaPipe")
     parser.add_argument("--to", type=Path, required=True)
-    args = parser.parse_args()
-    total = 0
+    args = parser.parse_args(argv)
     with ExitStack() as stack:
         lookers = [
             stack.enter_context(MediaPipeHands(args.mediapipe, count=8, confidence=CONFIDENCE)) for _ in range(LOOKERS)
         ]
-        out = stack.enter_context(gzip.open(args.to, "wt"))
-        pool = stack.enter_context(ThreadPoolExecutor(LOOKERS))
-        pictures = (each for each in shared_body(args.data, None) if each[0]["split"] == "train")
-        while chunk := list(itertools.islice(pictures, LOOKERS)):
+        total = write_hands(lookers, args.data, args.to)
+    print(f"{total} hands in {args.to}")
+
+
+def write_hands(lookers: Sequence[Look], data: Path, to: Path) -> int:
+    """Write down the hands that the lookers find, each in a thread of its own, and return how many there are."""
+    total = 0
+    with gzip.open(to, "wt") as out, ThreadPoolExecutor(len(lookers)) as pool:
+        pictures = (each for each in shared_body(data, None) if each[0]["split"] == "train")
+        while chunk := list(itertools.islice(pictures, len(lookers))):
             found = pool.map(lambda look, each: hands_of(look, *each), lookers, chunk)
             for (record, _), hands in zip(chunk, found, strict=True):
                 total += len(hands)
                 told = [{"hand": side, "keypoints": points.round(2).tolist()} for side, points in hands]
                 out.write(json.dumps({"file": record["file"], "hands": told}) + "\n")
-    print(f"{total} hands in {args.to}")
+    return total
 
 
 def hands_of(look: Look, record: Record, content: bytes) -> Certain:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from posecv import models, opencv
@@ -45,31 +46,36 @@ OWN_MODELS = {"light_body": "coco", "light_hand": "hand", "light_face": "face"}
 # ------------------------------------------------------------------------------------------------ the four programs
 
 
-def run_pose(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """Find one person in each image, by the strongest peak of each heatmap."""
+def run_pose(argv: Sequence[str] | None = None, prog: str | None = None, gui: ModuleType | None = None) -> int:
+    """Find one person in each image, by the strongest peak of each heatmap.
+
+    `gui` is OpenCV, or a replacement with the same functions for windows.
+    """
 
     def work(options: argparse.Namespace) -> int:
         _check_network(options)
         from posecv.app.config import person_config
 
-        return _pictures(person_config(options))
+        return _pictures(person_config(options), gui)
 
     return guarded(single_parser(prog), argv, work)
 
 
-def run_multi_pose(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+def run_multi_pose(
+    argv: Sequence[str] | None = None, prog: str | None = None, gui: ModuleType | None = None
+) -> int:
     """Find all people in each image, by peaks, part affinity fields and grouping."""
 
     def work(options: argparse.Namespace) -> int:
         _check_network(options)
         from posecv.app.config import many_config
 
-        return _pictures(many_config(options))
+        return _pictures(many_config(options), gui)
 
     return guarded(multi_parser(prog), argv, work)
 
 
-def run_hand(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+def run_hand(argv: Sequence[str] | None = None, prog: str | None = None, gui: ModuleType | None = None) -> int:
     """Find one hand in each image, or in a box of it."""
 
     def work(options: argparse.Namespace) -> int:
@@ -79,19 +85,19 @@ def run_hand(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
             options.body_model = options.body_model or _default("light_body")
         from posecv.app.config import hand_config
 
-        return _pictures(hand_config(options))
+        return _pictures(hand_config(options), gui)
 
     return guarded(hand_parser(prog), argv, work)
 
 
-def webcam_pose(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+def webcam_pose(argv: Sequence[str] | None = None, prog: str | None = None, gui: ModuleType | None = None) -> int:
     """Show the people in front of a camera in a window."""
 
     def work(options: argparse.Namespace) -> int:
         _check_network(options)
         from posecv.app.config import live_config
 
-        return _webcam(live_config(options))
+        return _webcam(live_config(options), gui)
 
     return guarded(camera_parser(prog), argv, work)
 
@@ -152,7 +158,7 @@ def _versions() -> str:
     return f"posecv {posecv.__version__} (OpenCV {cv2.__version__}, NumPy {np.__version__}, Python {python})"
 
 
-def _pictures(config: RunConfig) -> int:
+def _pictures(config: RunConfig, gui: ModuleType | None) -> int:
     """Read, estimate and write."""
     from posecv.run import pipeline
     from posecv.sources.find import find_sources
@@ -161,12 +167,12 @@ def _pictures(config: RunConfig) -> int:
         raise UsageError("no input: give images, videos, a folder or a quoted pattern with -i")
     no_window = None
     if all(place is None for place in config.places.values()):
-        no_window = opencv.why_no_window() if config.show else "--no-show"
+        no_window = opencv.why_no_window(gui) if config.show else "--no-show"
         if no_window:
             config = replace(config, places={**config.places, "output": "."})
     size, rate = config.camera_size, config.camera_rate
     sources = find_sources(config.inputs, config.selection, camera_size=size, camera_rate=rate)
-    code = pipeline.run(_jobs(config, sources), _Late(config), bar=True)
+    code = pipeline.run(_jobs(config, sources, gui), _Late(config), bar=True)
     if no_window and code != 2:
         say(f"no window ({no_window}): the drawn results were saved in this folder")
     return code
@@ -249,7 +255,7 @@ def _default(own_model: str) -> str:
         ) from None
 
 
-def _jobs(config: RunConfig, sources: Sequence[Source]) -> list[Job]:
+def _jobs(config: RunConfig, sources: Sequence[Source], gui: ModuleType | None) -> list[Job]:
     """The jobs for the sources, after checking that their files can be written and are not inputs."""
     from posecv.app.plan import plan_outputs
     from posecv.outputs.files import prepare_files
@@ -257,7 +263,7 @@ def _jobs(config: RunConfig, sources: Sequence[Source]) -> list[Job]:
 
     plans = plan_outputs(config.places, config.outputs, sources, resume=config.resume)
     if not plans:
-        window = _window(config, "posecv: any key for the next image, q to end")
+        window = _window(config, "posecv: any key for the next image, q to end", gui)
         return [Job(source, (window,)) for source in sources]
     prepare_files([file for plan in plans for file in plan.files], [source.path for source in sources])
     jobs = [Job(source, plan.outputs, plan.told, config.resume) for source, plan in zip(sources, plans, strict=True)]
@@ -267,20 +273,22 @@ def _jobs(config: RunConfig, sources: Sequence[Source]) -> list[Job]:
     return left
 
 
-def _window(config: RunConfig, title: str) -> Window:
+def _window(config: RunConfig, title: str, gui: ModuleType | None) -> Window:
+    import cv2
+
     from posecv.outputs.window import Window
 
-    return Window(title, config.outputs.style)
+    return Window(title, config.outputs.style, gui or cv2)
 
 
-def _webcam(config: LiveConfig) -> int:
+def _webcam(config: LiveConfig, gui: ModuleType | None) -> int:
     """Show the people in front of a camera until the user ends it."""
     opencv.require_packages("imutils")
     from posecv import live
 
     run = config.run
     source = _camera(run)
-    no_window = opencv.why_no_window() if run.show else "--no-show"
+    no_window = opencv.why_no_window(gui) if run.show else "--no-show"
     if no_window and run.show and not config.address:
         other = "use --serve 8000 for a web page, or --no-show to only print the frame rate"
         raise UsageError(f"no window ({no_window}); {other}")
@@ -306,7 +314,7 @@ def _webcam(config: LiveConfig) -> int:
         outputs=outputs,
         film=film,
         codec=run.outputs.codec,
-        window=None if no_window else _window(run, "posecv: ? lists the keys"),
+        window=None if no_window else _window(run, "posecv: ? lists the keys", gui),
         address=config.address,
     )
     return live.run(demo)

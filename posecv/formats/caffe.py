@@ -251,7 +251,7 @@ _VALUE_TYPES = {8: "<f8", 5: "<f4", 12: "<f2"}
 _SHAPE, _RAW_TYPE, _HALF = 7, 10, 2
 
 
-def read_caffemodel(data: bytes | memoryview) -> dict[str, list[Array]]:
+def read_caffemodel(data: bytes | memoryview, *, most_fields: int = FIELDS) -> dict[str, list[Array]]:
     """Read the weights of a caffemodel; single-precision floats are not copied.
 
     Parameters
@@ -259,6 +259,8 @@ def read_caffemodel(data: bytes | memoryview) -> dict[str, list[Array]]:
     data : bytes or memoryview
         The whole file: layers of the current (`layer`) or the old format (`layers`); values as floats, doubles or
         OpenCV's half floats.
+    most_fields : int
+        A file with more fields is refused.
 
     Returns
     -------
@@ -270,7 +272,7 @@ def read_caffemodel(data: bytes | memoryview) -> dict[str, list[Array]]:
     ModelError
         If the bytes are not in this format or end early, or a blob's values do not match its shape.
     """
-    budget = iter(range(FIELDS))
+    budget = iter(range(most_fields))
     weights: dict[str, list[Array]] = {}
     for number, _, layer in read_fields(memoryview(data).cast("B"), budget):
         if number not in _LAYER_FIELDS or isinstance(layer, int):
