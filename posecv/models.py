@@ -17,7 +17,7 @@ import re
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
@@ -39,6 +39,7 @@ __all__ = [
     "manifest",
     "model_of_onnx",
     "model_of_pair",
+    "models_folder",
     "read_mean",
     "read_number",
     "sha256_of",
@@ -143,34 +144,37 @@ class Row:
 # ---------------------------------------------------------------------------------------------- finding a model
 
 
-def find_model(name: str) -> Model:
+def find_model(name: str, folder: Path | None = None) -> Model:
     """Find the model with a name or alias, in upper or lower case, and its files.
 
-    It searches for weights in the checkout's `models/` (in an installed package: `posecv/_models/`), in
-    `$POSECV_MODELS` and in the user's cache folder, as `NAME/pose.caffemodel` or under their original name, also in
-    OpenPose's folder structure.
+    It searches for weights in `folder`, by default the checkout's `models/` (in an installed package:
+    `posecv/_models/`), in `$POSECV_MODELS` and in the user's cache folder, as `NAME/pose.caffemodel` or under their
+    original name, also in OpenPose's folder structure.
 
     Raises
     ------
     ModelError
         If the name is unknown, or its files are missing; the message says what to do.
     """
-    row = _row_of(name)
-    caffemodel = _first_file(_weights(row))
+    folder = folder or models_folder()
+    row = _row_of(name, manifest(folder))
+    caffemodel = _first_file(_weights(row, folder))
     if caffemodel is None:
-        raise ModelError(f"the weights of {row.name} are missing (looked in {_searched()}): {_remedy(row)}")
-    own = _models_folder() / row.name / "pose.prototxt"
+        where, remedy = _searched(folder), _remedy(row, folder)
+        raise ModelError(f"the weights of {row.name} are missing (looked in {where}): {remedy}")
+    own = folder / row.name / "pose.prototxt"
     prototxt = _first_file([own, caffemodel.with_name("pose.prototxt")])
     if prototxt is None:
         raise ModelError(f"the prototxt of {row.name} is missing: it should be {own}, or beside {caffemodel}")
     return row.model(prototxt, caffemodel)
 
 
-def model_of_pair(prototxt: Path, caffemodel: Path) -> Model:
+def model_of_pair(prototxt: Path, caffemodel: Path, folder: Path | None = None) -> Model:
     """The model for a pair of files given by their paths.
 
-    A caffemodel of a known size is hashed; if its hash is known, the model is that row's. Otherwise it is treated like
-    OpenPose's, and the skeleton will be recognised by the number of channels.
+    A caffemodel of a known size is hashed; if its hash is in the manifest (of `folder`, as for `find_model`), the model
+    is that row's. Otherwise it is treated like OpenPose's, and the skeleton will be recognised by the number of
+    channels.
 
     Raises
     ------
@@ -186,7 +190,7 @@ def model_of_pair(prototxt: Path, caffemodel: Path) -> Model:
             raise ModelError(f"{path}: {'a folder' if os.path.isdir(path) else 'a device'}, not a file")
         if not os.access(path, os.R_OK):
             raise ModelError(f"{path}: permission denied")
-    known = {row.sha256: row for row in manifest() if row.sha256 and row.bytes == size}
+    known = {row.sha256: row for row in manifest(folder) if row.sha256 and row.bytes == size}
     row = known.get(sha256_of(caffemodel)) if known else None
     return row.model(prototxt, caffemodel) if row else Model(caffemodel.stem, prototxt, caffemodel)
 
@@ -212,16 +216,16 @@ def skeleton_of_channels(channels: int, layer_names: str) -> Skeleton | None:
     return whole.get(channels) or bare.get(channels)
 
 
-def _row_of(name: str) -> Row:
+def _row_of(name: str, rows: Sequence[Row]) -> Row:
     """The row for a name or alias; hyphens and underscores are equal."""
-    names = {_plain(known): row for row in manifest() for known in (row.name, *row.aliases)}
+    names = {_plain(known): row for row in rows for known in (row.name, *row.aliases)}
     if _plain(name) in names:
         return names[_plain(name)]
     nearest = difflib.get_close_matches(_plain(name), names, n=2)
     hint = f"; did you mean {' or '.join(dict.fromkeys(names[near].name for near in nearest))}?" if nearest else ""
     if re.search(r"[./\\]", name):
         hint = "; a caffemodel given by its path also needs its prototxt (-p), and an ONNX file must be named NAME.onnx"
-    raise ModelError(f"no model is called {name!r}{hint} (known: {', '.join(row.name for row in manifest())})")
+    raise ModelError(f"no model is called {name!r}{hint} (known: {', '.join(row.name for row in rows)})")
 
 
 def _plain(name: str) -> str:
@@ -258,46 +262,46 @@ def _until_exit() -> ExitStack:
     return stack
 
 
-def _weights(row: Row) -> Iterator[Path]:
+def _weights(row: Row, models: Path) -> Iterator[Path]:
     """All possible places of a row's caffemodel, best first."""
     names = ("pose.caffemodel", row.file) if row.file else ("pose.caffemodel",)
     own = os.environ.get("POSECV_MODELS")
-    for folder in (_models_folder(), *([Path(own)] if own else []), cache_folder("models")):
+    for folder in (models, *([Path(own)] if own else []), cache_folder("models")):
         yield from (folder / row.weights / name for name in names)
         if row.file:
             yield from (folder / row.file, folder / "pose" / row.weights / row.file)
 
 
-def _models_folder() -> Path:
+def models_folder() -> Path:
     """The checkout's `models/`, or the copy inside an installed package."""
     checkout = PACKAGE.parent / "models"
     return checkout if os.path.isfile(checkout / "MANIFEST.tsv") else PACKAGE / "_models"
 
 
-def cache_folder(kind: str) -> Path:
-    """This system's folder for caches."""
+def cache_folder(kind: str, system: str = sys.platform) -> Path:
+    """The folder for caches of this system, or of another value of `sys.platform`."""
     home = Path(os.path.expanduser("~"))
-    if sys.platform == "win32":
+    if system == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
+    elif system == "darwin":
         base = home / "Library" / "Caches"
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
     return base / "posecv" / kind
 
 
-def _searched() -> str:
+def _searched(folder: Path) -> str:
     own = os.environ.get("POSECV_MODELS")
-    return f"{_models_folder()}, $POSECV_MODELS{f' = {own}' if own else ' (not set)'}, {cache_folder('models')}"
+    return f"{folder}, $POSECV_MODELS{f' = {own}' if own else ' (not set)'}, {cache_folder('models')}"
 
 
-def _remedy(row: Row) -> str:
+def _remedy(row: Row, folder: Path) -> str:
     """Advice for missing weights."""
-    checkout = _models_folder().name == "models"
-    target = (_models_folder() if checkout else cache_folder("models")) / row.weights / "pose.caffemodel"
+    checkout = folder.name == "models"
+    target = (folder if checkout else cache_folder("models")) / row.weights / "pose.caffemodel"
     if not row.mirrors:
         return f"no download address is known; put them at {target}, with pose.prototxt beside them"
-    if sys.platform != "win32" and shutil.which("bash") and (_models_folder().parent / "getModels.sh").is_file():
+    if sys.platform != "win32" and shutil.which("bash") and (folder.parent / "getModels.sh").is_file():
         return f"run ./getModels.sh {row.weights}"
     return f"download {row.mirrors[0]} (MD5 {row.md5 or 'unknown'}) and save it as {target}"
 
@@ -320,9 +324,9 @@ def _hashed(path: Path) -> str:
 # --------------------------------------------------------------------------------------------- reading the manifest
 
 
-def manifest() -> tuple[Row, ...]:
-    """The rows of this package's manifest, read once."""
-    path = _models_folder() / "MANIFEST.tsv"
+def manifest(folder: Path | None = None) -> tuple[Row, ...]:
+    """The rows of the manifest in a folder, by default this package's, read once."""
+    path = (folder or models_folder()) / "MANIFEST.tsv"
     return _read_once(_on_disk(path) or path)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -161,3 +164,23 @@ def without_display(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSH_CONNECTION", "192.0.2.1 22 192.0.2.2 22")
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
+
+
+@contextmanager
+def opened_files() -> Iterator[list[Path]]:
+    """The files that Python opens in the block, as often as it does."""
+    opened: list[Path] = []
+    _listening.append(opened)
+    if len(_listening) == 1:
+        sys.addaudithook(_listen)  # for the rest of the process
+    yield opened
+    _listening[_listening.index(opened)] = []
+
+
+_listening: list[list[Path]] = []
+
+
+def _listen(event: str, details: tuple[Any, ...]) -> None:
+    if event == "open" and isinstance(details[0], (str, os.PathLike)):
+        for opened in _listening:
+            opened.append(Path(details[0]))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,13 @@ import pytest
 
 from conftest import REPOSITORY, RunScript
 from networks import Layers, Pair, broken_pairs, packed_network, painted_network
-from posecv import models
 from posecv.app import convert
 from posecv.engines.fastest import candidates
 from posecv.engines.network import load_network
 from posecv.errors import ModelError
 from posecv.formats import conversion, onnx
 from posecv.formats.conversion import ORIGIN, convert_pair, kept_or_converted
-from posecv.models import sha256_of
+from posecv.models import cache_folder, sha256_of
 from posecv.skeletons import COCO, MPI, MPI_4_STAGES, Skeleton
 
 OWN = REPOSITORY / "models" / "light_hand"
@@ -131,68 +132,73 @@ def test_an_interrupted_conversion_leaves_nothing(
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of copies, which every pair is large enough for."""
+    """The folder of copies."""
     monkeypatch.setenv("POSECV_CACHE", str(tmp_path / "kept"))
-    monkeypatch.setattr(conversion, "SMALL", 0)
     return tmp_path / "kept" / "onnx"
 
 
-@pytest.fixture
-def conversions(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The caffemodels that are converted from now on."""
-    done: list[Path] = []
+@dataclass
+class Keeper:
+    """Keeps copies of pairs of any size, and counts the conversions."""
 
-    def converted(prototxt: Path, caffemodel: Path, *, thin: bool, stages: int | None) -> bytes:
-        done.append(caffemodel)
+    conversions: int = 0
+
+    def __call__(self, prototxt: Path, caffemodel: Path) -> bytes:
+        return kept_or_converted(prototxt, caffemodel, small=0, convert=self.convert)
+
+    def convert(self, prototxt: Path, caffemodel: Path, *, thin: bool, stages: int | None) -> bytes:
+        self.conversions += 1
         return convert_pair(prototxt, caffemodel, thin=thin, stages=stages)
 
-    monkeypatch.setattr(conversion, "convert_pair", converted)
-    return done
+
+@pytest.fixture
+def kept() -> Keeper:
+    return Keeper()
 
 
 def test_a_pair_is_converted_once_and_found_by_its_content(
-    pair: Pair, folder: Path, conversions: list[Path], tmp_path: Path
+    pair: Pair, folder: Path, kept: Keeper, tmp_path: Path
 ) -> None:
-    first = kept_or_converted(*pair)
+    first = kept(*pair)
     assert first.startswith(convert_pair(*pair))
     (tmp_path / "moved").mkdir()
     moved = tuple(Path(path.replace(tmp_path / "moved" / path.name)) for path in pair)
-    assert kept_or_converted(*moved) == first
-    assert len(conversions) == len(os.listdir(folder)) == 1
+    assert kept(*moved) == first
+    assert kept.conversions == len(os.listdir(folder)) == 1
     cv2.dnn.readNetFromONNX(np.frombuffer(first, np.uint8))
 
 
-def test_another_content_is_another_copy(pair: Pair, folder: Path, conversions: list[Path], tmp_path: Path) -> None:
-    kept_or_converted(*pair)
+def test_another_content_is_another_copy(pair: Pair, folder: Path, kept: Keeper, tmp_path: Path) -> None:
+    kept(*pair)
     other = pair[0].with_name("other.prototxt")
     other.write_text(pair[0].read_text(encoding="utf-8") + "# a comment\n", encoding="utf-8")
-    kept_or_converted(other, pair[1])
-    kept_or_converted(*packed_network(tmp_path / "packed", COCO))
-    assert len(conversions) == len(os.listdir(folder)) == 3
+    kept(other, pair[1])
+    kept(*packed_network(tmp_path / "packed", COCO))
+    assert kept.conversions == len(os.listdir(folder)) == 3
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "other"])
-def test_a_damaged_copy_is_made_again(pair: Pair, folder: Path, conversions: list[Path], damage: str) -> None:
-    whole = kept_or_converted(*pair)
+def test_a_damaged_copy_is_made_again(pair: Pair, folder: Path, kept: Keeper, damage: str) -> None:
+    whole = kept(*pair)
     (copy,) = folder.iterdir()
     middle = len(whole) // 2
     flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
     copy.write_bytes({"cut": whole[:middle], "flipped": flipped, "empty": b"", "other": b"<html>" * 99}[damage])
-    assert kept_or_converted(*pair) == whole == copy.read_bytes()
-    assert len(conversions) == 2
+    assert kept(*pair) == whole == copy.read_bytes()
+    assert kept.conversions == 2
 
 
 def test_a_folder_that_cannot_be_written_to_does_no_harm(
-    pair: Pair, folder: Path, conversions: list[Path]
+    pair: Pair, folder: Path, kept: Keeper
 ) -> None:
     folder.parent.write_text("in the way")
-    assert kept_or_converted(*pair) == kept_or_converted(*pair)
-    assert len(conversions) == 2
+    assert kept(*pair) == kept(*pair)
+    assert kept.conversions == 2
 
 
-def test_several_may_convert_at_once(pair: Pair, folder: Path) -> None:
+def test_several_may_convert_at_once(pair: Pair, folder: Path, kept: Keeper) -> None:
     with ThreadPoolExecutor(4) as pool:
-        made = set(pool.map(lambda _: kept_or_converted(*pair), range(8)))
+        made = set(pool.map(lambda _: kept(*pair), range(8)))
     assert len(made) == 1
     assert [path.read_bytes() for path in folder.iterdir()] == list(made)
 
@@ -211,30 +217,29 @@ def test_a_file_of_weights_is_read_and_hashed_once_while_it_is_loaded(
         pytest.importorskip(engine, reason=f"the package {engine} is not installed")
     monkeypatch.setenv("POSECV_CACHE", str(tmp_path / "kept"))
     read: list[Path] = []
-    hashed: list[Path] = []
+    hashed: list[int] = []
     made: list[Path] = []
-    whole, digest, convert_whole = Path.read_bytes, models._hashed, convert_pair
+    whole, sha256, size = Path.read_bytes, hashlib.sha256, light_coco[1].stat().st_size
 
     def read_bytes(path: Path) -> bytes:
         read.append(path)
         return whole(path)
 
-    def hash_of(path: Path) -> str:
-        hashed.append(path)
-        return digest(path)
+    def hash_of(data: bytes = b"") -> Any:
+        hashed.append(len(data))
+        return sha256(data)
 
     def converted(prototxt: Path, caffemodel: Path, *, thin: bool, stages: int | None) -> bytes:
         made.append(caffemodel)
-        return convert_whole(prototxt, caffemodel, thin=thin, stages=stages)
+        return convert_pair(prototxt, caffemodel, thin=thin, stages=stages)
 
     monkeypatch.setattr(Path, "read_bytes", read_bytes)
-    monkeypatch.setattr(models, "_hashed", hash_of)
+    monkeypatch.setattr(hashlib, "sha256", hash_of)
     monkeypatch.setattr(conversion, "convert_pair", converted)
     before = bytes_read()
     network = load_network(*light_coco, engine=engine, device="cpu", net_size="64x64")
     after = bytes_read()
-    size = light_coco[1].stat().st_size
-    assert read.count(light_coco[1]) == hashed.count(light_coco[1]) == 1
+    assert read.count(light_coco[1]) == hashed.count(size) == 1
     tried = list(candidates(network.model)) if engine == "auto" else [engine]
     assert len(made) == (0 if tried == ["opencv"] and hasattr(cv2.dnn, "readNetFromCaffe") else 1)
     if before is not None and after is not None and engine == "opencv":  # other engines' packages are read too
@@ -262,13 +267,14 @@ def test_a_file_that_changes_is_loaded_as_it_is_now(tmp_path: Path) -> None:
 
 
 def test_without_the_variable_copies_lie_where_the_system_keeps_such_things(
-    pair: Pair, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pair: Pair, kept: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("POSECV_CACHE")
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    kept_or_converted(*pair)
-    assert len(os.listdir(tmp_path / "cache" / "posecv" / "onnx")) == 1
+    monkeypatch.delenv("POSECV_CACHE", raising=False)
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA", "HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    kept(*pair)
+    (copy,) = tmp_path.rglob("*.onnx")
+    assert copy.parent == cache_folder("onnx")
 
 
 # ---------------------------------------------------------------------------------------------- networks from ONNX

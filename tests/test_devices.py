@@ -5,8 +5,10 @@ No GPU is needed: what OpenCV says about one is put into its mouth. Where OpenCV
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,9 +16,11 @@ import pytest
 
 from networks import Pair, packed_network, painted_network, read_by_opencv
 from posecv.arrays import Array
+from posecv.engines import ENGINES, Engine
 from posecv.engines.devices import DEVICES, choose_device, fallen_back
-from posecv.engines.network import Network, load_network
+from posecv.engines.network import load_network
 from posecv.errors import DeviceError
+from posecv.models import Model
 from posecv.skeletons import COCO, HAND
 
 
@@ -25,11 +29,17 @@ def pair(tmp_path: Path) -> Pair:
     return painted_network(tmp_path / "pair", HAND)
 
 
-def targets(monkeypatch: pytest.MonkeyPatch, *devices: str) -> None:
-    """Let OpenCV list these devices for networks."""
+def opencv_with(*devices: str, built: str = "", gpus: int = 0, opencl: Any = None) -> SimpleNamespace:
+    """An OpenCV that lists these devices for networks, with this line in its build information."""
     listed = [DEVICES[device] for device in ("cpu", *devices)]
-    monkeypatch.setattr(
-        cv2.dnn, "getAvailableTargets", lambda backend: [target for each, target in listed if each == backend]
+    return SimpleNamespace(
+        __version__="4.14.0",
+        getBuildInformation=lambda: f"General\n{built}\n",
+        dnn=SimpleNamespace(
+            getAvailableTargets=lambda backend: [target for each, target in listed if each == backend]
+        ),
+        cuda=SimpleNamespace(getCudaEnabledDeviceCount=lambda: gpus),
+        ocl=SimpleNamespace(Device=SimpleNamespace(getDefault=lambda: opencl)),
     )
 
 
@@ -47,14 +57,9 @@ def targets(monkeypatch: pytest.MonkeyPatch, *devices: str) -> None:
         ("  NVIDIA CUDA:  YES (ver 12.6, CUFFT)", 1, ("cuda",), "device=cuda,"),
     ],
 )
-def test_what_cuda_lacks_is_told(
-    built: str, gpus: int, listed: tuple[str, ...], words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cv2, "getBuildInformation", lambda: f"General\n{built}\n")
-    monkeypatch.setattr(cv2.cuda, "getCudaEnabledDeviceCount", lambda: gpus)
-    targets(monkeypatch, *listed)
+def test_what_cuda_lacks_is_told(built: str, gpus: int, listed: tuple[str, ...], words: str) -> None:
     with pytest.raises(DeviceError, match=words) as error:
-        choose_device("cuda-fp16")
+        choose_device("cuda-fp16", opencv_with(*listed, built=built, gpus=gpus))
     assert "\n" not in str(error.value)
     assert "or use device=cpu" in str(error.value)
 
@@ -63,15 +68,13 @@ def test_what_cuda_lacks_is_told(
 def test_opencl_on_something_else_than_a_gpu_is_refused_unless_it_is_allowed(
     kind: int, allowed: str, taken: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    targets(monkeypatch, "opencl")
-    found = SimpleNamespace(type=lambda: kind, name=lambda: "pthread-EPYC")
-    monkeypatch.setattr(cv2.ocl, "Device", SimpleNamespace(getDefault=lambda: found))
+    opencv = opencv_with("opencl", opencl=SimpleNamespace(type=lambda: kind, name=lambda: "pthread-EPYC"))
     monkeypatch.setenv("OPENCV_DNN_OPENCL_ALLOW_ALL_DEVICES", allowed)
     if taken:
-        assert choose_device("opencl") == "opencl"
+        assert choose_device("opencl", opencv) == "opencl"
     else:
         with pytest.raises(DeviceError, match="only on GPUs, but its OpenCL device is pthread-EPYC"):
-            choose_device("opencl")
+            choose_device("opencl", opencv)
 
 
 # ----------------------------------------------------------------------------------------------- what is found later
@@ -138,19 +141,25 @@ def test_a_device_that_is_none_is_found_out(pair: Pair, monkeypatch: pytest.Monk
 
 def test_a_gpu_has_seen_the_size_of_its_first_frame(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, ...]] = []
-    maps = Network.maps
+    load = ENGINES["opencv"]
 
-    def watched(network: Network, blob: Array) -> Array:
-        seen.append(blob.shape)
-        return maps(network, blob)
+    def watched(model: Model, device: str) -> Engine:
+        engine = load(model, device)
 
-    monkeypatch.setattr(Network, "maps", watched)
-    load_network(*pair, device="cpu", net_size="64x48")
-    assert seen == []
+        def forward(blob: Array) -> list[Array]:
+            seen.append(blob.shape)
+            return list(engine.forward(blob))
+
+        return replace(engine, forward=forward)
+
+    monkeypatch.setitem(ENGINES, "opencv", watched)
+    load_network(*pair, device="cpu", engine="opencv", net_size="64x48")
+    assert (1, 3, 48, 64) not in seen
+    seen.clear()  # trial runs that recognise the network
     monkeypatch.setitem(DEVICES, "opencl", DEVICES["cpu"])
     monkeypatch.setattr(cv2.ocl, "Device", SimpleNamespace(getDefault=lambda: SimpleNamespace(type=lambda: 4)))
     load_network(*pair, device="opencl", net_size="64x48")
-    assert seen == [(1, 3, 48, 64)]
+    assert seen.count((1, 3, 48, 64)) == 1
 
 
 def test_opencl_gives_the_cpus_maps_where_it_is(tmp_path: Path) -> None:

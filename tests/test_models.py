@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from conftest import OWN_NAMES
+from figures import opened_files
 from networks import write_manifest
 from posecv import models
 from posecv.errors import ModelError
@@ -42,10 +43,9 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in OPENPOSE:
         put(folder / name / "pose.prototxt")
     (folder / "MANIFEST.tsv").write_bytes((ROOT / "models" / "MANIFEST.tsv").read_bytes())
-    monkeypatch.setattr(models, "_models_folder", lambda: folder)
     monkeypatch.delenv("POSECV_MODELS", raising=False)
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA", "HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path / "cache"))
     return folder
 
 
@@ -187,7 +187,7 @@ def test_a_missing_manifest_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["pose.caffemodel", FILES["coco"]])
 def test_weights_are_found_in_the_models_folder_under_both_names(checkout: Path, place: str) -> None:
     weights = put(checkout / "coco" / place)
-    model = find_model("coco")
+    model = find_model("coco", checkout)
     assert (model.name, model.caffemodel, model.prototxt) == ("coco", weights, checkout / "coco" / "pose.prototxt")
     assert model.skeleton is COCO
     assert model.use == "non-commercial"
@@ -206,12 +206,12 @@ def test_weights_are_found_in_the_models_folder_under_both_names(checkout: Path,
 def test_weights_are_found_in_the_folder_of_the_variable_and_in_the_cache(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, where: str
 ) -> None:
-    folder = tmp_path / "cache" / "posecv" / "models"
+    folder = models.cache_folder("models")
     if where == "variable":
         folder = tmp_path / "elsewhere"
         monkeypatch.setenv("POSECV_MODELS", str(folder))
     weights = put(folder / place)
-    assert find_model("coco").caffemodel == weights
+    assert find_model("coco", checkout).caffemodel == weights
 
 
 def test_hand_weights_are_found_in_openposes_own_tree(
@@ -219,26 +219,26 @@ def test_hand_weights_are_found_in_openposes_own_tree(
 ) -> None:
     monkeypatch.setenv("POSECV_MODELS", str(tmp_path / "openpose"))
     weights = put(tmp_path / "openpose" / "hand" / FILES["hand"])
-    assert find_model("hand").caffemodel == weights
+    assert find_model("hand", checkout).caffemodel == weights
 
 
 def test_the_models_folder_comes_before_the_variable_and_that_before_the_cache(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POSECV_MODELS", str(tmp_path / "elsewhere"))
-    for folder in (tmp_path / "cache" / "posecv" / "models", tmp_path / "elsewhere", checkout):
+    for folder in (models.cache_folder("models"), tmp_path / "elsewhere", checkout):
         weights = put(folder / "body_25" / "pose.caffemodel")
-        assert find_model("body_25").caffemodel == weights
+        assert find_model("body_25", checkout).caffemodel == weights
 
 
 def test_mpi_4_stages_uses_mpis_weights_with_its_own_prototxt(checkout: Path) -> None:
     weights = put(checkout / "mpi" / FILES["mpi"])
     for name in ("mpi_4_stages", "MPI_4_layers", "mpi-4-stages"):
-        model = find_model(name)
+        model = find_model(name, checkout)
         assert (model.name, model.caffemodel) == ("mpi_4_stages", weights)
         assert model.prototxt == checkout / "mpi_4_stages" / "pose.prototxt"
         assert model.thresholds.nms_threshold == MPI_4_STAGES.thresholds.nms_threshold
-    assert find_model("mpi").thresholds.nms_threshold == MPI.thresholds.nms_threshold
+    assert find_model("mpi", checkout).thresholds.nms_threshold == MPI.thresholds.nms_threshold
 
 
 def test_a_model_without_a_prototxt_here_brings_its_own_beside_the_weights(
@@ -247,9 +247,9 @@ def test_a_model_without_a_prototxt_here_brings_its_own_beside_the_weights(
     monkeypatch.setenv("POSECV_MODELS", str(tmp_path))
     weights = put(tmp_path / "light-coco" / "pose.caffemodel")
     with pytest.raises(ModelError, match=r"prototxt of light-coco is missing"):
-        find_model("light-coco")
+        find_model("light-coco", checkout)
     prototxt = put(tmp_path / "light-coco" / "pose.prototxt")
-    model = find_model("light-coco")
+    model = find_model("light-coco", checkout)
     assert (model.caffemodel, model.prototxt) == (weights, prototxt)
     assert model.preprocessing.padding == 128
 
@@ -264,50 +264,51 @@ def test_a_path_given_as_a_name_is_told_to_need_its_prototxt() -> None:
         find_model("models/pose.caffemodel")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the script needs a Unix shell")
 def test_missing_weights_say_where_they_were_looked_for_and_the_script_that_fetches_them(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(checkout.parent / "getModels.sh")
-    monkeypatch.setattr("posecv.models.shutil.which", lambda name: f"/bin/{name}")
+    put(tmp_path / "bin" / "bash").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     with pytest.raises(ModelError) as caught:
-        find_model("mpi_4_stages")
+        find_model("mpi_4_stages", checkout)
     message = str(caught.value)
     assert "\n" not in message
     assert str(checkout) in message
     assert "$POSECV_MODELS (not set)" in message
-    assert str(tmp_path / "cache" / "posecv" / "models") in message
+    assert str(models.cache_folder("models")) in message
     assert message.endswith("run ./getModels.sh mpi")
 
 
 def test_where_there_is_no_bash_missing_weights_say_address_hash_and_target(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(checkout.parent / "getModels.sh")
-    monkeypatch.setattr("posecv.models.shutil.which", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     row = next(row for row in manifest() if row.name == "coco")
     with pytest.raises(ModelError) as caught:
-        find_model("coco")
+        find_model("coco", checkout)
     target = checkout / "coco" / "pose.caffemodel"
     assert str(caught.value).endswith(f"download {row.mirrors[0]} (MD5 {row.md5}) and save it as {target}")
     put(target)
-    assert find_model("coco").caffemodel == target
+    assert find_model("coco", checkout).caffemodel == target
 
 
-def test_an_installed_package_names_the_cache_as_the_target(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_package_names_the_cache_as_the_target(checkout: Path) -> None:
     package = checkout.parent / "_models"
     checkout.rename(package)
-    monkeypatch.setattr(models, "_models_folder", lambda: package)
     with pytest.raises(ModelError) as caught:
-        find_model("coco")
+        find_model("coco", package)
     target = models.cache_folder("models") / "coco" / "pose.caffemodel"
     assert str(caught.value).endswith(str(target))
     put(target)
-    assert find_model("coco").caffemodel == target
+    assert find_model("coco", package).caffemodel == target
 
 
 def test_weights_that_nobody_offers_are_told_to_be_put_in_place(checkout: Path) -> None:
     with pytest.raises(ModelError, match="no download address is known"):
-        find_model("light-coco")
+        find_model("light-coco", checkout)
 
 
 def test_a_package_outside_a_checkout_finds_the_models_inside_itself(tmp_path: Path) -> None:
@@ -392,12 +393,11 @@ except posecv.PoseError as error:
 def test_the_cache_is_where_the_system_wants_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str, variable: str | None, folder: str
 ) -> None:
-    monkeypatch.setattr(sys, "platform", platform)
     for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
     for name in (variable,) if variable else ("HOME", "USERPROFILE"):
         monkeypatch.setenv(name, str(tmp_path))
-    assert models.cache_folder("models") == tmp_path / folder / "posecv" / "models"
+    assert models.cache_folder("models", platform) == tmp_path / folder / "posecv" / "models"
 
 
 # ----------------------------------------------------------------------------------------- models by their files
@@ -413,23 +413,24 @@ def test_a_pair_that_is_not_known_is_taken_for_one_of_openposes_kind(tmp_path: P
     assert model.use == "unknown"
 
 
-def test_a_known_caffemodel_gets_its_row_whatever_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_known_caffemodel_gets_its_row_whatever_its_path(tmp_path: Path) -> None:
     content = b"twelve bytes"
-    path = manifest_with(
+    manifest_with(
         tmp_path, nms_threshold="0.2", padding="9", bytes=str(len(content)), sha256=hashlib.sha256(content).hexdigest()
     )
-    monkeypatch.setattr(models, "manifest", lambda: read_manifest(path))
     prototxt, weights = put(tmp_path / "a.txt"), put(tmp_path / "renamed.bin", content)
-    model = model_of_pair(prototxt, weights)
+    model = model_of_pair(prototxt, weights, tmp_path)
     assert (model.name, model.thresholds.nms_threshold, model.preprocessing.padding) == ("tiny", 0.2, 9)
     assert model.skeleton is COCO
     other = put(tmp_path / "other.bin", content[::-1])
-    assert model_of_pair(prototxt, other).name == "other"
+    assert model_of_pair(prototxt, other, tmp_path).name == "other"
 
 
-def test_a_file_of_no_known_size_is_not_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "sha256_of", lambda path: pytest.fail("hashed"))
-    assert model_of_pair(put(tmp_path / "a.prototxt"), put(tmp_path / "b.caffemodel")).name == "b"
+def test_a_file_of_no_known_size_is_not_hashed(tmp_path: Path) -> None:
+    prototxt, weights = put(tmp_path / "a.prototxt"), put(tmp_path / "b.caffemodel")
+    with opened_files() as opened:
+        assert model_of_pair(prototxt, weights).name == "b"
+    assert weights not in opened
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read anything")
@@ -452,7 +453,7 @@ def test_a_cache_folder_of_others_is_passed_by(checkout: Path, monkeypatch: pyte
     closed.mkdir(mode=0)
     monkeypatch.setenv("XDG_CACHE_HOME", str(closed))
     with pytest.raises(ModelError, match="the weights of coco are missing"):
-        find_model("coco")
+        find_model("coco", checkout)
 
 
 @pytest.mark.parametrize("missing", ["a.prototxt", "b.caffemodel"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -220,11 +221,9 @@ def test_what_engines_are_given_holds_no_later_stage(tmp_path: Path) -> None:
 
 def test_kept_conversions_tell_stages_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSECV_CACHE", str(tmp_path / "kept"))
-    monkeypatch.setattr(conversion, "SMALL", 0)
-    pair = stages_of_a_hand(tmp_path, 3)
-    made = {(stages, thin): conversion.kept_or_converted(*pair, stages=stages, thin=thin)
-            for stages in (None, 1, 2) for thin in (False, True)}  # fmt: skip
-    again = {(stages, thin): conversion.kept_or_converted(*pair, stages=stages, thin=thin) for stages, thin in made}
+    kept = partial(conversion.kept_or_converted, *stages_of_a_hand(tmp_path, 3), small=0)
+    made = {(stages, thin): kept(stages=stages, thin=thin) for stages in (None, 1, 2) for thin in (False, True)}
+    again = {(stages, thin): kept(stages=stages, thin=thin) for stages, thin in made}
     assert again == made
     assert len(set(made.values())) == len(os.listdir(tmp_path / "kept" / "onnx")) == 6
 

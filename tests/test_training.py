@@ -722,7 +722,7 @@ class TestSeenHands:
         for name in ("coco/teacher", "body/teacher", "body/labels"):
             gzip.open(tmp_path / f"{name}.jsonl.gz", "wt").close()
         seen = str(tmp_path / "seen.jsonl.gz")
-        assert see_hands.write_hands([self.look] * 3, tmp_path, Path(seen)) == 1
+        assert see_hands.write_hands([self.look] * 3, tmp_path, Path(seen)) == 2  # one in each photograph
         given = pack.shared_hands(tmp_path, Path(seen))
         pack.write_shards((pack.shrunk(record, crop, 480, 75) for record, crop in given), tmp_path / "shards")
         told = list(records(tmp_path / "shards"))

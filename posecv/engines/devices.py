@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from typing import Any
 
 import cv2
 
@@ -30,15 +31,19 @@ GPU = 4  # cv2.ocl.Device_TYPE_GPU
 ANY_DEVICE = "OPENCV_DNN_OPENCL_ALLOW_ALL_DEVICES"
 
 
-def choose_device(device: str) -> str:
-    """Resolve `device`; DeviceError if this OpenCV does not have it."""
+def choose_device(device: str, opencv: Any = cv2) -> str:
+    """Resolve `device`; DeviceError if this OpenCV (or a replacement with the same functions) does not have it."""
     if device != "auto" and device not in DEVICES:
         raise UsageError(f"device={device} is unknown; choose one of auto, {', '.join(DEVICES)}")
     if device == "auto":
-        return "cuda" if _available("cuda") else "cpu"
-    missing = _why_no_cuda(device) if device.startswith("cuda") else _why_no_opencl() if device == "opencl" else None
+        return "cuda" if _available("cuda", opencv) else "cpu"
+    missing = None
+    if device.startswith("cuda"):
+        missing = _why_no_cuda(device, opencv)
+    elif device == "opencl":
+        missing = _why_no_opencl(opencv)
     if missing:
-        raise DeviceError(f"device={device}: this OpenCV {cv2.__version__} {missing}, or use device=cpu")
+        raise DeviceError(f"device={device}: this OpenCV {opencv.__version__} {missing}, or use device=cpu")
     return device
 
 
@@ -72,24 +77,24 @@ def fallen_back(dump: str, device: str) -> str:
     return f"device={device}: {len(others)} of {len(layers)} layers run on the CPU instead ({kinds}), which is slow"
 
 
-def _available(device: str) -> bool:
+def _available(device: str, opencv: Any) -> bool:
     """Whether cv2.dnn lists a device. (Requesting a missing one fails late or falls back silently.)"""
     backend, target = DEVICES[device]
-    return target in cv2.dnn.getAvailableTargets(backend)
+    return target in opencv.dnn.getAvailableTargets(backend)
 
 
-def _why_no_cuda(device: str) -> str | None:
+def _why_no_cuda(device: str, opencv: Any) -> str | None:
     """What is missing for CUDA and how to get it; None if nothing is missing."""
-    if _available(device):
+    if _available(device, opencv):
         return None
-    if _available("cuda"):
+    if _available("cuda", opencv):
         return "cannot use half floats on this GPU: use device=cuda"
-    if not re.search(r"^\s*NVIDIA CUDA:\s*YES", cv2.getBuildInformation(), re.MULTILINE):
+    if not re.search(r"^\s*NVIDIA CUDA:\s*YES", opencv.getBuildInformation(), re.MULTILINE):
         return (
             "has no CUDA for networks; PyPI's wheels have none: build OpenCV from source with WITH_CUDA=ON and "
             "OPENCV_DNN_CUDA=ON"
         )
-    if cv2.cuda.getCudaEnabledDeviceCount() < 1:
+    if opencv.cuda.getCudaEnabledDeviceCount() < 1:
         return "has CUDA but finds no GPU; check that nvidia-smi lists it and that its driver is as new as that CUDA"
     return (
         "has CUDA, but not for networks on this GPU; build it with OPENCV_DNN_CUDA=ON, with cuDNN, and with this GPU "
@@ -97,11 +102,11 @@ def _why_no_cuda(device: str) -> str | None:
     )
 
 
-def _why_no_opencl() -> str | None:
+def _why_no_opencl(opencv: Any) -> str | None:
     """What is missing for OpenCL and how to get it; None if nothing is missing."""
-    if not _available("opencl"):
+    if not _available("opencl", opencv):
         return "has no OpenCL for networks; install the OpenCL driver of your GPU's manufacturer"
-    found = cv2.ocl.Device.getDefault()
+    found = opencv.ocl.Device.getDefault()
     if found.type() == GPU or os.environ.get(ANY_DEVICE, "").lower() in ("1", "true"):
         return None
     return (

@@ -11,6 +11,7 @@ import hashlib
 import os
 import zlib
 from pathlib import Path
+from typing import Protocol
 
 from posecv.errors import OutputError
 from posecv.files import once, write_whole
@@ -24,6 +25,12 @@ __all__ = ["ORIGIN", "convert_pair", "kept_folder", "kept_or_converted"]
 ORIGIN = "caffemodel_sha256"  # metadata of an ONNX file: the hash of its caffemodel
 EDITION = 1  # increase this when the output of `posecv.formats.onnx` changes
 SMALL = 16 << 20  # bytes of weights; converting fewer is faster than reading a copy
+
+
+class Convert(Protocol):
+    """Converts a pair to ONNX, as `convert_pair` does."""
+
+    def __call__(self, prototxt: Path, caffemodel: Path, *, thin: bool, stages: int | None) -> bytes: ...
 
 
 def convert_pair(prototxt: Path, caffemodel: Path, *, thin: bool = False, stages: int | None = None) -> bytes:
@@ -40,21 +47,31 @@ def convert_pair(prototxt: Path, caffemodel: Path, *, thin: bool = False, stages
     return onnx.convert(first_stages(message, stages), weights, {ORIGIN: sha256_of(caffemodel)}, thin=thin)
 
 
-def kept_or_converted(prototxt: Path, caffemodel: Path, *, thin: bool = False, stages: int | None = None) -> bytes:
-    """The pair as ONNX, from the user's cache folder (or `$POSECV_CACHE`) if its weights are large.
+def kept_or_converted(
+    prototxt: Path,
+    caffemodel: Path,
+    *,
+    thin: bool = False,
+    stages: int | None = None,
+    small: int = SMALL,
+    convert: Convert | None = None,
+) -> bytes:
+    """The pair as ONNX, from the user's cache folder (or `$POSECV_CACHE`) if its weights have more than `small` bytes.
 
-    A damaged copy is replaced. If the folder cannot be written to, nothing is kept.
+    A damaged copy is replaced. If the folder cannot be written to, nothing is kept. `convert` is `convert_pair`, or a
+    replacement with the same arguments.
     """
-    if not caffemodel.is_file() or caffemodel.stat().st_size <= SMALL:
+    convert = convert or convert_pair
+    if not caffemodel.is_file() or caffemodel.stat().st_size <= small:
         key = ("onnx", prototxt, caffemodel, thin, stages)
-        return once(key, lambda: convert_pair(prototxt, caffemodel, thin=thin, stages=stages))
+        return once(key, lambda: convert(prototxt, caffemodel, thin=thin, stages=stages))
     kind = f"{'-thin' if thin else ''}{f'-{stages}-stages' if stages else ''}"
     copy = kept_folder("onnx") / f"{_hash_of(prototxt, caffemodel)}{kind}.onnx"
     with contextlib.suppress(OSError):
         data = copy.read_bytes()
         if data.endswith(_seal(memoryview(data)[:-SEAL])):
             return data
-    data = convert_pair(prototxt, caffemodel, thin=thin, stages=stages)
+    data = convert(prototxt, caffemodel, thin=thin, stages=stages)
     data += _seal(data)
     with contextlib.suppress(OutputError):
         write_whole(copy, data)
