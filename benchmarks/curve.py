@@ -43,7 +43,7 @@ def default_networks() -> dict[str, Network]:
     """The networks with part affinity fields that are not fetched from elsewhere, as far as they are there."""
     networks = {}
     for row in manifest():
-        if row.skeleton.paf_channels and not row.mirrors:
+        if row.skeleton and row.skeleton.paf_channels and not row.mirrors:
             try:
                 networks[row.name] = shared.load(row.name)
             except ModelError as error:

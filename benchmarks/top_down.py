@@ -16,6 +16,8 @@ from pathlib import Path
 
 from benchmarks import shared
 from benchmarks.program import one_line
+from posecv.engines.layouts import crop_layout
+from posecv.engines.network import Network
 from posecv.errors import UsageError
 from posecv.estimators.single_pass import Everybody
 from posecv.estimators.top_down import PAD, BoxesOfBodies, CropNetwork, Detector, TopDown
@@ -34,6 +36,11 @@ def run(estimator: TopDown, data: shared.Data) -> dict[str, float]:
         results += coco.records(image, result.people)
     count = len(truth["images"])
     return coco.average_precision(truth, results) | {f"{name} ms": 1000 * s / count for name, s in seconds.items()}
+
+
+def crop_network(network: Network) -> CropNetwork:
+    """What looks at crops with a network that was loaded without a detector."""
+    return CropNetwork(network.engine, network.model.preprocessing, crop_layout(network.model, network.engine))
 
 
 def _teachers() -> Path:
@@ -55,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     coco.require_pycocotools()
     if not options.teacher and not options.pose:
         raise UsageError("name a network with --pose, or take the teacher's with --teacher")
-    pose = teacher.pose(_teachers()) if options.teacher else CropNetwork.of(shared.load(options.pose), teacher.CROP)
+    network = None if options.teacher else shared.load(options.pose)
+    pose = crop_network(network) if network else teacher.pose(_teachers())
     detector: Detector
     if options.teacher or options.boxes == "picodet":
         detector = teacher.detector(_teachers(), options.box_threshold)

@@ -82,6 +82,8 @@ class Model:
         The pair; for an ONNX file, both are that file.
     stages : int or None
         Number of stages to run (`posecv.formats.stages`); None for all.
+    detector : str or None
+        If the network looks at one person in a crop: the model that finds people's boxes.
     """
 
     name: str
@@ -96,6 +98,7 @@ class Model:
     use: str = "unknown"
     licence: str = "unknown"
     stages: int | None = None
+    detector: str | None = None
 
     @property
     def is_onnx(self) -> bool:
@@ -109,7 +112,8 @@ class Row:
 
     name: str
     aliases: tuple[str, ...]
-    skeleton: Skeleton
+    skeleton: Skeleton | None
+    detector: str | None
     preprocessing: Preprocessing
     thresholds: Thresholds
     person_score: str
@@ -138,6 +142,7 @@ class Row:
             gate=GATE if self.gate is None else self.gate,
             use=self.use,
             licence=self.licence,
+            detector=self.detector,
         )
 
 
@@ -190,14 +195,15 @@ def model_of_pair(prototxt: Path, caffemodel: Path, folder: Path | None = None) 
             raise ModelError(f"{path}: {'a folder' if os.path.isdir(path) else 'a device'}, not a file")
         if not os.access(path, os.R_OK):
             raise ModelError(f"{path}: permission denied")
-    known = {row.sha256: row for row in manifest(folder) if row.sha256 and row.bytes == size}
+    known = {row.sha256: row for row in manifest(folder) if row.sha256 and row.bytes == size and not row.detector}
     row = known.get(sha256_of(caffemodel)) if known else None
     return row.model(prototxt, caffemodel) if row else Model(caffemodel.stem, prototxt, caffemodel)
 
 
 def model_of_onnx(path: Path, caffemodel_sha256: str | None) -> Model:
     """The model for an ONNX file, by the hash, in its metadata, of the caffemodel that it was made from."""
-    row = next((row for row in manifest() if row.sha256 and row.sha256 == caffemodel_sha256), None)
+    known = (row for row in manifest() if row.sha256 and not row.detector)
+    row = next((row for row in known if row.sha256 == caffemodel_sha256), None)
     return row.model(path, path) if row else Model(path.stem, path, path)
 
 
@@ -371,7 +377,8 @@ def _read_row(path: Path, number: int, header: list[str], line: str) -> Row:
     preprocessing = _preprocessing({name: values.pop(name) for name in FED})
     constants = {column.name: values.pop(column.name) for column in fields(Thresholds)}
     own = {name: value for name, value in constants.items() if value is not None}
-    thresholds = replace(values["skeleton"].thresholds, **own)
+    skeleton = values["skeleton"]  # a detector has none
+    thresholds = replace(skeleton.thresholds if skeleton else Thresholds(), **own)
     return Row(preprocessing=preprocessing, thresholds=thresholds, **values)
 
 
@@ -458,7 +465,8 @@ def _optional(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 COLUMNS: dict[str, Callable[[str], Any]] = {
     "name": _text,
     "aliases": _words(","),
-    "skeleton": _skeleton,
+    "skeleton": _optional(_skeleton),
+    "detector": _optional(_text),
     "scale": read_number,
     "mean": read_mean,
     "swap_rb": _yes_no,

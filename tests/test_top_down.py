@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import pickle
+from functools import partial
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
+import posecv
+from conftest import RunScript
 from posecv.arrays import Array, Frame
 from posecv.decoding.crops import decode_boxes, decode_crops
 from posecv.engines.engine import Engine
-from posecv.errors import InputError, UsageError
+from posecv.engines.layouts import CropLayout
+from posecv.engines.network import Network, load_network
+from posecv.errors import InputError, ModelError, UsageError
 from posecv.estimators.top_down import BoxesOfBodies, BoxList, BoxMaps, CropNetwork, TopDown, boxes_of
+from posecv.formats.caffe import read_pair, write_caffemodel
+from posecv.formats.onnx import convert
 from posecv.geometry import Fit, NetSize, Preprocessing
 from posecv.people import People
 from posecv.result import Result
-from posecv.skeletons import COCO, COCO_17
+from posecv.skeletons import BODY_25, COCO, COCO_17
 
 PLAIN = Preprocessing(scale=1.0, mean=(0.0, 0.0, 0.0))
 STRIDE = 4
@@ -42,7 +53,13 @@ def dots(size: tuple[int, int], left: int, top: int, step: int) -> tuple[Frame, 
 
 
 def crop_network() -> CropNetwork:
-    return CropNetwork(Engine("dots", ("maps",), heatmaps_of_dots), PLAIN, (256, 192), STRIDE, COCO_17)
+    layout = CropLayout(COCO_17, COCO, (256, 192), STRIDE, odds=True)
+    return CropNetwork(Engine("dots", ("maps",), heatmaps_of_dots), PLAIN, layout)
+
+
+def same(outputs: list[Array], blob: Array) -> list[Array]:
+    """What a network outputs that outputs the same for everything."""
+    return outputs
 
 
 def slow_boxes(maps: Array, threshold: float, same_box: float) -> list[list[float]]:
@@ -100,12 +117,27 @@ class TestBoxes:
         left, top = 2 * (8 * 10 + 3.5), 2 * (8 * 5 + 3.5)
         np.testing.assert_allclose(boxes, [[left, top, 2 * 8 * 4, 2 * 8 * 10, 0.8]], rtol=1e-5)
 
+    CORNERS = np.array([[[10, 20, 30, 60], [11, 21, 31, 61], [100, 100, 120, 140], [0, 0, 5, 5]]], np.float32)
+    SCORES = np.array([[0.6, 0.9, 0.5, 0.1]], np.float32)
+
+    def listed(self, *outputs: Array) -> Array:
+        engine = Engine("list", ("a", "b"), lambda blob: list(outputs))
+        return BoxList(engine, PLAIN, (320, 320))(np.zeros((639, 958, 3), np.uint8))  # 319 / 957 of the frame's pixels
+
     def test_a_list_of_boxes_is_thinned_and_scaled(self) -> None:
-        corners = np.array([[[10, 20, 30, 60], [11, 21, 31, 61], [100, 100, 120, 140], [0, 0, 5, 5]]], np.float32)
-        scores = np.array([[[0.6, 0.9, 0.5, 0.1]]], np.float32)
-        engine = Engine("list", ("scores", "boxes"), lambda blob: [scores, corners])
-        boxes = BoxList(engine, PLAIN, (320, 320))(np.zeros((640, 960, 3), np.uint8))
-        np.testing.assert_allclose(boxes, [[33, 42, 60, 80, 0.9], [300, 200, 60, 80, 0.5]], rtol=1e-6)
+        expected = [[33, 63, 60, 120, 0.9], [300, 300, 60, 120, 0.5]]
+        other_classes = np.concatenate([self.SCORES, np.full((2, 4), 0.99, np.float32)])
+        for outputs in ((self.SCORES[None], self.CORNERS), (self.CORNERS, other_classes[None])):
+            np.testing.assert_allclose(self.listed(*outputs), expected, rtol=1e-6)
+
+    def test_of_boxes_with_classes_those_of_people_are_taken(self) -> None:
+        scored = np.concatenate([self.CORNERS, self.SCORES[..., None]], axis=2)
+        classes = np.array([[0, 7, 0, 0]])
+        np.testing.assert_allclose(
+            self.listed(scored, classes), [[30, 60, 60, 120, 0.6], [300, 300, 60, 120, 0.5]], rtol=1e-6
+        )
+        assert self.listed(np.zeros((1, 0, 5), np.float32), np.zeros((1, 0), np.float32)).shape == (0, 5)
+        assert self.listed(np.zeros((1, 0, 4), np.float32), np.zeros((1, 1, 0), np.float32)).shape == (0, 5)
 
 
 class TestCrops:
@@ -136,6 +168,37 @@ class TestCrops:
         fit = Fit.of_person(np.array(box), (48, 64), 1.25, stride=4)
         if fit.scale > 0.36:  # farther away, blocks of pixels are averaged, and begin elsewhere
             np.testing.assert_allclose(fit.blob_of_part(frame, PLAIN), fit.blob(frame, PLAIN), atol=1)
+
+
+    def test_distributions_and_heatmaps_of_usual_networks_lead_to_the_same_pixels(self) -> None:
+        # Keypoint 3 of a crop of 192 x 256 pixels lies at pixel 100, 60: bin 200 and 120 of twice as many, the first
+        # pixel of cell 25, 15.
+        x, y = np.zeros((1, 17, 384), np.float32), np.zeros((1, 17, 512), np.float32)
+        x[0, 3, 200], y[0, 3, 120] = 0.9, 0.7
+        rows, columns = np.mgrid[:64, :48]
+        maps = np.zeros((1, 17, 64, 48), np.float32)
+        maps[0, 3] = 0.7 * np.exp(-((columns - 25) ** 2 + (rows - 15) ** 2) / 8)
+        frame, box = np.zeros((400, 400, 3), np.uint8), np.array([[50, 60, 150, 200, 1]], np.float32)
+        fit = Fit.of_person(box[0, :4], (192, 256), 1.25)
+        expected = np.array([fit.x, fit.y]) + np.array([100, 60]) / fit.scale
+        for outputs, stride in (([x, y], 0), ([maps], 4)):
+            engine = Engine("others", ("a",), partial(same, outputs))
+            network = CropNetwork(engine, PLAIN, CropLayout(COCO_17, COCO, (256, 192), stride))
+            found = network(frame, box)[0, COCO.keypoints.index(COCO_17[3])]
+            np.testing.assert_allclose(found, [*expected, 0.7], atol=0.02)
+
+    def test_a_network_for_single_crops_gets_one_after_the_other(self) -> None:
+        shapes = []
+
+        def forward(blob: Array) -> list[Array]:
+            shapes.append(blob.shape)
+            return [np.zeros((len(blob), 17, 64, 48), np.float32)]
+
+        boxes = np.tile(np.array([[50, 60, 150, 200, 1]], np.float32), (3, 1))
+        for batches in (False, True):
+            layout = CropLayout(COCO_17, COCO, (256, 192), 4, batches=batches)
+            CropNetwork(Engine("others", ("a",), forward), PLAIN, layout)(np.zeros((300, 300, 3), np.uint8), boxes)
+        assert shapes == [(1, 3, 256, 192)] * 3 + [(3, 3, 256, 192)]
 
 
 class TestTopDown:
@@ -207,3 +270,143 @@ class TestTopDown:
         estimator = TopDown(lambda frame, net_size=None: np.zeros((0, 5), np.float32), crop_network())
         with pytest.raises(UsageError, match="did you mean threshold"):
             estimator(np.zeros((90, 90, 3), np.uint8), treshold=0.2)
+
+
+DETECTOR = """name: "boxes"
+layer {{ name: "image" type: "Input" top: "image" input_param {{ shape {{ dim: [1, 3, 320, 320] }} }} }}
+layer {{ name: "centre" type: "Convolution" bottom: "image" top: "centre"
+  convolution_param {{ num_output: 1 kernel_size: 8 stride: 8 }} }}
+layer {{ name: "probability" type: "Sigmoid" bottom: "centre" top: "probability" }}
+layer {{ name: "sides" type: "Convolution" bottom: "image" top: "sides"
+  convolution_param {{ num_output: {sides} kernel_size: 8 stride: 8 }} }}
+layer {{ name: "out" type: "Concat" bottom: "probability" bottom: "sides" top: "out" }}
+"""
+POSE = """name: "crops"
+layer {{ name: "image" type: "Input" top: "image" input_param {{ shape {{ dim: [1, 3, 256, 192] }} }} }}
+layer {{ name: "logits" type: "Convolution" bottom: "image" top: "logits"
+  convolution_param {{ num_output: {keypoints} kernel_size: 4 stride: 4 }} }}
+layer {{ name: "maps" type: "Sigmoid" bottom: "logits" top: "maps" }}
+"""
+
+
+def pair(folder: Path, name: str, prototxt: str, weights: dict[str, list[Array]]) -> str:
+    """Write a pair; its files with a comma between."""
+    files = folder / f"{name}.prototxt", folder / f"{name}.caffemodel"
+    files[0].write_text(prototxt)
+    files[1].write_bytes(write_caffemodel(weights))
+    return ",".join(map(str, files))
+
+
+def detector_pair(folder: Path, sides: int = 4) -> str:
+    """It finds a box of 10 x 20 cells round each cell that is green."""
+    green, flat = np.zeros((1, 3, 8, 8), np.float32), np.zeros((sides, 3, 8, 8), np.float32)
+    green[0, 1] = 40 / 64  # the logit is 40 times the mean of v / 256 - 0.5, less 10
+    distances = np.array([5, 10, 5, 10][:sides], np.float32)
+    weights = {"centre": [green, np.array([-10], np.float32)], "sides": [flat, distances]}
+    return pair(folder, "boxes", DETECTOR.format(sides=sides), weights)
+
+
+def pose_pair(folder: Path, keypoints: int = 19) -> str:
+    """Each of its keypoints lies where a crop is blue."""
+    blue = np.zeros((keypoints, 3, 4, 4), np.float32)
+    blue[:, 0] = 40 / 16
+    weights = {"logits": [blue, np.full(keypoints, -12, np.float32)]}
+    return pair(folder, "crops", POSE.format(keypoints=keypoints), weights)
+
+
+def scene() -> tuple[Frame, Array]:
+    """A frame of 320 x 256 pixels with two people for these networks, and where their keypoints are."""
+    frame = np.zeros((256, 320, 3), np.uint8)
+    places = np.array([[80, 100], [230, 120]], np.float32)
+    for column, row in ((10, 14), (28, 14)):
+        frame[8 * row - 8 : 8 * row + 16, 8 * column - 8 : 8 * column + 16, 1] = 255
+    for x, y in places.astype(int).tolist():
+        frame[y - 3 : y + 4, x - 3 : x + 4, 0] = 255
+    return frame, places
+
+
+class TestLoading:
+    def network(self, folder: Path) -> Network:
+        return load_network(*pose_pair(folder).split(","), detector=detector_pair(folder), engine="opencv")
+
+    def check(self, people: People, expected: Array) -> None:
+        assert len(people) == len(expected)
+        order = np.argsort(people.keypoints[:, 0, 0])
+        for person, place in zip(people.keypoints[order], expected, strict=True):
+            np.testing.assert_allclose(person[:, :2], np.tile(place, (18, 1)), atol=1)
+
+    def test_a_pose_network_with_a_detector_finds_everybody_in_every_way(self, tmp_path: Path) -> None:
+        network = self.network(tmp_path)
+        frame, places = scene()
+        assert network.finds_everybody
+        assert not network.has_fields
+        assert network.skeleton.keypoints == COCO.keypoints
+        self.check(posecv.estimate_people(network, frame), places)
+        again = pickle.loads(pickle.dumps(network))
+        self.check(posecv.estimate_people(again, frame, net_size="320x256"), places)
+        one = posecv.estimate_person(network, frame)
+        assert len(one) == 1
+        cv2.imwrite(str(tmp_path / "a.png"), frame)
+        (result,) = posecv.stream(tmp_path / "a.png", network)
+        self.check(result.people, places)
+
+    def test_an_onnx_file_of_the_pair_finds_the_same(self, tmp_path: Path) -> None:
+        files = pose_pair(tmp_path).split(","), detector_pair(tmp_path).split(",")
+        onnx = []
+        for number, (prototxt, caffemodel) in enumerate(files):
+            data = convert(*read_pair(Path(prototxt), Path(caffemodel)))
+            (tmp_path / f"{number}.onnx").write_bytes(data)
+            onnx.append(tmp_path / f"{number}.onnx")
+        frame, places = scene()
+        self.check(posecv.estimate_people(load_network(onnx[0], detector=onnx[1], engine="opencv"), frame), places)
+
+    def test_the_scripts_take_a_detector(self, tmp_path: Path, run_script: RunScript) -> None:
+        frame, places = scene()
+        cv2.imwrite(str(tmp_path / "a.png"), frame)
+        words = "--pose", pose_pair(tmp_path), "--detector", detector_pair(tmp_path), "-i", "a.png", "--json", "a.json"
+        for script, count in (("run_multi_pose.py", 2), ("run_pose.py", 1)):
+            result = run_script(script, *words)
+            assert result.returncode == 0, result.stderr
+            records = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["people"]
+            assert len(records) == count
+            found = np.array([record["pose_keypoints_2d"][:2] for record in records])
+            assert all(np.abs(places - each).max(axis=1).min() < 1 for each in found)
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (("--heatmaps", "maps"), "--heatmaps needs maps of the whole frame"),
+            (("--keypoint-scale", "net"), "--keypoint-scale net needs maps of the whole frame"),
+            (("--scale-number", "2"), "--scale-number 2: crops looks at people one at a time"),
+            (("--maximize-positives",), "--maximize-positives True: crops has no part affinity fields"),
+            (("--stages", "1"), "--stages 1"),
+        ],
+    )
+    def test_options_for_maps_of_the_frame_name_a_network_that_has_them(
+        self, tmp_path: Path, run_script: RunScript, words: tuple[str, ...], said: str
+    ) -> None:
+        cv2.imwrite(str(tmp_path / "a.png"), scene()[0])
+        networks = "--pose", pose_pair(tmp_path), "--detector", detector_pair(tmp_path)
+        result = run_script("run_multi_pose.py", *networks, "-i", "a.png", "--json", "a.json", *words)
+        assert result.returncode == 2
+        (line,) = result.stderr.splitlines()[-1:]
+        assert said in line
+        assert "light_body" in line or words[0] == "--stages"
+
+    def test_networks_that_find_no_boxes_or_no_known_keypoints_are_refused(self, tmp_path: Path) -> None:
+        pose = pose_pair(tmp_path).split(",")
+        with pytest.raises(ModelError, match=r"boxes\.prototxt is not a detector: .* 320 x 320 pixels into 1 x 4 x"):
+            load_network(*pose, detector=detector_pair(tmp_path, sides=3), engine="opencv")
+        detector = detector_pair(tmp_path)
+        pose = pose_pair(tmp_path, keypoints=20).split(",")
+        with pytest.raises(ModelError, match="finds 20 keypoints in a crop; layouts with 17, 18, 19, 26 are known"):
+            load_network(*pose, detector=detector, engine="opencv")
+        with pytest.raises(ModelError, match="finds 5 keypoints"):
+            load_network(*detector.split(","), detector=detector, engine="opencv")
+
+    def test_26_heatmaps_are_those_of_halpe(self, tmp_path: Path) -> None:
+        network = load_network(*pose_pair(tmp_path, 26).split(","), detector=detector_pair(tmp_path), engine="opencv")
+        people = posecv.estimate_people(network, scene()[0])
+        assert people.keypoints.shape == (2, 25, 3)
+        assert (people.keypoints[..., 2] > 0.5).all()  # all 25 are among the 26
+        assert people.skeleton is BODY_25

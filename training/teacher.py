@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from posecv.engines.engine import Engine, needed
+from posecv.engines.layouts import CropLayout
 from posecv.estimators.top_down import BoxList, CropNetwork
 from posecv.geometry import Preprocessing
-from posecv.skeletons import COCO_17
+from posecv.skeletons import COCO, COCO_17
 
 __all__ = ["CROP", "detector", "pose"]
 
@@ -25,7 +26,7 @@ def detector(folder: Path, threshold: float) -> BoxList:
 def pose(folder: Path) -> CropNetwork:
     """TinyPose, whose files lie in a folder."""
     engine = _engine(folder / "tinypose_256x192.onnx")
-    return CropNetwork(engine, COLOURS, CROP, 4, COCO_17, refinement="parabola", corner=True)
+    return CropNetwork(engine, COLOURS, CropLayout(COCO_17, COCO, CROP, stride=4))
 
 
 def _engine(path: Path) -> Engine:

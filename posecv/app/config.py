@@ -173,14 +173,20 @@ def _part(options: Namespace, kind: str) -> Part:
 def _network(options: Namespace) -> NetworkChoice:
     """The network of -p and -m."""
     names = "skeleton", "device", "engine", "net_size", "stages", "scale", "mean", "swap_rb"
-    pair = (options.prototxt, options.model) if options.prototxt else (options.model, None)
-    return NetworkChoice(*pair, **{name: getattr(options, name) for name in names})
+    detector = "detector", "detector_scale", "detector_mean", "detector_swap_rb"
+    prototxt, caffemodel = (options.prototxt, options.model) if options.prototxt else _pair(options.model)
+    return NetworkChoice(prototxt, caffemodel, **_given(options, *names, *detector))
 
 
 def _further(options: Namespace, name: str) -> NetworkChoice:
     """A network in addition to -p and -m: a model's name, or prototxt and caffemodel separated by a comma."""
+    return NetworkChoice(*_pair(name), device=options.device, engine=options.engine)
+
+
+def _pair(name: str) -> tuple[str, str | None]:
+    """A model's name or an ONNX file; or prototxt and caffemodel, which a comma separates."""
     prototxt, _, caffemodel = name.partition(",")
-    return NetworkChoice(prototxt, caffemodel or None, device=options.device, engine=options.engine)
+    return prototxt, caffemodel or None
 
 
 def _most(options: Namespace) -> int | None:

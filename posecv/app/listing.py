@@ -35,4 +35,4 @@ def _described(row: Row) -> tuple[str, str, str, str]:
         where = str(find_model(row.name).caffemodel)
     except ModelError as error:
         where = "not here: " + str(error).rpartition(": ")[2]
-    return row.name, row.skeleton.name, row.use, where
+    return row.name, row.skeleton.name if row.skeleton else "boxes", row.use, where

@@ -55,6 +55,7 @@ def single_parser(prog: str | None = None) -> Parser:
     said = "Find the keypoints of one person in each image."
     parser = _picture_parser(said, prog, threshold=f"{SINGLE_THRESHOLD}")
     _add_scales(parser)
+    _add_detector(parser)
     return parser
 
 
@@ -64,6 +65,7 @@ def multi_parser(prog: str | None = None) -> Parser:
     _add_scales(parser)
     parser.add_argument("--maximize-positives", action="store_true", help="more detections, more false positives")
     _add_parts(parser)
+    _add_detector(parser)
     return parser
 
 
@@ -127,6 +129,7 @@ def camera_parser(prog: str | None = None) -> Parser:
     people.add_argument("--multi", action="store_true", help="everybody (default if the network can)")
     people.add_argument("--single", action="store_true", help="one person, which is faster")
     _add_parts(parser)
+    _add_detector(parser)
     no_show = "no window: print the frame rate each second"
     _add_shared(parser, no_show=no_show, net_size="-1x368", threshold="the model's own", own_model="light_body")
     return parser
@@ -254,6 +257,19 @@ def _add_parts(parser: Parser) -> None:
     _add_hand_scales(parts)
 
 
+def _add_detector(parser: Parser) -> None:
+    """The options for a network that looks at one person at a time, in the boxes of a detector."""
+    group = parser.add_argument_group("detector, if the network looks at one person at a time")
+    group.add_argument(
+        "--detector",
+        metavar="NAME|FILE|P,M",
+        help="finds people's boxes for the network of --model (default: light's own is light_detect)",
+    )
+    group.add_argument("--detector-scale", type=_scale, metavar="S", help="factor for its pixel values")
+    group.add_argument("--detector-mean", type=_mean, metavar="M", help="subtracted from its pixel values")
+    group.add_argument("--detector-swap-rb", action="store_true", default=None, help="it expects RGB")
+
+
 def _add_shared(parser: Parser, *, no_show: str, net_size: str, threshold: str, own_model: str) -> None:
     """The options of all four scripts."""
     network = parser.add_argument_group("network")
@@ -265,7 +281,7 @@ def _add_shared(parser: Parser, *, no_show: str, net_size: str, threshold: str, 
         help=f"its weights (.caffemodel); or, without -p, an ONNX file or a model's name (default: {own_model})",
     )
     network.add_argument("--skeleton", metavar="NAME", help="coco, mpi, body_25, ...; only if it is not recognised")
-    network.add_argument("--scale", type=_number, metavar="S", help="factor for pixel values (unknown pairs; 1/256)")
+    network.add_argument("--scale", type=_scale, metavar="S", help="factor for pixel values (unknown pairs; 1/256)")
     network.add_argument("--mean", type=_mean, metavar="M", help="subtracted from pixel values: number or B,G,R (128)")
     network.add_argument("--swap-rb", action="store_true", default=None, help="the network expects RGB instead of BGR")
     network.add_argument(
@@ -317,6 +333,12 @@ def _option(parse: Callable[[str], T], text: str) -> T:
 
 
 _number = functools.partial(_option, models.read_number)
+
+
+def _scale(text: str) -> float | tuple[float, float, float]:
+    """One number for all channels, or three separated by commas."""
+    values = _option(models.read_mean, text.strip("()[] "))
+    return values[0] if len(set(values)) == 1 else values
 
 
 def _mean(text: str) -> tuple[float, float, float]:

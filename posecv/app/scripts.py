@@ -217,8 +217,10 @@ def _loaded(config: RunConfig) -> Loaded:
     """A function that prints warnings, licences and, with -v, details of each network."""
 
     def loaded(network: Network) -> None:
-        if network.engine.warning:
-            say(network.engine.warning)
+        _check_view(config, network)
+        for engine in (network.engine, *([network.crops.boxes.engine] if network.crops else [])):
+            if engine.warning:
+                say(engine.warning)
         if network.model.use in ("non-commercial", "research"):
             say(f"{network.model.name}: for {network.model.use} use only ({network.model.licence})")
         if config.verbose:
@@ -227,8 +229,20 @@ def _loaded(config: RunConfig) -> Loaded:
             say(f"network {name} runs on {network.device} with {engine.name}")
             if network.engine.note:
                 say(network.engine.note)
+            if network.crops:
+                boxes = network.crops.boxes
+                say(f"detector {boxes.model.name} runs on {boxes.device} with {boxes.engine.name}")
 
     return loaded
+
+
+def _check_view(config: RunConfig, network: Network) -> None:
+    """Raise UsageError for options that need maps of the whole frame, if the network looks at people one at a time."""
+    net = config.outputs.scale == "net"
+    for given, option in ((config.places.get("heatmaps"), "--heatmaps"), (net, "--keypoint-scale net")):
+        if given and network.crops:
+            said = f"{option} needs maps of the whole frame, which {network.model.name} does not have"
+            raise UsageError(f"{said}; use --model light_body")
 
 
 def _check_network(options: argparse.Namespace) -> None:

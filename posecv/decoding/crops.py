@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from posecv.arrays import Array
 from posecv.errors import InputError
 
-__all__ = ["decode_boxes", "decode_crops"]
+__all__ = ["decode_boxes", "decode_crops", "decode_distributions"]
 
 REACH = 5  # cells on either side of a peak that determine the keypoint's position
 CERTAIN = 1 - 1e-6  # the highest probability that has finite odds
@@ -95,6 +95,41 @@ def _vertex(near: Array) -> tuple[Array, Array]:
 
     dx = along(smooth[:, 1, 0], smooth[:, 1, 1], smooth[:, 1, 2])
     return dx, along(smooth[:, 0, 1], smooth[:, 1, 1], smooth[:, 2, 1])
+
+
+def decode_distributions(x: ArrayLike, y: ArrayLike, size: tuple[int, int]) -> Array:
+    """Find one keypoint in each pair of distributions along x and along y (SimCC; Li et al., ECCV 2022).
+
+    Parameters
+    ----------
+    x, y : (N, K, bins) arrays
+        The score of each bin; a crop's width and height are divided into as many bins.
+    size : (int, int)
+        Height and width of a crop in pixels.
+
+    Returns
+    -------
+    (N, K, 3) float32 array
+        x, y in pixels of the crop, and the lower of the two highest scores, at most 1.
+
+    Raises
+    ------
+    InputError
+        If the arrays have other shapes.
+
+    Examples
+    --------
+    >>> decode_distributions(np.eye(8)[None, [4]], np.eye(16)[None, [6]], (8, 4))
+    array([[[2., 3., 1.]]], dtype=float32)
+    """
+    every = [np.asarray(values, np.float32) for values in (x, y)]
+    if any(values.ndim != 3 or not values.size for values in every) or every[0].shape[:2] != every[1].shape[:2]:
+        shapes = " and ".join(map(str, map(np.shape, every)))
+        raise InputError(f"distributions must have the shape (crops, keypoints, bins), not {shapes}")
+    steps = size[1] / every[0].shape[2], size[0] / every[1].shape[2]
+    places = [values.argmax(axis=2) * step for values, step in zip(every, steps, strict=True)]
+    score = np.minimum(*(values.max(axis=2) for values in every)).clip(0, 1)
+    return np.stack([*places, score], axis=2).astype(np.float32)
 
 
 PLACED = {"odds": _mean_of_odds, "parabola": _vertex}

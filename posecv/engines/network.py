@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from posecv.arrays import Array
 from posecv.engines import ENGINES, Engine
 from posecv.engines.devices import DEVICES, choose_device
 from posecv.engines.fastest import load_fastest
+from posecv.engines.layouts import BoxLayout, CropLayout, box_layout, crop_layout, crop_size
 from posecv.errors import ModelError, UsageError
 from posecv.files import content, each_once
 from posecv.formats import onnx
@@ -35,11 +37,13 @@ from posecv.models import (
 )
 from posecv.skeletons import SKELETONS, Skeleton
 
-__all__ = ["DEVICES", "Network", "choose_device", "load_network"]
+__all__ = ["DEVICES", "Boxes", "Crops", "Network", "choose_device", "load_network"]
 
 PROBE = 32  # side of the empty image for a trial run
 STRIDES = 4, 8, 16
 OWN_MODEL = "light_body"  # the default
+
+Scale = float | tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class Network:
         Whether the maps contain part affinity fields after the heatmaps.
     stride : int
         Pixels of its input per cell of the maps.
+    crops : Crops or None
+        If the network looks at one person at a time: what finds the people, and how it looks at each.
 
     Notes
     -----
@@ -73,6 +79,7 @@ class Network:
     outputs: tuple[str, ...]
     has_fields: bool = False
     stride: int = STRIDE
+    crops: Crops | None = None
 
     def __repr__(self) -> str:
         return f"<Network {self.model.name} on {self.device}>"
@@ -81,7 +88,8 @@ class Network:
         engine = self.engine.name
         if engine not in ENGINES:
             raise TypeError(f"{self} cannot be pickled: no engine is called {engine}")
-        return _loaded_again, (self.model, self.device, engine, self.outputs, self.has_fields, self.stride)
+        known = self.outputs, self.has_fields, self.stride, self.crops
+        return _loaded_again, (self.model, self.device, engine, *known)
 
     @property
     def skeleton(self) -> Skeleton:
@@ -89,11 +97,45 @@ class Network:
         assert self.model.skeleton is not None
         return self.model.skeleton
 
+    @property
+    def finds_everybody(self) -> bool:
+        """Whether it can tell people apart, by part affinity fields or by their boxes."""
+        return self.has_fields or self.crops is not None
+
     def maps(self, blob: Array) -> Array:
         """Run the network on a (1, 3, H, W) float32 blob; return (C, H / stride, W / stride) float32 maps."""
         found = dict(zip(self.engine.outputs, self.engine.forward(blob), strict=True))
         parts = [found[name][0] for name in self.outputs]
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """A detector: a network that finds people's boxes; the attributes are those of `Network`."""
+
+    model: Model
+    device: str
+    engine: Engine
+    layout: BoxLayout
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _boxes_again, (self.model, self.device, self.engine.name, self.layout)
+
+
+@dataclass(frozen=True)
+class Crops:
+    """How a network looks at one person at a time.
+
+    Attributes
+    ----------
+    boxes : Boxes
+        Finds the people.
+    layout : CropLayout
+        What the network outputs for a crop.
+    """
+
+    boxes: Boxes
+    layout: CropLayout
 
 
 @each_once()
@@ -106,9 +148,13 @@ def load_network(
     engine: str = "auto",
     net_size: str | None = None,
     stages: int | None = None,
-    scale: float | None = None,
+    scale: Scale | None = None,
     mean: tuple[float, float, float] | None = None,
     swap_rb: bool | None = None,
+    detector: str | Path | None = None,
+    detector_scale: Scale | None = None,
+    detector_mean: tuple[float, float, float] | None = None,
+    detector_swap_rb: bool | None = None,
 ) -> Network:
     """Load a network by its name, by its pair of files, or by one ONNX file.
 
@@ -133,8 +179,13 @@ def load_network(
         MPI, hand and face have 6 stages, mpi_4_stages has 4. BODY_25 refines its fields 4 times and then its heatmaps
         twice; the number limits both, so 1 runs one of each, 3 runs three and two.
     scale, mean, swap_rb
-        Preprocessing of a pair that is not in the manifest: the input is (v - mean) * scale, in BGR order unless
+        Preprocessing of a network that is not in the manifest: the input is (v - mean) * scale, in BGR order unless
         `swap_rb`.
+    detector : str or path, optional
+        What finds people's boxes, if `model` looks at a crop of one person: a model's name, an ONNX file, or prototxt
+        and caffemodel separated by a comma. By default the model's own, if it has one, such as light's.
+    detector_scale, detector_mean, detector_swap_rb
+        The detector's preprocessing.
 
     Raises
     ------
@@ -163,30 +214,89 @@ def load_network(
     known = _model(model, caffemodel)
     known = replace(known, preprocessing=_preprocessing(known.preprocessing, scale, mean, swap_rb), stages=stages)
     check_stages(known)
+    if finder := detector or known.detector:
+        prototxt, _, caffemodel = str(finder).partition(",")
+        found = _model(prototxt, caffemodel or None)
+        given = detector_scale, detector_mean, detector_swap_rb
+        found = replace(found, preprocessing=_preprocessing(found.preprocessing, *given))
+        return _of_crops(known, found, device, engine)
+    if known.skeleton is None and known.use != "unknown":
+        said = f"{known.name} finds people's boxes, not their keypoints"
+        raise ModelError(f"{said}; use model=light, or detector={known.name} with a network for crops")
     width, height = NetSize.parse(net_size or f"-1x{known.net_side}").of_frame(640, 480)
-    if engine == "auto" and device == "cpu":
-        runner = load_fastest(known, height, width)
-    else:
-        runner = ENGINES["opencv" if engine == "auto" else engine](known, device)
+    runner = _runner(known, device, engine, (height, width))
     network = _recognised(Network(known, device, runner, runner.outputs), skeleton)
     if device != "cpu":  # GPUs compile and choose kernels at the first run with a size
         network.maps(np.zeros((1, 3, height, width), np.float32))
     return network
 
 
+def _runner(model: Model, device: str, engine: str, size: tuple[int, int]) -> Engine:
+    """The engine that runs a network, for an input of about that height and width."""
+    if engine == "auto" and device == "cpu":
+        return load_fastest(model, *size)
+    return ENGINES["opencv" if engine == "auto" else engine](model, device)
+
+
+def _of_crops(model: Model, detector: Model, device: str, engine: str) -> Network:
+    """A network that looks at crops, with its detector."""
+    if model.stages is not None:
+        raise UsageError(f"stages={model.stages}: {model.name} looks at people one at a time, in one stage")
+    with _hint(detector, engine):
+        finder = _runner(detector, device, engine, crop_size(detector))
+        boxes = Boxes(_findable(detector), device, finder, box_layout(detector, finder))
+    with _hint(model, engine):
+        runner = _runner(model, device, engine, crop_size(model))
+        layout = crop_layout(model, runner)
+    model = replace(_findable(model), skeleton=replace(layout.skeleton, paf_channels=()))
+    return Network(model, device, runner, runner.outputs, stride=layout.stride, crops=Crops(boxes, layout))
+
+
+@contextlib.contextmanager
+def _hint(model: Model, engine: str) -> Iterator[None]:
+    """Add to errors of OpenCV that another engine may be able to run somebody's ONNX file."""
+    try:
+        yield
+    except ModelError as error:
+        if "OpenCV" not in str(error) or not model.is_onnx:
+            raise
+        other = "engine=onnxruntime" if engine == "opencv" else "pip install onnxruntime"
+        raise ModelError(f"{error}; ONNX Runtime may be able to: {other}") from error
+
+
+def _findable(model: Model) -> Model:
+    """The model with absolute paths, for unpickling in another folder."""
+    return replace(model, prototxt=model.prototxt.absolute(), caffemodel=model.caffemodel.absolute())
+
+
 @each_once()
 def _loaded_again(
-    model: Model, device: str, engine: str, outputs: tuple[str, ...], has_fields: bool, stride: int
-) -> Network:
+    model: Model, device: str, engine: str, outputs: tuple[str, ...], has_fields: bool, stride: int,
+    crops: Crops | None,
+) -> Network:  # fmt: skip
     """Load a pickled network, for example in another process."""
     opencv.require_opencv()
+    model = _here(model)
+    return Network(model, device, ENGINES[engine](model, device), outputs, has_fields, stride, crops)
+
+
+@each_once()
+def _boxes_again(model: Model, device: str, engine: str, layout: BoxLayout) -> Boxes:
+    """Load a pickled detector."""
+    opencv.require_opencv()
+    model = _here(model)
+    return Boxes(model, device, ENGINES[engine](model, device), layout)
+
+
+def _here(model: Model) -> Model:
+    """The model with files that exist on this computer, if possible."""
     if not (os.path.isfile(model.prototxt) and os.path.isfile(model.caffemodel)):
         # On another computer, or if the files were temporary copies; without a name, the engine reports the missing
         # file.
         with contextlib.suppress(ModelError):
             here = find_model(model.name)
             model = replace(model, prototxt=here.prototxt, caffemodel=here.caffemodel)
-    return Network(model, device, ENGINES[engine](model, device), outputs, has_fields, stride)
+    return model
 
 
 def _model(name: str | Path, caffemodel: str | Path | None) -> Model:
@@ -204,7 +314,7 @@ def _model(name: str | Path, caffemodel: str | Path | None) -> Model:
 
 
 def _preprocessing(
-    known: Preprocessing, scale: float | None, mean: tuple[float, float, float] | None, swap_rb: bool | None
+    known: Preprocessing, scale: Scale | None, mean: tuple[float, float, float] | None, swap_rb: bool | None
 ) -> Preprocessing:
     given = {"scale": scale, "mean": mean, "swap_rb": swap_rb}
     return replace(known, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
@@ -232,13 +342,7 @@ def _recognised(network: Network, asked: Skeleton | str | None) -> Network:
     thresholds = model.thresholds if skeleton is model.skeleton else skeleton.thresholds
     return replace(
         network,
-        model=replace(
-            model,
-            skeleton=skeleton,
-            thresholds=thresholds,
-            prototxt=model.prototxt.absolute(),  # for unpickling in another folder
-            caffemodel=model.caffemodel.absolute(),
-        ),
+        model=replace(_findable(model), skeleton=skeleton, thresholds=thresholds),
         # Old conversions have separate outputs for fields (L1) and heatmaps (L2), in either order.
         outputs=tuple(sorted(channels, key=lambda name: channels[name] != skeleton.heatmaps)),
         has_fields=total > skeleton.heatmaps,

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from posecv.arrays import Frame
-from posecv.engines.network import Network, load_network
-from posecv.errors import ModelError
+from posecv.engines.network import Network, Scale, load_network
+from posecv.errors import ModelError, UsageError
 from posecv.estimators import Estimator, Setting
 from posecv.estimators.parts import Faces, Hands, HandsOfBodies, WithParts
 from posecv.estimators.single_pass import HAND_RANGE, MERGES, SCALE_GAP, SINGLE_THRESHOLD, Everybody, OneHand, OnePerson
+from posecv.estimators.top_down import FIELDS, TopDown, refuse_scales
 from posecv.geometry import Box
 from posecv.result import Result
 from posecv.skeletons import Skeleton, Thresholds, maximized
@@ -33,9 +34,13 @@ class NetworkChoice:
     engine: str = "auto"
     net_size: str | None = None
     stages: int | None = None
-    scale: float | None = None
+    scale: Scale | None = None
     mean: tuple[float, float, float] | None = None
     swap_rb: bool | None = None
+    detector: str | None = None
+    detector_scale: Scale | None = None
+    detector_mean: tuple[float, float, float] | None = None
+    detector_swap_rb: bool | None = None
 
     def load(self, loaded: Loaded) -> Network:
         """The network, ready to run."""
@@ -127,7 +132,7 @@ class HandsAlong:
         assert isinstance(hands, Hands)
         choice = self.bodies.network
         network = choice.load(loaded)
-        if not network.has_fields:
+        if not network.finds_everybody:
             named = ",".join(filter(None, (choice.model, choice.caffemodel)))
             raise ModelError(f"body_model={named} cannot tell people apart, so it cannot find their arms")
         return HandsOfBodies(_everybody(self.bodies, network), hands)
@@ -151,7 +156,7 @@ class Either:
             return above(WithParts(estimator, parts) if parts else estimator, self.threshold)
 
         one = complete(_one(network, None, self.threshold, bodies.scale_number, bodies.scale_gap))
-        everybody = complete(_everybody(choice, network)) if network.has_fields else None
+        everybody = complete(_everybody(choice, network)) if network.finds_everybody else None
         return OneOrAll(network, one, everybody)
 
 
@@ -198,12 +203,20 @@ def above(estimator: Estimator, threshold: float | None) -> Estimator:
     return estimator if threshold is None else Above(estimator, threshold)
 
 
-def _one(network: Network, net_size: str | None, threshold: float | None, number: int, gap: float) -> OnePerson:
+def _one(network: Network, net_size: str | None, threshold: float | None, number: int, gap: float) -> Estimator:
+    if network.crops:
+        refuse_scales(network, number)
+        return above(TopDown.of(network, net_size, most=1), SINGLE_THRESHOLD if threshold is None else threshold)
     usual = 0.0 if network.skeleton.name in ("hand", "face") else SINGLE_THRESHOLD
     return OnePerson(network, net_size, usual if threshold is None else threshold, number, gap)
 
 
-def _everybody(bodies: Bodies, network: Network) -> Everybody:
+def _everybody(bodies: Bodies, network: Network) -> Estimator:
+    if network.crops:
+        refuse_scales(network, bodies.scale_number)
+        if bodies.maximize_positives:
+            raise UsageError(f"maximize_positives=True: {network.model.name} has no part affinity fields; {FIELDS}")
+        return TopDown.of(network, bodies.net_size, most=bodies.most)
     limits = network.model.thresholds
     if bodies.maximize_positives:
         limits = Thresholds(**(vars(limits) | maximized(limits)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from posecv.arrays import Frame
 from posecv.engines.network import Network
+from posecv.errors import UsageError
 from posecv.estimators import refuse_unknown
 from posecv.estimators.parts import Faces, Hands
 from posecv.estimators.single_pass import (
@@ -16,6 +17,7 @@ from posecv.estimators.single_pass import (
     OnePerson,
     Size,
 )
+from posecv.estimators.top_down import FIELDS, TopDown, refuse_scales
 from posecv.geometry import Box
 from posecv.people import People
 from posecv.result import Result
@@ -89,6 +91,11 @@ def estimate_people(
         "refinement": refinement,
     }
     _refuse(unknown, [*SCALING, *given])
+    if network.crops:
+        refuse_scales(network, scale_number)
+        if limits := [name for name, value in given.items() if value is not None]:
+            raise UsageError(f"{limits[0]} is for part affinity fields; {network.model.name} has none: {FIELDS}")
+        return TopDown.of(network, net_size)(frame).people
     own = network.model.thresholds
     thresholds = Thresholds(**(vars(own) | {name: value for name, value in given.items() if value is not None}))
     estimator = Everybody(network, net_size, scale_number, scale_gap, thresholds)
@@ -115,6 +122,9 @@ def estimate_person(
         One person in pixels of the frame, or nobody.
     """
     _refuse(unknown, [*SCALING, "threshold"])
+    if network.crops:
+        refuse_scales(network, scale_number)
+        return TopDown.of(network, net_size, most=1)(frame).people.above(threshold)
     return OnePerson(network, net_size, threshold, scale_number, scale_gap)(frame).people
 
 

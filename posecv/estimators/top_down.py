@@ -5,19 +5,23 @@ frame ──detector──▶ boxes ──Fit.of_person──▶ crops ──pos
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from posecv.arrays import Array, Frame, checked_frame
-from posecv.decoding.crops import decode_boxes, decode_crops, distinct
+from posecv.decoding.crops import decode_boxes, decode_crops, decode_distributions, distinct
 from posecv.engines.engine import Engine
-from posecv.engines.network import Network
+from posecv.engines.layouts import CropLayout
+from posecv.engines.network import Boxes, Network
+from posecv.errors import ModelError, UsageError
 from posecv.estimators import Estimator, Setting, adjusted
+from posecv.estimators.single_pass import Size
 from posecv.geometry import Fit, NetSize, Preprocessing
 from posecv.oks import likeness, sigmas_of
 from posecv.people import People
@@ -26,12 +30,15 @@ from posecv.skeletons import COCO, Skeleton
 
 __all__ = ["BoxList", "BoxMaps", "BoxesOfBodies", "CropNetwork", "Detector", "TopDown"]
 
-PAD = 1.25  # sides of a crop relative to the person's box
+PAD = 1.25  # sides of a crop relative to the person's box, as is usual
+OWN_PAD = 1.05  # for our own network
 LEAST_BOX = 0.3  # minimum score of a box
+MULTIPLE = 32  # the sides of a detector's input are multiples of this
 LEAST_KEYPOINT = 0.02  # weak keypoints are often right; leaving those below 0.1 out costs 0.04 of AP
 SAME_PERSON = 0.7  # if the object keypoint similarity of two people is higher, the weaker one is dropped
 SURE = 0.2  # a person's score is the mean of the keypoints above this
 AROUND = 1.12  # sides of a person's box relative to the extent of its keypoints
+FIELDS = "use model=light_body, which has maps of the whole frame"
 SHOULDERS = "right_shoulder", "left_shoulder"
 
 
@@ -68,6 +75,8 @@ class BoxMaps:
     def __call__(self, frame: Frame, net_size: NetSize | None = None) -> Array:
         """The boxes of a frame."""
         fit = Fit.of_frame(frame, net_size or self.net_size, stride=self.stride)
+        width, height = (math.ceil(side / MULTIPLE) * MULTIPLE for side in (fit.width, fit.height))
+        fit = replace(fit, width=width, height=height)
         (maps,) = self.engine.forward(fit.blob(frame, self.preprocessing))
         boxes = decode_boxes(maps, threshold=self.threshold)
         boxes[:, :2] = fit.to_frame(boxes[:, :2])
@@ -77,15 +86,17 @@ class BoxMaps:
 
 @dataclass(frozen=True)
 class BoxList:
-    """A detector whose network outputs a list of boxes and a list of scores, like PicoDet's exports.
+    """A detector whose network outputs lists, like exports of PicoDet, RTMDet and YOLOX.
 
     Attributes
     ----------
     engine : Engine
-        Runs the network. One output holds (1, N, 4) corners x0, y0, x1, y1 in pixels of its input, the other N scores.
+        Runs the network. One output holds (1, N, 4) corners x0, y0, x1, y1 in pixels of its input and the other the
+        scores, (1, N) or (1, classes, N); or one holds (1, N, 5) corners and scores, and the other (1, N) classes.
+        Class 0 is a person.
     preprocessing : Preprocessing
     size : (int, int)
-        Height and width of its input, to which frames are stretched.
+        Height and width of its input; frames keep their aspect ratio.
     threshold : float
         Lowest score of a box.
     same_box : float
@@ -101,18 +112,26 @@ class BoxList:
     def __call__(self, frame: Frame, net_size: NetSize | None = None) -> Array:
         """The boxes of a frame; `net_size` is ignored, since the network has a fixed size."""
         height, width = self.size
-        stretched = cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
-        # A box has one score and four coordinates, so the larger output holds the boxes.
-        outputs = self.engine.forward(self.preprocessing.applied(stretched))
-        scores, corners = sorted(map(np.asarray, outputs), key=np.size)
-        scores, corners = scores.reshape(-1), corners.reshape(-1, 4)
+        fit = Fit.of_frame(frame, NetSize(width, height))
+        corners, scores = _of_people(self.engine.forward(fit.blob(frame, self.preprocessing)))
         order = np.argsort(-scores, kind="stable")
         order = order[scores[order] > self.threshold]
         corners, scores = corners[order], scores[order]
         kept = distinct(corners, self.same_box)
-        factor = np.array([frame.shape[1] / width, frame.shape[0] / height], np.float32)
-        low, high = corners[kept, :2] * factor, corners[kept, 2:] * factor
-        return np.concatenate([low, high - low, scores[kept, None]], axis=1).astype(np.float32)
+        corners = corners[kept] / fit.scale
+        sizes = corners[:, 2:] - corners[:, :2]
+        return np.concatenate([corners[:, :2], sizes, scores[kept, None]], axis=1).astype(np.float32)
+
+
+def _of_people(outputs: Sequence[Array]) -> tuple[Array, Array]:
+    """(N, 4) corners and (N,) scores of people from a detector's two outputs."""
+    one, two = map(np.asarray, outputs)
+    boxes, other = (one, two) if one.shape[2:] in ((4,), (5,)) and one.shape[1] == two.shape[-1] else (two, one)
+    corners = np.asarray(boxes[0], np.float32)
+    if corners.shape[1] == 5:
+        people = other.reshape(-1) == 0
+        return corners[people, :4], corners[people, 4]
+    return corners, other.reshape(-1)[: len(corners)]  # of several classes the first
 
 
 @dataclass(frozen=True)
@@ -134,56 +153,60 @@ class CropNetwork:
     Attributes
     ----------
     engine : Engine
-        Runs the network; its only output holds one heatmap per keypoint, 0 to 1, optionally followed by a background.
+        Runs the network. It outputs one heatmap per keypoint, optionally followed by a background, or two
+        distributions per keypoint, along x and along y.
     preprocessing : Preprocessing
-    size : (int, int)
-        Height and width of a crop.
-    stride : int
-        Pixels of a crop per cell.
-    keypoints : tuple of str
-        Names of the heatmaps in order. Other keypoints of `skeleton` are missing in the result, except for the neck,
-        which is the middle of the shoulders.
-    skeleton : Skeleton
-        The layout of the people's keypoints.
-    refinement : {"odds", "parabola"}
-        As in `posecv.decoding.crops.decode_crops`.
-    corner : bool
-        Whether the network was trained with the corner of a cell, its first pixel, as its position instead of its
-        middle.
+    layout : CropLayout
+        What the outputs mean.
     """
 
     engine: Engine
     preprocessing: Preprocessing
-    size: tuple[int, int]
-    stride: int
-    keypoints: tuple[str, ...]
-    skeleton: Skeleton = COCO
-    refinement: str = "odds"
-    corner: bool = False
+    layout: CropLayout
 
-    @classmethod
-    def of(cls, network: Network, size: tuple[int, int]) -> CropNetwork:
-        """What `load_network` loaded, for crops of a height and width."""
-        preprocessing, skeleton = network.model.preprocessing, network.skeleton
-        return cls(network.engine, preprocessing, size, network.stride, skeleton.keypoints, skeleton)
+    @property
+    def skeleton(self) -> Skeleton:
+        """The layout of the people's keypoints.
 
-    def __call__(self, frame: Frame, boxes: Array, pad: float) -> Array:
-        """(N, K, 3) keypoints of the skeleton, in pixels of the frame, of the people in (N, 4 or more) boxes."""
-        height, width = self.size
-        fits = [Fit.of_person(box, (width, height), pad, stride=self.stride) for box in boxes[:, :4]]
+        Those that the network does not find are missing, except for the neck, which is the middle of the shoulders.
+        """
+        return self.layout.skeleton
+
+    def __call__(self, frame: Frame, boxes: Array, pad: float | None = None) -> Array:
+        """(N, K, 3) keypoints of the skeleton, in pixels of the frame, of the people in (N, 4 or more) boxes.
+
+        `pad` is the ratio of the sides of a crop and of the box; by default what the network was trained with.
+        """
+        layout = self.layout
+        height, width = layout.size
+        pad = pad or (OWN_PAD if layout.odds else PAD)
+        fits = [Fit.of_person(box, (width, height), pad, stride=layout.stride or 1) for box in boxes[:, :4]]
         if not fits:
             return np.zeros((0, len(self.skeleton.keypoints), 3), np.float32)
-        blob = np.concatenate([fit.blob_of_part(frame, self.preprocessing) for fit in fits])
-        maps = next(output for output in self.engine.forward(blob) if np.ndim(output) == 4)
-        found = decode_crops(maps[:, : len(self.keypoints)], refinement=self.refinement)
-        if self.corner:
-            found[..., :2] -= (self.stride - 1) / 2 / self.stride
+        blobs = [fit.blob_of_part(frame, self.preprocessing) for fit in fits]
+        found = np.concatenate([self._decoded(blob) for blob in self._batches(blobs)])
         found[..., :2] = [fit.to_frame(cells) for fit, cells in zip(fits, found[..., :2], strict=True)]
         return self._arranged(found)
 
+    def _batches(self, blobs: Sequence[Array]) -> Sequence[Array]:
+        """The crops as the network takes them."""
+        return [np.concatenate(blobs)] if self.layout.batches else blobs
+
+    def _decoded(self, blob: Array) -> Array:
+        """(N, K, 3) keypoints of a batch in cells."""
+        layout, outputs = self.layout, self.engine.forward(blob)
+        if not layout.stride:
+            return decode_distributions(outputs[0], outputs[1], layout.size)
+        maps = next(output for output in outputs if np.ndim(output) == 4)[:, : len(layout.keypoints)]
+        if layout.odds:
+            return decode_crops(maps)
+        found = decode_crops(maps, refinement="parabola")
+        found[..., :2] -= (layout.stride - 1) / 2 / layout.stride  # such a network's cell stands for its first pixel
+        return found
+
     def _arranged(self, found: Array) -> Array:
         """The keypoints in the skeleton's order."""
-        names = {name: index for index, name in enumerate(self.keypoints)}
+        names = {name: index for index, name in enumerate(self.layout.keypoints)}
         arranged = np.zeros((len(found), len(self.skeleton.keypoints), 3), np.float32)
         for index, name in enumerate(self.skeleton.keypoints):
             if name in names:
@@ -208,7 +231,7 @@ class TopDown:
     threshold : float
         Keypoints that score this or less are missing.
     pad : float
-        Sides of a crop relative to the box.
+        Sides of a crop relative to the box; by default what suits the network.
     same_person : float
         If the object keypoint similarity of two people is higher than this, the weaker one is dropped.
     most : int
@@ -219,9 +242,9 @@ class TopDown:
 
     detector: Detector
     network: CropNetwork
-    net_size: str | int | tuple[int, int] | NetSize | None = None
+    net_size: Size | None = None
     threshold: float = LEAST_KEYPOINT
-    pad: float = PAD
+    pad: float | None = None
     same_person: float = SAME_PERSON
     most: int | None = None
     every: int = 1
@@ -230,6 +253,15 @@ class TopDown:
     def skeleton(self) -> Skeleton:
         """That of the people."""
         return self.network.skeleton
+
+    @classmethod
+    def of(cls, network: Network, net_size: Size | None = None, *, most: int | None = None) -> TopDown:
+        """The estimator for a network that looks at crops; ModelError for another one."""
+        if network.crops is None:
+            raise ModelError(f"{network.model.name} needs a detector to find the people that it looks at one at a time")
+        boxes, layout = network.crops.boxes, network.crops.layout
+        pose = CropNetwork(network.engine, network.model.preprocessing, layout)
+        return cls(_detector(boxes), pose, net_size, most=most)
 
     def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
         """Everybody, best first; a person's score is the box's score times the mean score of the keypoints."""
@@ -267,6 +299,21 @@ class TopDown:
         return people[np.asarray(kept.any(axis=1))]
 
 
+def refuse_scales(network: Network, number: int) -> None:
+    """Raise UsageError for several scales, which a network that looks at crops does not have."""
+    if number != 1:
+        raise UsageError(f"scale_number={number}: {network.model.name} looks at people one at a time; {FIELDS}")
+
+
+def _detector(boxes: Boxes) -> Detector:
+    """The detector for its network."""
+    engine, preprocessing = boxes.engine, boxes.model.preprocessing
+    if boxes.layout.stride:
+        side = min(boxes.layout.size) if boxes.model.use == "unknown" else boxes.model.net_side
+        return BoxMaps(engine, preprocessing, NetSize(shorter=side), boxes.layout.stride)
+    return BoxList(engine, preprocessing, boxes.layout.size)
+
+
 def boxes_of(people: People) -> Array:
     """(N, 5) boxes x, y, width, height, score round people's keypoints, like those of a detector."""
     boxes = people.boxes
@@ -276,11 +323,11 @@ def boxes_of(people: People) -> Array:
 
 def _distinct_people(keypoints: Array, skeleton: Skeleton, same_person: float) -> NDArray[np.intp]:
     """Non-maximum suppression: indices of the (N, K, 3) people, best first, that are kept."""
-    sigmas = sigmas_of(skeleton.keypoints)
+    common = [index for index, name in enumerate(skeleton.keypoints) if name in COCO.keypoints]
+    sigmas = sigmas_of([skeleton.keypoints[index] for index in common])
+    people = keypoints[:, common]
     kept: list[int] = []
-    for index in range(len(keypoints)):
-        if all(likeness(keypoints[index], keypoints[other], sigmas) <= same_person for other in kept):
+    for index in range(len(people)):
+        if all(likeness(people[index], people[other], sigmas) <= same_person for other in kept):
             kept.append(index)
     return np.array(kept, np.intp)
-
-

@@ -23,7 +23,7 @@ from posecv.errors import ModelError
 from posecv.formats.caffe import Message, check_weights, layers_of, open_tops, type_of, value_of, values_of
 from posecv.formats.protobuf import BYTES, VARINT, delimited, integer, opening, read_fields, varint
 
-__all__ = ["convert", "input_shape", "is_wide", "node_names", "properties", "property_field"]
+__all__ = ["convert", "input_shape", "inputs", "is_wide", "node_names", "operators", "properties", "property_field"]
 
 T = TypeVar("T")
 
@@ -155,7 +155,7 @@ def convert(
     check_weights(message, weights)
     graph = Graph(thin)
     values: dict[str, Value] = {}
-    for name, dims in _inputs(message):
+    for name, dims in inputs(message):
         values[name] = graph.inputs[name] = graph.value(_channels(name, dims))
     for each in layers_of(message):
         if type_of(each) == "input":
@@ -175,7 +175,7 @@ def convert(
     return _model(graph, outputs, properties or {})
 
 
-def _inputs(message: Message) -> Iterator[tuple[str, Sequence[int]]]:
+def inputs(message: Message) -> Iterator[tuple[str, Sequence[int]]]:
     """Name and dims of each input: layers of type Input, or `input` with `input_dim` or `input_shape` in old files."""
     for layer in layers_of(message):
         if type_of(layer) == "input":
@@ -589,12 +589,21 @@ def properties(data: bytes) -> dict[str, str]:
 
 def node_names(data: bytes) -> list[str]:
     """The names of an ONNX file's operators, which are those of the original layers."""
+    return _of_nodes(data, 3)
+
+
+def operators(data: bytes) -> list[str]:
+    """The types of an ONNX file's operators, in order."""
+    return _of_nodes(data, 4)
+
+
+def _of_nodes(data: bytes, field: int) -> list[str]:
     budget = iter(range(FIELDS))
     return [
         _decoded(value)
         for graph in _messages(data, 7, budget)
         for node in _messages(graph, 1, budget)
-        for value in _messages(node, 3, budget)
+        for value in _messages(node, field, budget)
     ]
 
 

@@ -10,6 +10,7 @@ from posecv.engines.network import Network, load_network
 from posecv.errors import UsageError
 from posecv.estimators import Estimator
 from posecv.estimators.single_pass import Everybody, OneHand, OnePerson
+from posecv.estimators.top_down import TopDown
 from posecv.result import Result
 from posecv.run.ahead import Ahead
 from posecv.run.job import Job, Work
@@ -106,4 +107,6 @@ def _estimator(network: Network | Estimator | str | None) -> Estimator:
         return network
     if network.skeleton.name in ("hand", "face"):
         return OneHand(network)
+    if network.crops:
+        return TopDown.of(network)
     return Everybody(network) if network.has_fields else OnePerson(network)
