@@ -47,6 +47,8 @@ class Result:
         The maps in which the people were found; kept only if an output needs them.
     seconds : mapping of str to float
         The duration of each step, such as "network" and "decoding".
+    aspect : float
+        The width of a pixel divided by its height; not 1 in some videos.
     """
 
     people: People
@@ -57,3 +59,4 @@ class Result:
     rate: float = 0.0
     view: View | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    aspect: float = 1.0

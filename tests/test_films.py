@@ -34,7 +34,7 @@ from posecv.run import pipeline
 from posecv.run.job import Job, joined
 from posecv.skeletons import COCO, HAND
 from posecv.sources import Still
-from posecv.sources.films import Film
+from posecv.sources.films import Film, pyav
 from posecv.sources.selection import Selection
 from walking import walker, words
 
@@ -232,6 +232,34 @@ def test_what_is_no_film_is_one_line(tmp_path: Path, content: bytes, words: str)
     (tmp_path / "a.avi").write_bytes(content)
     with pytest.raises(InputError, match=words):
         list(Film(tmp_path / "a.avi").stills())
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize("name", ["12:30:00.avi", "http:a.avi", "a%03d?.avi"])
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_name_that_looks_like_an_address_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(film(tmp_path / "a.avi", 3).rename(tmp_path / name).parent)
+    assert Film(Path(name)).expected() == 3
+    output = DrawnFilm(f"again:{name}")
+    for still in Film(Path(name)).stills():
+        output.write(nobody_in(still))
+    output.close()
+    assert len(list(Film(Path(f"again:{name}")).stills())) == 3
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_not_utf_8_is_read_or_refused(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.avi", 3).rename(tmp_path / os.fsdecode(b"\xff.avi"))
+    if pyav():
+        assert len(list(Film(path).stills())) == 3
+    else:
+        with pytest.raises(InputError, match="not UTF-8"):
+            list(Film(path).stills())
+    with pytest.raises(OutputError, match="not UTF-8"):
+        DrawnFilm(tmp_path / os.fsdecode(b"o\xff.avi")).write(results(1)[0])
 
 
 @pytest.mark.usefixtures("reader")

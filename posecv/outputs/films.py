@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -23,8 +23,9 @@ from posecv.drawing.style import Style
 from posecv.errors import OutputError, UsageError, reason
 from posecv.outputs.files import Kind
 from posecv.outputs.growing import part_of
+from posecv.outputs.sound import Sound, SoundError, sounds_of
 from posecv.result import Result
-from posecv.sources.films import pyav
+from posecv.sources.films import is_unicode, pyav
 from posecv.terminal import quiet_stderr, say
 
 __all__ = ["CODECS", "KIND", "DrawnFilm", "check_codec", "default_suffix"]
@@ -184,9 +185,11 @@ class _OpenCvWriter:
     @classmethod
     def opened(cls, part: Path, size: tuple[int, int], rate: float, codec: str) -> _OpenCvWriter | None:
         """A writer, or None if OpenCV does not have that codec."""
+        if not is_unicode(part):  # OpenCV crashes
+            raise OutputError(f"{part}: OpenCV cannot write this name, which is not UTF-8; choose another one")
         fourcc = cv2.VideoWriter.fourcc(*FOURCC.get(codec, codec))
         with quiet_stderr():  # FFmpeg comments on its own tags
-            writer = cv2.VideoWriter(str(part), cv2.CAP_FFMPEG, fourcc, rate, size)
+            writer = cv2.VideoWriter(os.path.abspath(part), cv2.CAP_FFMPEG, fourcc, rate, size)
         return cls(part, writer) if writer.isOpened() else None
 
     def write(self, frame: Frame, time: float) -> None:
@@ -197,7 +200,7 @@ class _OpenCvWriter:
 
     def close(self) -> None:
         self._writer.release()
-        capture = cv2.VideoCapture(str(self._part), cv2.CAP_FFMPEG)
+        capture = cv2.VideoCapture(os.path.abspath(self._part), cv2.CAP_FFMPEG)
         arrived = round(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
         capture.release()
         if arrived < ARRIVED * self._written:
@@ -209,24 +212,45 @@ class _AvWriter:
     """PyAV's writer: H.264 in fragments, with the frames' exact times and the source's sound."""
 
     def __init__(self, av: Any, part: Path, size: tuple[int, int], rate: float, result: Result) -> None:
-        self._av = av
-        options = {"flush_packets": "1"}  # otherwise a small video stays in FFmpeg's buffer until the end
-        if part.suffix.lower() != ".mkv":
-            options["movflags"] = "frag_keyframe+empty_moov+default_base_moof"
-        try:
-            self._container = av.open(str(part), "w", options=options)
-            self._stream = self._container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001))
-        except av.error.FFmpegError as error:
-            raise OutputError(f"{part}: PyAV cannot write it ({error})") from None
-        self._part = part
-        self._stream.width, self._stream.height = size
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.codec_context.time_base = Fraction(1, TICKS)
-        self._stream.codec_context.gop_size = max(1, round(rate))  # a crash loses at most one second
-        # No B-frames: a fragmented file that begins with one plays shifted by two frames.
-        self._stream.options = {"crf": QUALITY, "preset": "veryfast", "bf": "0"}
+        self._av, self._part, self._size, self._rate, self._aspect = av, part, size, rate, result.aspect
         self._last = -1
-        self._sound = _Sound.of(av, self._container, result)
+        # A container whose header failed cannot be used any more, so each way to write the sound gets a new one.
+        for way, add in sounds_of(av, part.suffix.lower(), result):
+            try:
+                self._container = self._opened(add)
+            except (av.error.FFmpegError, ValueError, SoundError) as error:
+                if way == "silence":
+                    raise OutputError(f"{part}: PyAV cannot write it ({error})") from None
+                continue
+            return
+
+    def _opened(self, add_sound: Callable[[Any], Sound | None]) -> Any:
+        """A container with a picture and sound, after its header has been written."""
+        options = {"flush_packets": "1"}  # otherwise a small video stays in FFmpeg's buffer until the end
+        if self._part.suffix.lower() != ".mkv":
+            options["movflags"] = "frag_keyframe+empty_moov+default_base_moof"
+        container = self._av.open(os.path.abspath(self._part), "w", options=options)
+        try:
+            self._stream = self._added(container)
+            self._sound = add_sound(container)
+            container.start_encoding()
+        except BaseException:
+            container.close()
+            raise
+        return container
+
+    def _added(self, container: Any) -> Any:
+        """The picture's stream in a container."""
+        stream = container.add_stream("libx264", rate=Fraction(self._rate).limit_denominator(1001))
+        stream.width, stream.height = self._size
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = Fraction(1, TICKS)
+        stream.codec_context.gop_size = max(1, round(self._rate))  # a crash loses at most one second
+        if self._aspect != 1:
+            stream.codec_context.sample_aspect_ratio = Fraction(self._aspect).limit_denominator(255)
+        # No B-frames: a fragmented file that begins with one plays shifted by two frames.
+        stream.options = {"crf": QUALITY, "preset": "veryfast", "bf": "0"}
+        return stream
 
     def write(self, frame: Frame, time: float) -> None:
         if self._sound:
@@ -244,53 +268,10 @@ class _AvWriter:
 
     def close(self) -> None:
         if self._sound:
-            self._sound.copy(self._last / TICKS + 1 / self._stream.codec_context.framerate)
+            self._sound.copy(self._last / TICKS + 1 / self._rate)
             self._sound.close()
         self._mux(self._stream.encode(None))
         self._container.close()
-
-
-class _Sound:
-    """The sound of a video, copied without re-encoding."""
-
-    def __init__(self, source: Any, container: Any, begin: float) -> None:
-        self._source, self._container, self._begin = source, container, begin
-        stream = source.streams.audio[0]
-        self._stream = container.add_stream_from_template(stream)
-        self._packets = (packet for packet in source.demux(stream) if packet.dts is not None)
-        self._next = next(self._packets, None)
-
-    @classmethod
-    def of(cls, av: Any, container: Any, result: Result) -> _Sound | None:
-        """The sound from a result's time on; None if there is none, or the container does not support it."""
-        if result.number is None or not result.source.is_file():
-            return None
-        try:
-            source = av.open(str(result.source))
-        except av.error.FFmpegError:
-            return None
-        try:
-            return cls(source, container, result.time) if source.streams.audio else None
-        except (av.error.FFmpegError, ValueError):
-            say(f"{result.source}: the new video has no sound, because its format does not support the original's")
-            return None
-
-    def copy(self, time: float) -> None:
-        """Copy the sound up to a time of the new video, in seconds."""
-        while self._next is not None:
-            begins = float(self._next.dts * self._next.time_base) - self._begin
-            if begins >= time:
-                return
-            if begins >= 0:
-                shift = round(self._begin / self._next.time_base)
-                self._next.dts -= shift
-                self._next.pts = None if self._next.pts is None else self._next.pts - shift
-                self._next.stream = self._stream
-                self._container.mux(self._next)
-            self._next = next(self._packets, None)
-
-    def close(self) -> None:
-        self._source.close()
 
 
 def _fitted(frame: Frame, size: tuple[int, int]) -> Frame:

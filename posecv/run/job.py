@@ -97,5 +97,11 @@ class Work:
 def joined(result: Result, still: Still) -> Result:
     """An estimator's result with the place and time of its still."""
     return replace(
-        result, frame=still.frame, source=still.source, number=still.number, time=still.time, rate=still.rate
+        result,
+        frame=still.frame,
+        source=still.source,
+        number=still.number,
+        time=still.time,
+        rate=still.rate,
+        aspect=still.aspect,
     )

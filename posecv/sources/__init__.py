@@ -29,6 +29,8 @@ class Still:
         Seconds since the beginning of the video.
     rate : float
         Selected frames per second, 0 if unknown.
+    aspect : float
+        The width of a pixel divided by its height, as the video is to be shown.
     """
 
     frame: Frame
@@ -36,6 +38,7 @@ class Still:
     number: int | None = None
     time: float = 0.0
     rate: float = 0.0
+    aspect: float = 1.0
 
 
 class Source(Protocol):

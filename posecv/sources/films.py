@@ -5,13 +5,14 @@ PyAV knows the exact time of every frame, also if the frame rate varies or the h
 
 from __future__ import annotations
 
+import os
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,13 +20,17 @@ import numpy as np
 from posecv.arrays import Frame
 from posecv.errors import InputError
 from posecv.sources import Still
+from posecv.sources.clock import Clock, longest_gap
+from posecv.sources.display import UPRIGHT, Turn, pixel_aspect, turn_in_header
 from posecv.sources.pictures import check_file
-from posecv.sources.selection import TURNS, Selection
+from posecv.sources.selection import Selection
+from posecv.terminal import say
 
-__all__ = ["Film", "pyav"]
+__all__ = ["Film", "is_unicode", "pyav", "zero_of"]
 
-Grabbed = tuple[float, Callable[[], Frame | None]]  # a frame's time in seconds, and a function that decodes it
+Grabbed = tuple[float | None, Callable[[], Frame | None]]  # a frame's stamp in seconds, and a function that decodes it
 
+TRIES = 100  # failed reads in a row after which a damaged video has ended
 FASTEST = 1000.0  # the highest plausible frame rate; headers without a rate contain about 90000
 
 
@@ -73,25 +78,84 @@ class Film:
         read = given = 0
         with _opened(self.path) as reader:
             rate = reader.rate if 0 < reader.rate <= FASTEST else 0.0
-            for number, (time, decode) in enumerate(islice(reader.frames(), wanted.end)):
-                read += 1
+            for number, time, decode in _numbered(reader, rate):
+                if wanted.end is not None and number >= wanted.end:
+                    break
+                read = number + 1
                 if wanted.wants(number) and (frame := decode()) is not None:
                     given += 1
-                    yield Still(wanted.turned(frame), self.path, number, max(time, 0.0), rate / wanted.step)
+                    aspect = reader.aspect_after(wanted.rotate)
+                    yield Still(wanted.turned(frame), self.path, number, time, rate / wanted.step, aspect)
+            else:
+                self._tell_missing(reader)
         if not read:
             raise InputError(f"{self.path}: this video has no frames; it is damaged, or was never finished")
         if not given:
             raise InputError(f"{self.path}: none of the requested frames exists; the video has {read} frames")
 
+    def _tell_missing(self, reader: _Reader) -> None:
+        """Say how many frames are missing in a video that was read to its end."""
+        told = round(reader.count) if reader.is_exact else 0
+        if told > reader.decoded and (reader.lost or reader.ended_early()):
+            say(f"{self.path}: the header tells of {told} frames, {reader.decoded} could be decoded")
+        elif reader.lost:
+            say(f"{self.path}: damaged; {reader.decoded} frames could be decoded, about {reader.lost} could not")
 
-class _Reader(Protocol):
-    """Reads a video from its beginning; `count` and `rate` come from its header, 0 if missing."""
 
-    count: float
-    rate: float
+def _numbered(reader: _Reader, rate: float) -> Iterator[tuple[int, float, Callable[[], Frame | None]]]:
+    """The numbers and times of a video's frames, also behind those that cannot be decoded."""
+    clock = Clock(rate, reader.longest)
+    for grabbed in reader.frames():
+        if grabbed is None:
+            reader.lost += 1
+            clock.lose()
+        else:
+            reader.decoded += 1
+            number, reader.end = clock.tick(grabbed[0])
+            yield number, reader.end, grabbed[1]
 
-    def frames(self) -> Iterator[Grabbed]:
-        """The frames in order, upright; decode each one before taking the next, or not at all."""
+
+class _Reader:
+    """Reads a video from its beginning.
+
+    Attributes
+    ----------
+    count, rate : float
+        Frames, and frames per second, according to its header; 0 if missing.
+    is_exact : bool
+        Whether the header tells the number of frames itself.
+    aspect : float
+        The width of a pixel divided by its height, in the file.
+    swapped : bool
+        Whether the frames are turned by 90 or 270 degrees when they are decoded; known with the first one.
+    longest : float
+        The longest gap in seconds between two frames that is believed.
+    decoded, lost : int
+        Frames so far that could be decoded, and that could not.
+    end : float
+        The time of the last frame in seconds.
+    """
+
+    def __init__(self) -> None:
+        self.count = self.rate = self.end = 0.0
+        self.is_exact = False
+        self.aspect, self.swapped, self.longest = 1.0, False, longest_gap("")
+        self.decoded = self.lost = 0
+
+    def frames(self) -> Iterator[Grabbed | None]:
+        """The frames in order, upright, and None for each that is damaged.
+
+        Decode each one before taking the next, or not at all.
+        """
+        raise NotImplementedError
+
+    def aspect_after(self, rotate: int) -> float:
+        """The width of a pixel divided by its height in upright frames that are rotated then."""
+        return 1 / self.aspect if self.swapped != (rotate in (90, 270)) else self.aspect
+
+    def ended_early(self) -> bool:
+        """Whether the last frame came more than two frames before the end that the header tells."""
+        return self.rate > 0 and self.end + 3 / self.rate < self.count / self.rate
 
     def close(self) -> None:
         """Close the file."""
@@ -102,43 +166,69 @@ def _opened(path: Path) -> Iterator[_Reader]:
     """Open the video; InputError if it is not a video."""
     check_file(path)
     av = pyav()
-    reader: _Reader = _AvReader(av, path) if av else _OpenCvReader(path)
+    reader = _AvReader(av, path) if av else _OpenCvReader(path)
     try:
         yield reader
     finally:
         reader.close()
 
 
-class _OpenCvReader:
-    """OpenCV's reader; OpenCV rotates frames upright itself."""
+class _OpenCvReader(_Reader):
+    """OpenCV's reader."""
 
     def __init__(self, path: Path) -> None:
-        self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        super().__init__()
+        if not is_unicode(path):  # OpenCV crashes
+            raise InputError(f"{path}: OpenCV cannot open this name, which is not UTF-8; rename it, or pip install av")
+        self._capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
             raise InputError(f"{path}: not a video that OpenCV can read, or damaged")
         self.count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.is_exact = 0 < self.count < 1e9
+        # OpenCV 4.11 does not turn frames, and no version mirrors them.
+        self._turn = turn_in_header(path)
+        if self._turn is not None:
+            self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
+        width, height = (self._capture.get(name) for name in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN))
+        self.aspect = pixel_aspect(width, height)
+        self.swapped = self._turn.swapped if self._turn else self._meta() in (90, 270)
 
-    def frames(self) -> Iterator[Grabbed]:
-        while self._capture.grab():
-            yield self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, self._decoded
+    def frames(self) -> Iterator[Grabbed | None]:
+        failures, begin = 0, None
+        while failures < TRIES:
+            if self._capture.grab():
+                yield from [None] * failures
+                failures = 0
+                stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                begin = stamp if begin is None else begin
+                yield stamp - begin, self._decoded
+            else:
+                failures += 1
+
+    def _meta(self) -> float:
+        return self._capture.get(cv2.CAP_PROP_ORIENTATION_META)
 
     def _decoded(self) -> Frame | None:
         whole, frame = self._capture.retrieve()
-        return frame.astype(np.uint8, copy=False) if whole else None
+        if not whole:
+            return None
+        frame = frame.astype(np.uint8, copy=False)
+        return self._turn(frame) if self._turn else frame
 
     def close(self) -> None:
         self._capture.release()
 
 
-class _AvReader:
+class _AvReader(_Reader):
     """PyAV's reader."""
 
     def __init__(self, av: Any, path: Path) -> None:
+        super().__init__()
         self._error = av.error.FFmpegError
         try:
-            self._container = av.open(str(path))
-        except self._error:
+            self._container = av.open(os.path.abspath(path))
+        except (self._error, ValueError):
             raise InputError(f"{path}: not a video that FFmpeg can read, or damaged") from None
         if not self._container.streams.video:
             self._container.close()
@@ -146,37 +236,90 @@ class _AvReader:
         self._stream = self._container.streams.best("video")
         self._stream.thread_type = "AUTO"
         self._reformatter = av.video.reformatter.VideoReformatter()
-        self.rate = float(self._stream.guessed_rate or 0)
-        self.count = self._stream.frames or (self._container.duration or 0) / av.time_base * self.rate
+        self._read_header(av)
 
-    def frames(self) -> Iterator[Grabbed]:
-        begin = self._stream.start_time or 0
-        for number, frame in enumerate(self._decoded()):
-            unit = frame.time_base or self._stream.time_base
-            time = number / (self.rate or 1) if frame.pts is None else float((frame.pts - begin) * unit)
+    def _read_header(self, av: Any) -> None:
+        stream = self._stream
+        self.rate = float(stream.guessed_rate or 0)
+        self.is_exact = bool(stream.frames)
+        if stream.frames and stream.average_rate:  # AVI counts fields
+            self.count = stream.frames * self.rate / float(stream.average_rate)
+        else:
+            self.count = stream.frames or (self._container.duration or 0) / av.time_base * self.rate
+        sides = stream.sample_aspect_ratio
+        self.aspect = pixel_aspect(sides.numerator, sides.denominator) if sides else 1.0
+        name = self._container.format.name
+        self.longest = longest_gap(name)
+        self._by_dts = name == "avi"  # it has no times of display: FFmpeg takes those of packets, in another order
+
+    def frames(self) -> Iterator[Grabbed | None]:
+        zero = None if self._by_dts else zero_of(self._stream)
+        begun = False
+        for frame in self._decoded():
+            # Before the first whole frame, a decoder fills with grey what earlier frames would have shown.
+            if frame is None or (frame.is_corrupt and not begun):
+                yield None
+                continue
+            begun = True
+            stamp = frame.dts if self._by_dts else frame.pts
+            time = None
+            if stamp is not None:
+                time = float(stamp * (frame.time_base or self._stream.time_base))
+                zero = time if zero is None else zero
+                time -= zero
             yield time, partial(self._upright, frame)
 
     def _decoded(self) -> Iterator[Any]:
-        """PyAV's frames; damaged packets are skipped, and the video ends where it cannot be read any further."""
+        """PyAV's frames, and None for each packet that is damaged, until the video cannot be read any further."""
+        failures = 0
         packets = self._container.demux(self._stream)
-        while True:
+        while failures < TRIES:
             try:
                 packet = next(packets)
-            except (StopIteration, self._error):
+            except StopIteration:
                 return
+            except self._error:
+                failures += 1
+                packets = self._container.demux(self._stream)
+                continue
+            failures = 0
             try:
                 frames = packet.decode()
             except self._error:
+                yield None
                 continue
             yield from frames
 
-    def _upright(self, frame: Any) -> Frame:
-        pixels = self._reformatter.reformat(frame, format="bgr24").to_ndarray()
-        turn = -round(frame.rotation) % 360  # counterclockwise to clockwise
-        return cv2.rotate(pixels, TURNS[turn]).astype(np.uint8, copy=False) if turn in TURNS else pixels
+    def _upright(self, frame: Any) -> Frame | None:
+        try:
+            pixels = self._reformatter.reformat(frame, format="bgr24").to_ndarray()
+        except (self._error, ValueError):
+            return None
+        turn = _turn_of(frame)
+        self.swapped = turn.swapped
+        return turn(pixels)
 
     def close(self) -> None:
         self._container.close()
+
+
+def _turn_of(frame: Any) -> Turn:
+    """How a frame of PyAV must be turned and mirrored."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return UPRIGHT
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
+    return Turn.of(a, b, c, d)
+
+
+def zero_of(stream: Any) -> float:
+    """The time stamp, in seconds, at which a stream of PyAV begins; the times of a video's frames count from it."""
+    return float((stream.start_time or 0) * stream.time_base)
+
+
+def is_unicode(path: Path) -> bool:
+    """Whether the name of a file, and those of its folders, can be encoded as UTF-8."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in os.path.abspath(path))
 
 
 def pyav() -> Any:

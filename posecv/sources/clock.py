@@ -1,0 +1,120 @@
+"""Times of videos' frames from the time stamps in their files, which may be missing, wrong, or begin again."""
+
+from __future__ import annotations
+
+from collections import deque
+from statistics import median
+
+__all__ = ["Clock", "Unbroken", "longest_gap"]
+
+BROADCAST = frozenset({"mpegts", "mpegtsraw", "mpeg", "mpegvideo", "vob", "rtp", "rtsp", "dvbsub"})
+RATE = 25.0  # frames per second, if a video tells no rate
+STEPS = 9  # steps between frames whose median is the usual step
+JITTER = 6  # steps by which a stamp may be too early without being a new beginning
+
+
+def longest_gap(container: str) -> float:
+    """The longest gap in seconds between two stamps; a longer one is a jump of the clock.
+
+    Formats of broadcasts are recorded, cut and joined, so their clocks jump; in others a picture may stay for hours.
+    """
+    return 10.0 if BROADCAST & set(container.split(",")) else 30 * 3600.0
+
+
+class Unbroken:
+    """Moves stamps so that they go on from where they were when their clock begins again or jumps.
+
+    Parameters
+    ----------
+    longest : float
+        The longest gap in seconds that is believed.
+
+    Examples
+    --------
+    >>> move = Unbroken(longest=10)
+    >>> [move(stamp) for stamp in (0, 1, 2, 0, 1)]
+    [0.0, 1.0, 2.0, 3.0, 4.0]
+    """
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+        self._last: float | None = None
+        self._shift = self._step = 0.0
+
+    def __call__(self, stamp: float) -> float:
+        """The moved stamp."""
+        time = float(stamp) + self._shift
+        if self._last is not None:
+            if not self._last - 0.5 <= time <= self._last + self._longest:
+                self._shift += self._last + self._step - time
+                time = self._last + self._step
+            elif time > self._last:
+                self._step = time - self._last
+        self._last = time
+        return time
+
+
+class Clock:
+    """The numbers and times of a video's frames; times never go back.
+
+    Parameters
+    ----------
+    rate : float
+        Frames per second according to the header, 0 if unknown.
+    longest : float
+        The longest gap in seconds that is believed.
+
+    Examples
+    --------
+    >>> clock = Clock(rate=10)
+    >>> [clock.tick(stamp) for stamp in (0.0, 0.1, None, 0.3)]
+    [(0, 0.0), (1, 0.1), (2, 0.2), (3, 0.3)]
+    """
+
+    def __init__(self, rate: float, longest: float = 30 * 3600.0) -> None:
+        self._nominal, self._longest = 1 / (rate or RATE), longest
+        self._steps: deque[float] = deque(maxlen=STEPS)
+        self._number, self._time = -1, 0.0
+        self._stamp: float | None = None  # the last one, as it came
+        self._shift = 0.0
+        self._lost = 0  # frames that are missing since the last one
+
+    def lose(self) -> None:
+        """A frame cannot be decoded; the next ones keep their numbers and times."""
+        self._lost += 1
+
+    def tick(self, stamp: float | None) -> tuple[int, float]:
+        """The number and time of the next frame, whose time stamp in seconds may be None."""
+        if self._number < 0:
+            self._time = 0.0 if stamp is None else max(stamp, 0.0)
+            if stamp is None:
+                self._number = self._lost
+                self._time = self._lost * self._nominal
+            else:
+                self._number = min(self._lost, round(self._time / self._nominal))
+            self._lost -= self._number
+        else:
+            self._advance(stamp)
+        if stamp is not None:
+            self._stamp = stamp
+        return self._number, self._time
+
+    def _advance(self, stamp: float | None) -> None:
+        step = median(self._steps) if self._steps else self._nominal
+        time = None if stamp is None or stamp == self._stamp else stamp + self._shift
+        if time is None:  # no stamp, or the same again
+            missing = self._lost if stamp is None else 0
+            next_time = self._time + step * (1 + missing)
+        elif self._time - JITTER * step < time <= self._time:
+            missing, next_time = 0, self._time + step / 10
+        elif self._time < time <= self._time + self._longest:
+            missing = min(self._lost, max(0, round((time - self._time) / step) - 1))
+            next_time = time
+            if not missing:
+                self._steps.append(time - self._time)
+        else:  # the clock has begun again, or jumped
+            missing, next_time = 0, self._time + step
+            self._shift += next_time - time
+        self._number += 1 + missing
+        self._lost -= missing
+        self._time = next_time
