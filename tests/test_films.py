@@ -133,8 +133,12 @@ def test_a_selection_that_means_nothing_is_a_mistake(wrong: dict[str, int]) -> N
 
 @pytest.mark.parametrize(
     ("matrix", "corner"),
-    [((0, 1, -1, 0), (0, -1)), ((-1, 0, 0, -1), (-1, -1)), ((0, -1, 1, 0), (-1, 0)), ((1, 0, 0, 1), (0, 0))],
-)
+    [
+        ((0, 1, -1, 0), (0, -1)), ((-1, 0, 0, -1), (-1, -1)), ((0, -1, 1, 0), (-1, 0)), ((1, 0, 0, 1), (0, 0)),
+        # And mirrored, as front cameras have it.
+        ((-1, 0, 0, 1), (0, -1)), ((1, 0, 0, -1), (-1, 0)), ((0, 1, 1, 0), (0, 0)), ((0, -1, -1, 0), (-1, -1)),
+    ],
+)  # fmt: skip
 @pytest.mark.usefixtures("reader")
 def test_a_film_that_was_taken_upright_or_upside_down_is_read_upright(
     tmp_path: Path, matrix: tuple[int, ...], corner: tuple[int, int]

@@ -7,6 +7,7 @@ play at all.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -41,6 +42,7 @@ CODECS = {
 }
 FOURCC = {"mp4v": "mp4v", "mjpg": "MJPG", "xvid": "XVID", "vp8": "VP80", "vp9": "VP90", "ffv1": "FFV1"}
 KIND = Kind("output", ending="_pose", suffixes=frozenset(CODECS))
+LATE = 0.75  # frames by which a frame may come late or early before another one is repeated or skipped
 RATE = 25.0  # frames per second, if the source has no rate
 CHECKED = 100  # frames between two checks of the disk space
 LEAST_FREE = 1 << 20  # bytes
@@ -50,10 +52,24 @@ QUALITY = "20"  # of H.264: 0 is lossless, 23 the default
 
 
 class _Writer(Protocol):
-    """Writes frames of the same size to a file."""
+    """Writes frames of the same size to a file.
+
+    Attributes
+    ----------
+    size : (int, int)
+        Width and height of the frames.
+    aspect : float
+        The width of their pixels divided by the height.
+    """
+
+    size: tuple[int, int]
+    aspect: float
 
     def write(self, frame: Frame, time: float) -> None:
         """Add a frame that is shown from `time` on, in seconds."""
+
+    def end_sound(self, time: float) -> None:
+        """Write the sound up to a time, and no more: what follows is of another source."""
 
     def close(self) -> None:
         """Finish the file."""
@@ -82,9 +98,7 @@ class DrawnFilm:
     def __init__(self, path: str | Path, codec: str | None = None, style: Style | None = None) -> None:
         self.path, self.codec, self.style = Path(path), codec, style or Style()
         self._writer: _Writer | None = None
-        self._size = 0, 0
-        self._count = 0
-        self._begin = 0.0
+        self._times = _Times()
         self._whole = True
         self._there = self.path.exists()
 
@@ -93,19 +107,18 @@ class DrawnFilm:
         drawn = self.style.drawn(result)
         try:
             if self._writer is None:
-                self._size = _even(drawn.shape[1]), _even(drawn.shape[0])
-                self._begin = result.time
-                self._writer = _opened(part_of(self.path), self._size, result, self._codecs())
-            rate = result.rate or RATE
-            time = result.time - self._begin if result.number is not None else self._count / rate
-            self._writer.write(_fitted(drawn, self._size), time)
+                self._writer = _opened(part_of(self.path), drawn, result, self._codecs())
+            time = self._times.of(result)
+            if self._times.is_new_source:
+                self._writer.end_sound(time)
+            square = _stretched(drawn, result.aspect / self._writer.aspect)
+            self._writer.write(_fitted(square, self._writer.size), time)
         except OSError as error:
             self._whole = False
             raise OutputError(f"{part_of(self.path)} cannot be written ({reason(error)})") from None
         except OutputError:
             self._whole = False
             raise
-        self._count += 1
 
     def has(self, number: int | None) -> bool:
         """Whether the video exists; it exists only when it is complete."""
@@ -136,6 +149,27 @@ class DrawnFilm:
         self.close()
 
 
+class _Times:
+    """When results are shown in a video: those of a source as in the source, those of the next one after them."""
+
+    def __init__(self) -> None:
+        self.is_new_source = False  # whether the last result is the first of a second or later video
+        self._source: Path | None = None
+        self._begin = 0.0  # what is subtracted from the source's times
+        self._last: float | None = None
+        self._step = 0.0
+
+    def of(self, result: Result) -> float:
+        """The time of a result in seconds."""
+        time = 0.0 if self._last is None else self._last + self._step
+        self.is_new_source = self._last is not None and result.source != self._source
+        if result.number is not None and result.source == self._source:
+            time = max(result.time - self._begin, self._last or 0.0)
+        self._begin = result.time - time if result.source != self._source else self._begin
+        self._source, self._last, self._step = result.source, time, 1 / (result.rate or RATE)
+        return time
+
+
 def check_codec(path: Path, codec: str | None) -> None:
     """Raise UsageError if a video with that name cannot be written here."""
     av = pyav()
@@ -148,16 +182,17 @@ def check_codec(path: Path, codec: str | None) -> None:
     raise UsageError(f"{path}: h264 needs PyAV; pip install av, or choose another codec or .avi")
 
 
-def _opened(part: Path, size: tuple[int, int], result: Result, codecs: Sequence[str]) -> _Writer:
-    """A writer with the first codec that works here."""
+def _opened(part: Path, drawn: Frame, result: Result, codecs: Sequence[str]) -> _Writer:
+    """A writer for frames like the drawn one, with the first codec that works here."""
     part.parent.mkdir(parents=True, exist_ok=True)
     rate = result.rate or RATE
     av = pyav()
     for codec in codecs:
         if codec == "h264":
             if av:
-                return _AvWriter(av, part, size, rate, result)
+                return _AvWriter(av, part, _even_size(drawn), rate, result)
             continue
+        size = _even_size(_stretched(drawn, result.aspect))
         writer = _OpenCvWriter.opened(part, size, rate, codec)
         if writer:
             _tell(part.suffix.lower(), result.number is not None)
@@ -176,11 +211,18 @@ def _tell(suffix: str, of_film: bool) -> None:
 
 
 class _OpenCvWriter:
-    """OpenCV's writer; it reports no errors, so the disk and the file are checked."""
+    """OpenCV's writer; it reports no errors, so the disk and the file are checked.
 
-    def __init__(self, part: Path, writer: cv2.VideoWriter) -> None:
-        self._part, self._writer = part, writer
+    It writes a constant rate: frames are repeated or skipped where the source has another one.
+    """
+
+    aspect = 1.0
+
+    def __init__(self, part: Path, writer: cv2.VideoWriter, size: tuple[int, int], rate: float) -> None:
+        self.size = size
+        self._part, self._writer, self._rate = part, writer, rate
         self._written = 0
+        self._held: Frame | None = None
 
     @classmethod
     def opened(cls, part: Path, size: tuple[int, int], rate: float, codec: str) -> _OpenCvWriter | None:
@@ -190,13 +232,25 @@ class _OpenCvWriter:
         fourcc = cv2.VideoWriter.fourcc(*FOURCC.get(codec, codec))
         with quiet_stderr():  # FFmpeg comments on its own tags
             writer = cv2.VideoWriter(os.path.abspath(part), cv2.CAP_FFMPEG, fourcc, rate, size)
-        return cls(part, writer) if writer.isOpened() else None
+        return cls(part, writer, size, rate) if writer.isOpened() else None
 
     def write(self, frame: Frame, time: float) -> None:
+        behind = time * self._rate - self._written
+        if self._held is not None:
+            for _ in range(math.floor(behind + 1 - LATE)):
+                self._add(self._held)
+        if behind > -LATE:
+            self._add(frame)
+        self._held = frame
+
+    def _add(self, frame: Frame) -> None:
         self._writer.write(frame)
         self._written += 1
         if self._written % CHECKED == 0 and shutil.disk_usage(self._part.parent).free < LEAST_FREE:
             raise OutputError(f"{self._part}: the disk is full")
+
+    def end_sound(self, time: float) -> None:
+        pass
 
     def close(self) -> None:
         self._writer.release()
@@ -212,7 +266,8 @@ class _AvWriter:
     """PyAV's writer: H.264 in fragments, with the frames' exact times and the source's sound."""
 
     def __init__(self, av: Any, part: Path, size: tuple[int, int], rate: float, result: Result) -> None:
-        self._av, self._part, self._size, self._rate, self._aspect = av, part, size, rate, result.aspect
+        self.size, self.aspect = size, result.aspect
+        self._av, self._part, self._rate = av, part, rate
         self._last = -1
         # A container whose header failed cannot be used any more, so each way to write the sound gets a new one.
         for way, add in sounds_of(av, part.suffix.lower(), result):
@@ -242,12 +297,12 @@ class _AvWriter:
     def _added(self, container: Any) -> Any:
         """The picture's stream in a container."""
         stream = container.add_stream("libx264", rate=Fraction(self._rate).limit_denominator(1001))
-        stream.width, stream.height = self._size
+        stream.width, stream.height = self.size
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, TICKS)
         stream.codec_context.gop_size = max(1, round(self._rate))  # a crash loses at most one second
-        if self._aspect != 1:
-            stream.codec_context.sample_aspect_ratio = Fraction(self._aspect).limit_denominator(255)
+        if self.aspect != 1:
+            stream.codec_context.sample_aspect_ratio = Fraction(self.aspect).limit_denominator(255)
         # No B-frames: a fragmented file that begins with one plays shifted by two frames.
         stream.options = {"crf": QUALITY, "preset": "veryfast", "bf": "0"}
         return stream
@@ -259,6 +314,13 @@ class _AvWriter:
         self._last = max(round(time * TICKS), self._last + 1)
         still.pts, still.time_base = self._last, Fraction(1, TICKS)
         self._mux(self._stream.encode(still))
+
+    def end_sound(self, time: float) -> None:
+        if self._sound:
+            self._sound.copy(time)
+            self._sound.close()
+            self._sound = None
+            say(f"{self._part}: only the first video's sound is written")
 
     def _mux(self, packets: Any) -> None:
         try:
@@ -288,6 +350,19 @@ def _fitted(frame: Frame, size: tuple[int, int]) -> Frame:
     if (wide, tall) == size:
         return frame
     return cv2.copyMakeBorder(frame, 0, height - tall, 0, width - wide, cv2.BORDER_REPLICATE)
+
+
+def _stretched(frame: Frame, aspect: float) -> Frame:
+    """A frame whose pixels were `aspect` times as wide as high, with square pixels; it becomes larger, not smaller."""
+    if abs(aspect - 1) < 0.005:
+        return frame
+    tall, wide = frame.shape[:2]
+    size = (round(wide * aspect), tall) if aspect > 1 else (wide, round(tall / aspect))
+    return cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+
+
+def _even_size(frame: Frame) -> tuple[int, int]:
+    return _even(frame.shape[1]), _even(frame.shape[0])
 
 
 def _even(side: int) -> int:

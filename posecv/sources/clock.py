@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from statistics import median
+from statistics import median_low
 
 __all__ = ["Clock", "Unbroken", "longest_gap"]
 
@@ -100,7 +100,7 @@ class Clock:
         return self._number, self._time
 
     def _advance(self, stamp: float | None) -> None:
-        step = median(self._steps) if self._steps else self._nominal
+        step = median_low(self._steps) if self._steps else self._nominal
         time = None if stamp is None or stamp == self._stamp else stamp + self._shift
         if time is None:  # no stamp, or the same again
             missing = self._lost if stamp is None else 0

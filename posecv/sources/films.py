@@ -132,12 +132,12 @@ class _Reader:
         The longest gap in seconds between two frames that is believed.
     decoded, lost : int
         Frames so far that could be decoded, and that could not.
-    end : float
-        The time of the last frame in seconds.
+    duration, end : float
+        Seconds according to the header, 0 if unknown, and the time of the last frame so far.
     """
 
     def __init__(self) -> None:
-        self.count = self.rate = self.end = 0.0
+        self.count = self.rate = self.duration = self.end = 0.0
         self.is_exact = False
         self.aspect, self.swapped, self.longest = 1.0, False, longest_gap("")
         self.decoded = self.lost = 0
@@ -155,7 +155,7 @@ class _Reader:
 
     def ended_early(self) -> bool:
         """Whether the last frame came more than two frames before the end that the header tells."""
-        return self.rate > 0 and self.end + 3 / self.rate < self.count / self.rate
+        return self.rate > 0 and self.end + 3 / self.rate < self.duration
 
     def close(self) -> None:
         """Close the file."""
@@ -188,6 +188,8 @@ class _OpenCvReader(_Reader):
         self.is_exact = 0 < self.count < 1e9
         # OpenCV 4.11 does not turn frames, and no version mirrors them.
         self._turn = turn_in_header(path)
+        if self._turn is None and self.rate > 0:  # an MP4 may list frames that are not to be shown
+            self.duration = self.count / self.rate
         if self._turn is not None:
             self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
         width, height = (self._capture.get(name) for name in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN))
@@ -246,6 +248,7 @@ class _AvReader(_Reader):
             self.count = stream.frames * self.rate / float(stream.average_rate)
         else:
             self.count = stream.frames or (self._container.duration or 0) / av.time_base * self.rate
+        self.duration = float((stream.duration or 0) * stream.time_base)
         sides = stream.sample_aspect_ratio
         self.aspect = pixel_aspect(sides.numerator, sides.denominator) if sides else 1.0
         name = self._container.format.name
@@ -253,7 +256,7 @@ class _AvReader(_Reader):
         self._by_dts = name == "avi"  # it has no times of display: FFmpeg takes those of packets, in another order
 
     def frames(self) -> Iterator[Grabbed | None]:
-        zero = None if self._by_dts else zero_of(self._stream)
+        zero = None if self._by_dts or self._stream.start_time is None else zero_of(self._stream)
         begun = False
         for frame in self._decoded():
             # Before the first whole frame, a decoder fills with grey what earlier frames would have shown.
