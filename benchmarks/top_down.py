@@ -20,7 +20,7 @@ from posecv.engines.layouts import crop_layout
 from posecv.engines.network import Network
 from posecv.errors import UsageError
 from posecv.estimators.single_pass import Everybody
-from posecv.estimators.top_down import PAD, BoxesOfBodies, CropNetwork, Detector, TopDown
+from posecv.estimators.top_down import BoxesOfBodies, CropNetwork, Detector, TopDown
 from posecv.evaluation import coco
 from training import teacher
 
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--pose", metavar="NAME|P,M", help="the network that looks at each person; " + shared.MODEL)
     parser.add_argument("--boxes", choices=("light_body", "picodet"), default="light_body", help="source of boxes")
     parser.add_argument("--box-threshold", type=float, default=0.4, help="lowest score of PicoDet's boxes")
-    parser.add_argument("--pad", type=float, default=PAD, help="sides of a crop over those of a box")
+    parser.add_argument("--pad", type=float, help="sides of a crop relative to the box (default: the network's)")
     parser.add_argument("--tune", action="store_true", help="use a part of the training set")
     parser.add_argument("--held-out", action="store_true", help="use the part that our own networks never saw")
     options = parser.parse_args(argv)

@@ -62,6 +62,11 @@ def same(outputs: list[Array], blob: Array) -> list[Array]:
     return outputs
 
 
+def same_boxes(boxes: Array, frame: Frame, net_size: NetSize | None = None) -> Array:
+    """A detector that always finds the same boxes."""
+    return boxes
+
+
 def slow_boxes(maps: Array, threshold: float, same_box: float) -> list[list[float]]:
     """What `decode_boxes` finds, cell by cell and pair by pair."""
     _, height, width = maps.shape
@@ -184,7 +189,8 @@ class TestCrops:
         for outputs, stride in (([x, y], 0), ([maps], 4)):
             engine = Engine("others", ("a",), partial(same, outputs))
             network = CropNetwork(engine, PLAIN, CropLayout(COCO_17, COCO, (256, 192), stride))
-            found = network(frame, box)[0, COCO.keypoints.index(COCO_17[3])]
+            keypoints, _ = network(frame, box)
+            found = keypoints[0, COCO.keypoints.index(COCO_17[3])]
             np.testing.assert_allclose(found, [*expected, 0.7], atol=0.02)
 
     def test_a_network_for_single_crops_gets_one_after_the_other(self) -> None:
@@ -223,7 +229,42 @@ class TestTopDown:
         boxes = np.array([[190, 90, 200, 260, 0.5], [180, 80, 220, 280, 0.9]], np.float32)
         people = TopDown(lambda frame, net_size=None: boxes, crop_network())(frame).people
         assert len(people) == 1
-        assert people.scores[0] == pytest.approx(0.9 * people.keypoints[0, people.found[0], 2].mean(), rel=0.05)
+        _, quality = crop_network()(frame, boxes[1:])
+        assert people.scores[0] == pytest.approx(0.9 * quality[0])
+
+    def test_a_person_counts_by_the_mass_and_the_height_of_the_bumps(self) -> None:
+        rows, columns = np.mgrid[:64, :48]
+        maps = np.zeros((1, 17, 64, 48), np.float32)
+        spread = np.exp(-((columns - 20) ** 2 + (rows - 30) ** 2) / (2 * 1.5**2))
+        maps[0, :4] = 0.5 * spread       # half the mass and half the height of a certain bump
+        maps[0, 4:8, 30:32, 20:25] = 1   # ten cells; a bump's mass is 2 pi 1.5^2, 14 cells
+        layout = CropLayout(COCO_17, COCO, (256, 192), STRIDE, odds=True)
+        network = CropNetwork(Engine("maps", ("maps",), partial(same, [maps])), PLAIN, layout)
+        keypoints, quality = network(np.zeros((300, 300, 3), np.uint8), np.array([[20, 20, 90, 120]], np.float32))
+        ten = 10 / (2 * np.pi * 1.5**2)
+        found = keypoints[0, [COCO.keypoints.index(name) for name in COCO_17], 2]
+        np.testing.assert_allclose(found, [0.5] * 4 + [ten] * 4 + [0] * 9, atol=2e-3)
+        assert quality[0] == pytest.approx((4 * 0.5 * 0.5 + 4 * ten) / 17, rel=0.01)
+
+    def test_keypoints_a_little_outside_the_frame_lie_on_its_edge_and_others_are_missing(self) -> None:
+        maps = np.zeros((1, 17, 64, 48), np.float32)
+        layout = CropLayout(COCO_17, COCO, (256, 192), STRIDE, odds=True)
+        maps[0, :, 1, 30] = 0.9   # six pixels of the crop: above the frame
+        maps[0, 5, 1, 30], maps[0, 5, 5, 30] = 0, 0.9
+        network = CropNetwork(Engine("maps", ("maps",), partial(same, [maps])), PLAIN, layout)
+        # Crop pixel 5.5 is row y0 + 5.5 / scale; the box, 200 high, is 1 / 1.05 of the crop's 256 pixels.
+        scale = 256 / (200 * 1.05)
+        middle = 127.5 / scale
+        for above, there in ((4.0, True), (30.0, False)):
+            top = middle - above - 5.5 / scale - 100 + 0.5
+            box = np.array([[100, top, 100, 200, 1]], np.float32)
+            estimator = TopDown(partial(same_boxes, box), network, threshold=0.05)
+            people = estimator(np.zeros((400, 400, 3), np.uint8)).people
+            nose, shoulder = (COCO.keypoints.index(name) for name in (COCO_17[0], COCO_17[5]))
+            assert bool(people.found[0, nose]) == there if len(people) else not there
+            if there:
+                assert people.keypoints[0, nose, 1] == 0
+                assert people.keypoints[0, shoulder, 1] == pytest.approx(16 / scale - above, abs=0.2)
 
     def test_a_frame_without_boxes_shows_nobody(self) -> None:
         nothing = np.zeros((0, 5), np.float32)
@@ -408,5 +449,5 @@ class TestLoading:
         network = load_network(*pose_pair(tmp_path, 26).split(","), detector=detector_pair(tmp_path), engine="opencv")
         people = posecv.estimate_people(network, scene()[0])
         assert people.keypoints.shape == (2, 25, 3)
-        assert (people.keypoints[..., 2] > 0.5).all()  # all 25 are among the 26
+        assert (people.keypoints[..., 2] > 0).all()  # all 25 are among the 26
         assert people.skeleton is BODY_25

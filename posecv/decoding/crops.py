@@ -12,6 +12,7 @@ from posecv.errors import InputError
 __all__ = ["decode_boxes", "decode_crops", "decode_distributions"]
 
 REACH = 5  # cells on either side of a peak that determine the keypoint's position
+BUMP = 2 * np.pi * 1.5**2  # sum of a bump of height 1 and a standard deviation of 1.5 cells, as our networks learn them
 CERTAIN = 1 - 1e-6  # the highest probability that has finite odds
 LEAST_SCORE = 0.3
 SAME_BOX = 0.55  # if the intersection over union of two boxes is higher, the weaker one is dropped
@@ -32,8 +33,11 @@ def decode_crops(maps: ArrayLike, *, refinement: str = "odds") -> Array:
 
     Returns
     -------
-    (N, K, 3) float32 array
-        x, y in cells, the centre of the first cell 0, 0, and the highest probability.
+    (N, K, 4) float32 array
+        x, y in cells, the centre of the first cell 0, 0; the score; the highest value of the map. With "odds", the
+        score is the sum of the probabilities round the keypoint relative to the sum of a bump of height 1, at most 1:
+        a keypoint that is there but hard to locate has a flat bump, and one that is not there has none. With
+        "parabola", the score is the highest value.
 
     Raises
     ------
@@ -54,7 +58,7 @@ def decode_crops(maps: ArrayLike, *, refinement: str = "odds") -> Array:
     >>> y, x = np.mgrid[:16, :12]
     >>> odds = np.exp(-((x - 5.5) ** 2 + (y - 8) ** 2) / 2)
     >>> decode_crops((odds / (1 + odds))[None, None]).round(2)
-    array([[[5.5 , 8.  , 0.47]]], dtype=float32)
+    array([[[5.5 , 8.  , 0.31, 0.47]]], dtype=float32)
     """
     array = np.asarray(maps, np.float32)
     if array.ndim != 4 or not array[0].size:
@@ -71,8 +75,10 @@ def decode_crops(maps: ArrayLike, *, refinement: str = "odds") -> Array:
     near = flat[place, rows.clip(0, height - 1)[:, :, None], columns.clip(0, width - 1)[:, None]]
     near = np.clip(near, 0, CERTAIN) * inside                                     # (N K, 11, 11)
     dx, dy = PLACED[refinement](near)
-    score = flat[np.arange(len(flat)), row, column]
-    return np.stack([column + dx, row + dy, score], axis=1).reshape(count, keypoints, 3).astype(np.float32)
+    highest = flat[np.arange(len(flat)), row, column]
+    score = near.sum(axis=(1, 2)).clip(0, BUMP) / BUMP if refinement == "odds" else highest
+    found = np.stack([column + dx, row + dy, score, highest], axis=1)
+    return found.reshape(count, keypoints, 4).astype(np.float32)
 
 
 def _mean_of_odds(near: Array) -> tuple[Array, Array]:
