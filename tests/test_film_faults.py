@@ -14,11 +14,14 @@ import pytest
 import walking
 from figures import result_of
 from posecv.arrays import Frame
+from posecv.errors import InputError
 from posecv.outputs.films import DrawnFilm
 from posecv.run.job import joined
 from posecv.sources.clock import Clock, Unbroken
-from posecv.sources.films import Film
+from posecv.sources.films import Film, pyav
+from posecv.sources.interlaced import MAY_FAIL
 from posecv.sources.selection import Selection
+from posecv.sources.streams import Stream
 
 WIDTH, HEIGHT = 64, 48
 SHADE = 10
@@ -225,3 +228,31 @@ def test_pixels_that_are_not_square_keep_their_shape(tmp_path: Path, aspect: str
     capture = cv2.VideoCapture(str(drawn(path, tmp_path / "b.avi")))
     width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
     assert width / height == pytest.approx(wanted * WIDTH / HEIGHT, rel=0.05)
+
+
+# --- interlaced -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mpg", "mpeg2video"), ("a.mts", "libx264"), ("a.mp4", "libx264")])
+@pytest.mark.parametrize("flags", ["+ildct+ilme", "-ildct-ilme"])
+def test_no_frame_of_an_interlaced_video_is_another_one(
+    tmp_path: Path, name: str, codec: str, flags: str, reader: Any
+) -> None:
+    path = made(tmp_path / name, 24, codec, flags=flags, bf="0")
+    reader()
+    if not pyav() and MAY_FAIL and flags.startswith("+"):
+        with pytest.raises(InputError, match=r"a\.\w+: this video is interlaced, which OpenCV .* pip install av"):
+            list(Film(path).stills())
+    else:
+        assert [number_of(still.frame) for still in Film(path).stills()] == list(range(24))
+
+
+@pytest.mark.parametrize("flags", ["+ildct+ilme", "-ildct-ilme"])
+def test_no_frame_of_an_interlaced_stream_is_another_one(tmp_path: Path, flags: str, reader: Any) -> None:
+    path = made(tmp_path / "a.ts", 24, "mpeg2video", flags=flags, bf="0")
+    reader()
+    stills: list[Any] = []
+    refused = not pyav() and MAY_FAIL and flags[0] == "+"
+    with pytest.raises(InputError, match="interlaced" if refused else "broke"):
+        stills.extend(Stream(path.as_uri(), pauses=()).stills())
+    assert [number_of(still.frame) for still in stills] == ([] if refused else list(range(24)))

@@ -22,6 +22,7 @@ from posecv.errors import InputError
 from posecv.sources import Still
 from posecv.sources.clock import Clock, longest_gap
 from posecv.sources.display import UPRIGHT, Turn, pixel_aspect, turn_in_header
+from posecv.sources.interlaced import LINE, MAY_FAIL, is_progressive, loses_frames
 from posecv.sources.pictures import check_file
 from posecv.sources.selection import Selection
 from posecv.terminal import say
@@ -183,6 +184,8 @@ class _OpenCvReader(_Reader):
         self._capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
             raise InputError(f"{path}: not a video that OpenCV can read, or damaged")
+        if MAY_FAIL and not is_progressive(self._capture) and loses_frames(path):
+            raise InputError(f"{path}: this video is {LINE}; pip install av")
         self.count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.is_exact = 0 < self.count < 1e9

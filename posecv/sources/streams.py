@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -18,7 +19,8 @@ import numpy as np
 from posecv.arrays import Frame
 from posecv.errors import InputError
 from posecv.sources import Still
-from posecv.sources.films import FASTEST
+from posecv.sources.films import FASTEST, pyav
+from posecv.sources.interlaced import LINE, MAY_FAIL, is_progressive, loses_frames
 from posecv.sources.pictures import decode_picture, jpegs
 from posecv.sources.selection import Selection
 from posecv.terminal import quiet_stderr, say
@@ -28,6 +30,8 @@ __all__ = ["Camera", "StandardInput", "Stream", "live_source"]
 
 PATIENCE = 30  # failed reads in a row that a camera is allowed: some need a second to start
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before each attempt to reopen a stream
+HELD = 8  # frames of a stream that are held back while all are equal: then OpenCV may not have converted them
+TIMEOUT = 30.0  # seconds without data after which PyAV takes a stream for broken
 CAMERAS = range(8)  # numbers to try for the list of cameras, if the requested one is missing
 ADDRESS = re.compile(r"[a-z]{2,}://", re.IGNORECASE)
 
@@ -155,13 +159,9 @@ class Stream:
     def _frames(self) -> Iterator[Frame]:
         failures, ever = 0, False
         while True:
-            capture = cv2.VideoCapture(self.address, cv2.CAP_FFMPEG)
-            try:
-                for frame in _read(capture, patience=1):
-                    failures, ever = 0, True
-                    yield frame
-            finally:
-                capture.release()
+            for frame in self._connection():
+                failures, ever = 0, True
+                yield frame
             if not ever:
                 raise InputError(f"{self.path}: cannot read a stream at this address")
             if failures == len(self.pauses):
@@ -169,6 +169,47 @@ class Stream:
             say(f"{self.path}: the stream broke; reconnecting in {self.pauses[failures]:g} s")
             time.sleep(self.pauses[failures])
             failures += 1
+
+
+    def _connection(self) -> Iterator[Frame]:
+        """The frames until the connection breaks."""
+        capture = cv2.VideoCapture(self.address, cv2.CAP_FFMPEG)
+        try:
+            frames = _read(capture, patience=1)
+            if not MAY_FAIL or is_progressive(capture):
+                yield from frames
+                return
+            held = list(islice(_while_equal(frames), HELD))
+            if len(held) < HELD or not loses_frames(self.address):
+                yield from held
+                yield from frames
+                return
+        finally:
+            capture.release()
+        if not pyav():
+            raise InputError(f"{self.path}: this stream is {LINE}; pip install av")
+        yield from _by_pyav(self.address)
+
+
+def _while_equal(frames: Iterator[Frame]) -> Iterator[Frame]:
+    """The frames up to the first one that differs from the one before, and this one."""
+    before = None
+    for frame in frames:
+        yield frame
+        if before is not None and not np.array_equal(frame, before):
+            return
+        before = frame
+
+
+def _by_pyav(address: str) -> Iterator[Frame]:
+    """A stream's frames by PyAV, until the connection breaks."""
+    av = pyav()
+    try:
+        with av.open(address, timeout=TIMEOUT) as container:
+            for frame in container.decode(video=0):
+                yield frame.to_ndarray(format="bgr24")
+    except (av.error.FFmpegError, ValueError):
+        return
 
 
 @dataclass(frozen=True)
