@@ -10,6 +10,7 @@ from typing import Protocol
 
 from posecv.app.spellings import in_flags
 from posecv.errors import PoseError
+from posecv.terminal import ends_unread
 
 __all__ = ["one_line"]
 
@@ -24,6 +25,7 @@ def one_line(main: Callable[[Sequence[str] | None], int]) -> Main:
     """The same program, which reports an error in one line on stderr and ends with the error's exit code."""
     name = Path(main.__code__.co_filename).stem
 
+    @ends_unread
     @functools.wraps(main)
     def guarded(argv: Sequence[str] | None = None) -> int:
         try:

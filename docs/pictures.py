@@ -1,17 +1,14 @@
-"""Draw the images of the README: `pip install pillow`, then `python docs/pictures.py`."""
+"""Draw the images of the README: `pip install pillow`, then `python -m docs.pictures` in the repository's folder."""
 
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 
+import posecv
+
 DOCS = Path(__file__).resolve().parent
-sys.path.insert(0, str(DOCS.parent))
-
-import posecv  # noqa: E402  # from this checkout, installed or not
-
 SAMPLES = DOCS.parent / "samples"
 UNSEEN = ("camera.jpg", "grace_hopper.jpg")  # no network here was trained on these two
 

@@ -195,7 +195,8 @@ def _facts() -> Facts:
     except Exception as error:  # an unknown binary module can raise anything
         return replace(known, failure=str(error) or type(error).__name__)
     if sys.stderr is not None:
-        sys.stderr.write(printed.getvalue())
+        with contextlib.suppress(BrokenPipeError):
+            sys.stderr.write(printed.getvalue())
     dnn = getattr(cv2, "dnn", None)
     return replace(
         known,

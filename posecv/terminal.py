@@ -1,4 +1,4 @@
-"""The terminal: print lines on stderr, and silence native code.
+"""The terminal: print lines on stderr, end when nobody reads stdout, and silence native code.
 
 A program may have no stderr: windowed programs (pythonw, PyInstaller without a console), or a closed descriptor 2
 (`2>&-`). Then `sys.stderr` is None, and messages are lost.
@@ -7,14 +7,21 @@ A program may have no stderr: windowed programs (pythonw, PyInstaller without a 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import select
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
-from typing import IO
+from collections.abc import Callable, Iterator
+from typing import IO, ParamSpec, TypeVar
 
-__all__ = ["STDERR", "occupy_stderr", "quiet_stderr", "say", "silence_opencv"]
+__all__ = ["STDERR", "UNREAD", "ends_unread", "occupy_stderr", "quiet_stderr", "say", "silence_opencv"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+UNREAD = 141  # exit code of a program whose output nobody reads, as in `| head`: 128 + SIGPIPE, as in a shell
 
 STDERR = threading.RLock()  # held while printing: a message printed while another thread silences stderr would be lost
 
@@ -23,7 +30,39 @@ def say(line: str) -> None:
     """Print a line on stderr at once, from any thread, if there is a stderr."""
     with STDERR:
         if sys.stderr is not None:  # print would use stdout instead
-            print(line, file=sys.stderr, flush=True)
+            with contextlib.suppress(BrokenPipeError):  # nobody reads it; the work goes on
+                print(line, file=sys.stderr, flush=True)
+
+
+def ends_unread(program: Callable[P, T]) -> Callable[P, T]:
+    """The same program, which ends quietly with exit code `UNREAD` when nobody reads its stdout any more."""
+
+    @functools.wraps(program)
+    def ending(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            try:
+                return program(*args, **kwargs)
+            finally:
+                if sys.stdout is not None:
+                    sys.stdout.flush()  # here, since Python reports an error when it flushes at its end
+        except BrokenPipeError:
+            if sys.stdout is None or not _is_unread(sys.stdout):
+                raise
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())  # for what is left in the buffer
+            os.close(nowhere)
+            raise SystemExit(UNREAD) from None
+
+    return ending
+
+
+def _is_unread(stream: IO[str]) -> bool:
+    """Whether the reader of a pipe has gone."""
+    if not hasattr(select, "poll"):
+        return True
+    poll = select.poll()
+    poll.register(stream.fileno(), 0)
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
 @contextlib.contextmanager

@@ -100,7 +100,7 @@ class Sink:
     `kept` has the numbers of its frames in order, and None for its end.
     """
 
-    interactive = False
+    wants_rate = interactive = False
 
     def __init__(self, before: Callable[[Result], object] | None = None, *, wants_view: bool = False) -> None:
         self.before, self.wants_view = before, wants_view

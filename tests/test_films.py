@@ -25,7 +25,6 @@ from networks import Pair, black
 from posecv.arrays import Frame
 from posecv.errors import InputError, ModelError, OutputError, UsageError
 from posecv.outputs import Output
-from posecv.outputs import films as drawn_films
 from posecv.outputs.films import DrawnFilm, check_codec
 from posecv.outputs.growing import CocoResults, Csv, JsonLines, part_of
 from posecv.people import People
@@ -360,16 +359,28 @@ def test_a_codec_that_is_not_there_is_named_before_the_work(monkeypatch: pytest.
     check_codec(Path("a.mp4"), None)
 
 
-def test_without_pyav_a_film_says_what_it_lacks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "av", None)
-    drawn_films._tell.cache_clear()
-    for name in ("a.mp4", "b.mp4"):
-        output = DrawnFilm(tmp_path / name)
-        output.write(results(1)[0])
-        output.close()
-    (line,) = capsys.readouterr().err.splitlines()
+def test_without_pyav_a_program_says_once_what_its_films_lack(tmp_path: Path) -> None:
+    code = """
+import sys
+sys.modules["av"] = None
+import numpy as np
+from pathlib import Path
+from posecv.outputs.films import DrawnFilm
+from posecv.people import People
+from posecv.result import Result
+from posecv.skeletons import COCO
+from posecv.terminal import silence_opencv
+silence_opencv()
+result = Result(People.empty(COCO), np.zeros((48, 64, 3), np.uint8), Path("a.avi"), 0, 0.0, 10.0)
+for name in sys.argv[1:]:
+    with DrawnFilm(name) as output:
+        output.write(result)
+"""
+    words = [str(tmp_path / name) for name in ("a.mp4", "b.mp4")]
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run([sys.executable, "-c", code, *words], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stderr.splitlines()
     assert "browsers" in line
     assert "sound" in line
 

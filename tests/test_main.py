@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from posecv.app import scripts
 from posecv.app.main import COMMANDS, main
 from posecv.models import manifest
 from posecv.skeletons import COCO, HAND
+from posecv.terminal import UNREAD
 
 Main = Callable[[list[str]], int]
 
@@ -191,3 +193,49 @@ def test_python_runs_the_package_as_the_command() -> None:
     run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
     assert run.returncode == 2
     assert "did you mean people?" in run.stderr
+
+
+# --- nobody reads the output ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a closed pipe is told otherwise")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *([f"{script}.py", "--help"] for script in ("run_pose", "run_multi_pose", "run_hand", "webcam_pose")),
+        ["-m", "posecv", "--help"],
+        ["-m", "posecv", "models"],
+        ["-m", "posecv", "live", "--version"],
+        ["-m", "posecv.convert", "--help"],
+        ["-m", "benchmarks.decode", "--help"],
+        ["-m", "tools.make_clip", "--help"],
+    ],
+    ids=" ".join,
+)
+def test_a_program_whose_output_nobody_reads_ends_quietly(words: list[str], unbuffered: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        run = subprocess.run(
+            [sys.executable, *words], cwd=REPOSITORY, env=env, stdout=writer, stderr=subprocess.PIPE, timeout=120
+        )
+    finally:
+        os.close(writer)
+    assert run.stderr == b""
+    assert run.returncode in ((0, UNREAD) if "--help" in words else (UNREAD,))  # argparse ignores a closed pipe
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a closed pipe is told otherwise")
+def test_a_run_whose_messages_nobody_reads_finishes_its_work(inputs: Path, pair: Pair, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        words = [*walking.words(pair), "-i", str(inputs / "p0.png"), "none.png", "--json", str(tmp_path)]
+        command = [sys.executable, "run_multi_pose.py", *words]
+        run = subprocess.run(command, cwd=REPOSITORY, stdout=writer, stderr=writer, timeout=120)
+    finally:
+        os.close(writer)
+    assert [path.name for path in tmp_path.iterdir()] == ["p0_keypoints.json"]
+    assert run.returncode == 1

@@ -10,12 +10,14 @@ from pathlib import Path
 from posecv.errors import ModelError, PoseError
 from posecv.models import Model, Row, find_model, manifest
 from posecv.opencv import require_opencv
+from posecv.terminal import ends_unread
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 OUTPUT = "demo_output"
 NO_BODY = "hand.jpg"  # a hand fills it
 
 
+@ends_unread
 def main() -> int:
     """Run the demo; the exit code is the script's, 0 where there is nothing to run."""
     try:

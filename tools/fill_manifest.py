@@ -8,9 +8,12 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from posecv.terminal import ends_unread
+
 MODELS = Path(__file__).resolve().parent.parent / "models"
 
 
+@ends_unread
 def main(models: Path = MODELS) -> None:
     """Fill in the rows without mirrors whose weights are there."""
     manifest = models / "MANIFEST.tsv"

@@ -19,6 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from posecv.terminal import ends_unread
+
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 SIZE = (480, 320)
 RATE = 25
@@ -82,6 +84,7 @@ def make_clip(output: Path) -> None:
     writer.release()
 
 
+@ends_unread
 def main(arguments: list[str] | None = None) -> int:
     """Read the command line and make the clip."""
     parser = argparse.ArgumentParser(description="Make samples/clip.mp4 from the photographs of samples/.")

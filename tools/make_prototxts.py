@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from posecv.terminal import ends_unread
+
 MODELS = Path(__file__).resolve().parents[1] / "models"
 
 FEATURES = "conv4_4_CPM"  # what the front of the body networks hands on, 128 channels
@@ -235,6 +237,7 @@ def prototxt(name: str, layers: Sequence[Layer]) -> str:
     return "\n".join(lines) + "\n"
 
 
+@ends_unread
 def main(target: Path = MODELS) -> None:
     """Write all of them to a folder."""
     for name, layers in NETWORKS.items():

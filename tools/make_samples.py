@@ -22,6 +22,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from posecv.terminal import ends_unread
+
 ROOT = Path(__file__).resolve().parents[1]
 QUALITY = 90
 CC_BY = 4  # COCO's number of the licence CC BY 2.0.
@@ -94,6 +96,7 @@ def make_samples(output: Path, coco: Path) -> None:
         save(output / name, picture[top:bottom, left:right])
 
 
+@ends_unread
 def main(arguments: list[str] | None = None) -> int:
     """Read the command line and make the photographs."""
     parser = argparse.ArgumentParser(description="Make the photographs of samples/.")

@@ -11,7 +11,10 @@ import argparse
 import json
 from pathlib import Path
 
+from posecv.terminal import ends_unread
 
+
+@ends_unread
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Draw a run's loss over crops.")

@@ -11,7 +11,7 @@ Those that look at one person's crop, and those that find people's boxes, are re
 convolutions, which OpenCV is fast at, most of them at low resolutions, and a way back to quarters or eighths, where the
 maps are.
 
-Run from anywhere: `python -m training.designs` writes `models/NAME/pose.prototxt`.
+Run in the repository's folder: `python -m training.designs` writes `models/NAME/pose.prototxt`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 
 from posecv.formats.caffe import Message, Word, format_prototxt
 from posecv.skeletons import COCO, FACE, HAND, Skeleton
+from posecv.terminal import ends_unread
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 EARLY = ("2_1", "2_2", "3_1", "3_2")
@@ -273,6 +274,7 @@ DESIGNS: dict[str, Design | Residual | Boxes] = {
 }
 
 
+@ends_unread
 def main() -> None:
     """Write the prototxts of the networks that have a folder."""
     for name, design in DESIGNS.items():

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from posecv.engines import opencv
 from posecv.formats.caffe import Message, format_prototxt, read_caffemodel, write_caffemodel
 from posecv.models import Model
+from posecv.terminal import ends_unread
 from training.data import records
 from training.designs import DESIGNS, MODELS
 from training.network import CaffeNet
@@ -29,6 +30,7 @@ Weights = Mapping[str, Sequence[NDArray[np.float32]]]
 CLOSE = 1e-3
 
 
+@ends_unread
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Make a model of a training run.")

@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 
 from posecv.oks import likeness, sigmas_of
 from posecv.skeletons import COCO, COCO_17
+from posecv.terminal import ends_unread
 from training import HELD_OUT
 from training.data import decoded
 
@@ -309,6 +310,7 @@ def write_shards(pictures: Iterable[tuple[Record, bytes]], folder: Path) -> int:
     return count
 
 
+@ends_unread
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Pack training pictures and labels into shards.")

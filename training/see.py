@@ -22,12 +22,14 @@ from posecv import decode_people
 from posecv.formats.caffe import read_pair
 from posecv.models import model_of_pair
 from posecv.skeletons import COCO
+from posecv.terminal import ends_unread
 from training.data import GREY, decoded, network_input
 from training.network import CaffeNet
 from training.pack import members
 from training.targets import STRIDE
 
 
+@ends_unread
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Write down whom a network sees in pictures.")

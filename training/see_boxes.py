@@ -12,6 +12,7 @@ import gzip
 import json
 from pathlib import Path
 
+from posecv.terminal import ends_unread
 from training import teacher
 from training.data import decoded
 from training.pack import members
@@ -19,6 +20,7 @@ from training.pack import members
 FAINT = 0.12  # score of a box below which nothing is taken for a person
 
 
+@ends_unread
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Write down PicoDet's boxes in the photographs of people.")

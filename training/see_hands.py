@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from posecv.estimators.boxes import hand_boxes
 from posecv.people import People
 from posecv.skeletons import COCO
+from posecv.terminal import ends_unread
 from training.data import GREY, decoded
 from training.mediapipe_hands import Hand, MediaPipeHands
 from training.pack import Record, shared_body
@@ -42,6 +43,7 @@ AGREE = 0.06  # of that, how far a mirrored picture's keypoints may lie from the
 SAME = 0.3  # of that, below which two hands are one
 
 
+@ends_unread
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Write down MediaPipe's hands in the photographs of people.")

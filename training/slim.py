@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from posecv.formats.caffe import read_pair, write_caffemodel
+from posecv.terminal import ends_unread
 from training.batches import Batches, Recipe
 from training.data import load_shards
 from training.designs import (
@@ -44,6 +45,7 @@ ROUNDS = 4  # of fitting what lies behind a ReLU
 CALM = 0.3  # what new channels of the side branch's blocks add at first, as a share of what random weights would
 
 
+@ends_unread
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Make the first weights of a network out of a wide one's.")

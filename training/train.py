@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from posecv.degrade import EFFECTS
 from posecv.formats.caffe import read_caffemodel, read_pair, write_caffemodel
+from posecv.terminal import ends_unread
 from training.batches import Batch, Batches
 from training.boxes import BoxBatches, BoxRecipe
 from training.data import Picture, load_shards
@@ -54,6 +55,7 @@ KEEP_MEMORY = {
 }
 
 
+@ends_unread
 def main() -> None:
     """The command line."""
     args = _arguments()

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from posecv.errors import OutputError, PoseError
 from posecv.opencv import require_opencv
-from posecv.terminal import say
+from posecv.terminal import ends_unread, say
 
 __all__ = ["main"]
 
 
+@ends_unread
 def main(argv: Sequence[str] | None = None, prog: str = "posecv.convert") -> int:
     """Convert one pair. Exit codes: 0 written, 1 not written, 2 not convertible, 130 Ctrl-C."""
     parser = argparse.ArgumentParser(

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from posecv.errors import ModelError, PoseError
 from posecv.models import Row, find_model, manifest
-from posecv.terminal import say
+from posecv.terminal import ends_unread, say
 
 __all__ = ["main"]
 
 
+@ends_unread
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Print a line for each model."""
     parser = argparse.ArgumentParser(

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from posecv.app import convert, listing, scripts
-from posecv.terminal import say
+from posecv.terminal import ends_unread, say
 
 __all__ = ["main"]
 
@@ -35,6 +35,7 @@ WELCOME = """posecv finds people's keypoints in images, videos and cameras.
   posecv --help            list the commands; posecv COMMAND --help lists its options"""
 
 
+@ends_unread
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)

@@ -1,6 +1,7 @@
 """The four scripts: from a command line to a run; errors in one line, exit codes.
 
-Exit codes: 0 all done, 1 some inputs failed and the others are done, 2 nothing was done, 130 Ctrl-C, 143 SIGTERM. Slow
+Exit codes: 0 all done, 1 some inputs failed and the others are done, 2 nothing was done, 130 Ctrl-C, 143 SIGTERM,
+141 if nobody reads the output any more (`| head`). Slow
 imports happen when they are needed, so that help and error messages appear at once.
 """
 
@@ -22,7 +23,7 @@ from posecv.app.options import Parser, camera_parser, check_hand, hand_parser, m
 from posecv.app.spellings import in_flags
 from posecv.errors import ModelError, PoseError, UsageError
 from posecv.memory import keep_buffers
-from posecv.terminal import say, silence_opencv
+from posecv.terminal import ends_unread, say, silence_opencv
 
 if TYPE_CHECKING:
     from posecv.app.config import LiveConfig, RunConfig
@@ -105,6 +106,7 @@ def webcam_pose(argv: Sequence[str] | None = None, prog: str | None = None, gui:
 # -------------------------------------------------------------------------------------------------------- the work
 
 
+@ends_unread
 def guarded(parser: Parser, argv: Sequence[str] | None, work: Callable[[argparse.Namespace], int]) -> int:
     """Parse and work; report errors as one line on stderr and an exit code."""
     try:

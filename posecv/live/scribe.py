@@ -38,7 +38,7 @@ class Steady:
         Receives the results without numbers, at times that are 1 / rate apart.
     """
 
-    wants_view = interactive = False
+    wants_view = wants_rate = interactive = False
 
     def __init__(self, film: Output) -> None:
         self._film = film
@@ -87,7 +87,7 @@ class Scribe:
     """
 
     def __init__(self, outputs: Sequence[Output], failed: Callable[[Exception], None]) -> None:
-        self._open: list[Output] = [Steady(each) if isinstance(each, DrawnFilm) else each for each in outputs]
+        self._open: list[Output] = [Steady(each) if each.wants_rate else each for each in outputs]
         self.is_whole = True
         self._failed = failed
         self._queue: Queue[Result | None] = Queue(WAITING)

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from importlib.resources import files
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,7 +45,7 @@ FAREWELL = 1.0  # seconds for viewers to receive the end
 HEARTBEAT = 1.0  # maximum seconds between two events
 BUFFER = 1 << 17  # bytes in the system's buffer for a slow viewer: one or two images, not several seconds
 LARGEST_BODY = 1024  # maximum bytes of a POST body, which is ignored
-PAGE = Path(__file__).with_name("page.html")
+PAGE = "page.html"
 POLICY = (
     "default-src 'none'; img-src 'self' data:; connect-src 'self'; script-src 'nonce-{0}'; style-src 'nonce-{0}'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -180,7 +180,7 @@ class Page:
     def html(self, nonce: str) -> bytes:
         """The page, with the nonce in its script and style."""
         controls = json.dumps([asdict(each) for each in CONTROLS])
-        text = PAGE.read_text(encoding="utf-8").replace("{{controls}}", controls)
+        text = files("posecv.live").joinpath(PAGE).read_text(encoding="utf-8").replace("{{controls}}", controls)
         return text.replace("{{nonce}}", nonce).encode()
 
     def is_known(self, host: str) -> bool:

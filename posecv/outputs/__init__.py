@@ -25,6 +25,10 @@ class Output(Protocol):
         """Whether it needs the result's `view`: the maps, or where the frame lies in the network's input."""
 
     @property
+    def wants_rate(self) -> bool:
+        """Whether results of a live source should arrive at a constant rate: it has no times of its own."""
+
+    @property
     def interactive(self) -> bool:
         """Whether a user watches it: it runs in the calling thread and should show the newest frame."""
 

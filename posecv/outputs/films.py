@@ -94,6 +94,7 @@ class DrawnFilm:
     """
 
     wants_view = interactive = False
+    wants_rate = True
 
     def __init__(self, path: str | Path, codec: str | None = None, style: Style | None = None) -> None:
         self.path, self.codec, self.style = Path(path), codec, style or Style()

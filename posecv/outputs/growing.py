@@ -92,7 +92,7 @@ class _Growing:
 class JsonLines:
     """One line per frame: OpenPose's record, preceded by `source`, `frame` and `time`."""
 
-    interactive = False
+    wants_rate = interactive = False
 
     def __init__(self, path: str | Path, *, scale: str = "image") -> None:
         self._file, self._scale = _Growing(Path(path)), scale
@@ -123,7 +123,7 @@ class JsonLines:
 class Csv:
     """One row per person: source, frame, time, index in the frame, score, then x, y, score of each keypoint."""
 
-    interactive = False
+    wants_rate = interactive = False
 
     def __init__(self, path: str | Path, *, scale: str = "image") -> None:
         self._file, self._scale = _Growing(Path(path)), scale
@@ -163,7 +163,7 @@ class Csv:
 class CocoResults:
     """COCO's result format: a list of people with 17 keypoints; as in OpenPose's files, missing ones are -1, -1."""
 
-    wants_view = interactive = False
+    wants_view = wants_rate = interactive = False
 
     def __init__(self, path: str | Path) -> None:
         self._file = _Growing(Path(path), opening=b"[", closing=b"\n]\n")

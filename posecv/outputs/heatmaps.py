@@ -80,6 +80,7 @@ class Heatmaps:
     path: Path
     item: str
     wants_view: ClassVar[bool] = True
+    wants_rate: ClassVar[bool] = False
     interactive: ClassVar[bool] = False
 
     @property

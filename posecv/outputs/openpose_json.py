@@ -54,7 +54,7 @@ class OpenPoseJson:
         The coordinates, one of `posecv.outputs.coordinates.SCALES`.
     """
 
-    interactive = False
+    wants_rate = interactive = False
 
     def __init__(self, path: str | Path, scale: str = "image") -> None:
         self.path, self.scale = Path(path), scale

@@ -33,7 +33,7 @@ class DrawnPicture:
         How people are drawn.
     """
 
-    wants_view = interactive = False
+    wants_view = wants_rate = interactive = False
 
     def __init__(self, path: str | Path, style: Style | None = None) -> None:
         self.path, self.style = Path(path), style or Style()

@@ -42,6 +42,7 @@ class Window:
     style: Style = field(default_factory=Style)
     gui: ModuleType = cv2
     wants_view: ClassVar[bool] = False
+    wants_rate: ClassVar[bool] = False
     interactive: ClassVar[bool] = True
 
     def write(self, result: Result) -> None:
