@@ -59,4 +59,5 @@ class Result:
     rate: float = 0.0
     view: View | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    age: int = 0
     aspect: float = 1.0

@@ -122,6 +122,12 @@ def test_a_network_that_cannot_tell_people_apart_stays_with_one() -> None:
     assert "cannot tell people apart" in controls.state.notice
 
 
+def test_a_network_without_maps_of_the_frame_shows_people_on() -> None:
+    controls = Controls(PLAIN, has_maps=False)
+    assert not controls.do("heatmaps").heatmaps
+    assert "no heatmaps of the whole frame" in controls.state.notice
+
+
 @pytest.mark.parametrize("size", ["-1x368", "368x-1", "656x368", "368", "128x128"])
 def test_net_sizes_change_in_steps_that_lead_back_within_bounds(size: str) -> None:
     assert stepped(stepped(size, 48), -48) == size

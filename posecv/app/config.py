@@ -97,7 +97,8 @@ class LiveConfig:
 def person_config(options: Namespace) -> RunConfig:
     """The configuration of run_pose.py."""
     scale = _given(options, "net_size", "scale_number", "scale_gap")
-    return _run(options, Person(_network(options), threshold=options.threshold, **scale))
+    every = options.detector_every
+    return _run(options, Person(_network(options), threshold=options.threshold, every=every, **scale))
 
 
 def many_config(options: Namespace) -> RunConfig:
@@ -160,6 +161,7 @@ def _bodies(options: Namespace) -> Bodies:
         _network(options),
         maximize_positives=getattr(options, "maximize_positives", False),
         most=_most(options),
+        every=options.detector_every,
         parts=tuple(_part(options, kind) for kind in PARTS if getattr(options, kind)),
         **_given(options, "net_size", "scale_number", "scale_gap"),
     )
@@ -215,3 +217,5 @@ def check_sizes(options: Namespace) -> None:
                 NetSize.parse(size)
             except UsageError as error:
                 raise UsageError(str(error).replace("net_size=", f"{name}=")) from None
+    if (every := getattr(options, "detector_every", 1)) < 1:
+        raise UsageError(f"detector_every={every}: give 1 for every frame, 2 for every second one, ...")

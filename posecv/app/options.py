@@ -268,6 +268,9 @@ def _add_detector(parser: Parser) -> None:
     group.add_argument("--detector-scale", type=_scale, metavar="S", help="factor for its pixel values")
     group.add_argument("--detector-mean", type=_mean, metavar="M", help="subtracted from its pixel values")
     group.add_argument("--detector-swap-rb", action="store_true", default=None, help="it expects RGB")
+    group.add_argument(
+        "--detector-every", type=int, default=1, metavar="N", help="run it in every Nth frame of a video (default: 1)"
+    )
 
 
 def _add_shared(parser: Parser, *, no_show: str, net_size: str, threshold: str, own_model: str) -> None:

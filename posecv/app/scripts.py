@@ -316,7 +316,7 @@ def _webcam(config: LiveConfig, gui: ModuleType | None) -> int:
         name = estimator.network.model.name
         raise ModelError(f"{name} has no part affinity fields to tell people apart; use --single")
     state = live.State(
-        net_size=config.net_size or f"-1x{estimator.network.model.net_side}",
+        net_size=config.net_size or estimator.network.usual_size,
         single=config.single or not can_multi,
         mirrored=config.mirror,
         recording=film is not None,
@@ -326,6 +326,7 @@ def _webcam(config: LiveConfig, gui: ModuleType | None) -> int:
         estimator=estimator,
         state=state,
         can_multi=can_multi,
+        has_maps=estimator.network.crops is None,
         style=run.outputs.style,
         outputs=outputs,
         film=film,

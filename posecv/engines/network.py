@@ -102,6 +102,11 @@ class Network:
         """Whether it can tell people apart, by part affinity fields or by their boxes."""
         return self.has_fields or self.crops is not None
 
+    @property
+    def usual_size(self) -> str:
+        """The size of the input for a whole frame, or of the detector's, unless another is given."""
+        return self.crops.boxes.usual_size if self.crops else f"-1x{self.model.net_side}"
+
     def maps(self, blob: Array) -> Array:
         """Run the network on a (1, 3, H, W) float32 blob; return (C, H / stride, W / stride) float32 maps."""
         found = dict(zip(self.engine.outputs, self.engine.forward(blob), strict=True))
@@ -117,6 +122,11 @@ class Boxes:
     device: str
     engine: Engine
     layout: BoxLayout
+
+    @property
+    def usual_size(self) -> str:
+        """The length of its input's shorter side, unless another size is given."""
+        return str(min(self.layout.size) if self.model.use == "unknown" else self.model.net_side)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _boxes_again, (self.model, self.device, self.engine.name, self.layout)

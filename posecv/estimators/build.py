@@ -58,11 +58,12 @@ class Person:
     threshold: float | None = None
     scale_number: int = 1
     scale_gap: float = SCALE_GAP
+    every: int = 1
 
     def build(self, loaded: Loaded) -> Estimator:
         """The estimator; without a threshold, hands and faces keep all keypoints, however weak."""
         network = self.network.load(loaded)
-        return _one(network, self.net_size, self.threshold, self.scale_number, self.scale_gap)
+        return _one(network, self.net_size, self.threshold, self.scale_number, self.scale_gap, self.every)
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class Bodies:
     scale_gap: float = SCALE_GAP
     maximize_positives: bool = False
     most: int | None = None
+    every: int = 1
     parts: tuple[Part, ...] = ()
 
     def build(self, loaded: Loaded) -> Estimator:
@@ -155,7 +157,7 @@ class Either:
         def complete(estimator: Estimator) -> Estimator:
             return above(WithParts(estimator, parts) if parts else estimator, self.threshold)
 
-        one = complete(_one(network, None, self.threshold, bodies.scale_number, bodies.scale_gap))
+        one = complete(_one(network, None, self.threshold, bodies.scale_number, bodies.scale_gap, bodies.every))
         everybody = complete(_everybody(choice, network)) if network.finds_everybody else None
         return OneOrAll(network, one, everybody)
 
@@ -203,10 +205,13 @@ def above(estimator: Estimator, threshold: float | None) -> Estimator:
     return estimator if threshold is None else Above(estimator, threshold)
 
 
-def _one(network: Network, net_size: str | None, threshold: float | None, number: int, gap: float) -> Estimator:
+def _one(
+    network: Network, net_size: str | None, threshold: float | None, number: int, gap: float, every: int
+) -> Estimator:
     if network.crops:
         refuse_scales(network, number)
-        return above(TopDown.of(network, net_size, most=1), SINGLE_THRESHOLD if threshold is None else threshold)
+        best = TopDown.of(network, net_size, most=1, every=every)
+        return above(best, SINGLE_THRESHOLD if threshold is None else threshold)
     usual = 0.0 if network.skeleton.name in ("hand", "face") else SINGLE_THRESHOLD
     return OnePerson(network, net_size, usual if threshold is None else threshold, number, gap)
 
@@ -216,7 +221,7 @@ def _everybody(bodies: Bodies, network: Network) -> Estimator:
         refuse_scales(network, bodies.scale_number)
         if bodies.maximize_positives:
             raise UsageError(f"maximize_positives=True: {network.model.name} has no part affinity fields; {FIELDS}")
-        return TopDown.of(network, bodies.net_size, most=bodies.most)
+        return TopDown.of(network, bodies.net_size, most=bodies.most, every=bodies.every)
     limits = network.model.thresholds
     if bodies.maximize_positives:
         limits = Thresholds(**(vars(limits) | maximized(limits)))

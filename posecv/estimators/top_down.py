@@ -252,7 +252,7 @@ class TopDown:
     most : int
         Maximum number of boxes to use, best first; by default all.
     every : int
-        Run the detector in every `every`-th frame of a video; in between, use the people's previous positions.
+        Run the detector once in as many frames of a video; in between, use the people's previous positions.
     """
 
     detector: Detector
@@ -270,13 +270,15 @@ class TopDown:
         return self.network.skeleton
 
     @classmethod
-    def of(cls, network: Network, net_size: Size | None = None, *, most: int | None = None) -> TopDown:
+    def of(
+        cls, network: Network, net_size: Size | None = None, *, most: int | None = None, every: int = 1
+    ) -> TopDown:
         """The estimator for a network that looks at crops; ModelError for another one."""
         if network.crops is None:
             raise ModelError(f"{network.model.name} needs a detector to find the people that it looks at one at a time")
         boxes, layout = network.crops.boxes, network.crops.layout
         pose = CropNetwork(network.engine, network.model.preprocessing, layout)
-        return cls(_detector(boxes), pose, net_size, most=most)
+        return cls(_detector(boxes), pose, net_size, most=most, every=every)
 
     def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
         """Everybody, best first; a person's score is the box's score times that of the keypoints."""
@@ -284,18 +286,17 @@ class TopDown:
 
     def _found(self, frame: Frame, before: Result | None) -> Result:
         start = perf_counter()
-        boxes = self._boxes(frame, before)[: self.most]
+        kept = before is not None and len(before.people) > 0 and before.age + 1 < self.every
+        boxes = boxes_of(before.people) if before and kept else self._detected(frame)
+        boxes = boxes[: self.most]
         middle = perf_counter()
         keypoints, quality = self.network(frame, boxes, self.pad)
         end = perf_counter()
         people = self._people(keypoints, quality * boxes[:, 4], boxes, frame)
         seconds = {"detector": middle - start, "network": end - middle, "decoding": perf_counter() - end}
-        return Result(people, frame, seconds=seconds)
+        return Result(people, frame, seconds=seconds, age=before.age + 1 if before and kept else 0)
 
-    def _boxes(self, frame: Frame, before: Result | None) -> Array:
-        """Boxes from the detector, or from the people of the previous frame."""
-        if before and before.number is not None and (before.number + 1) % self.every and len(before.people):
-            return boxes_of(before.people)
+    def _detected(self, frame: Frame) -> Array:
         return self.detector(frame, NetSize.parse(self.net_size) if self.net_size else None)
 
     def _people(self, keypoints: Array, scores: Array, boxes: Array, frame: Frame) -> People:
@@ -322,8 +323,7 @@ def _detector(boxes: Boxes) -> Detector:
     """The detector for its network."""
     engine, preprocessing = boxes.engine, boxes.model.preprocessing
     if boxes.layout.stride:
-        side = min(boxes.layout.size) if boxes.model.use == "unknown" else boxes.model.net_side
-        return BoxMaps(engine, preprocessing, NetSize(shorter=side), boxes.layout.stride)
+        return BoxMaps(engine, preprocessing, NetSize.parse(boxes.usual_size), boxes.layout.stride)
     return BoxList(engine, preprocessing, boxes.layout.size)
 
 

@@ -49,6 +49,8 @@ class Demo:
         The initial state of the controls.
     can_multi : bool
         Whether the network can find everybody.
+    has_maps : bool
+        Whether it has heatmaps of the whole frame.
     style : Style
         How people are drawn.
     outputs : tuple of Output
@@ -67,6 +69,7 @@ class Demo:
     estimator: Estimator
     state: State
     can_multi: bool = True
+    has_maps: bool = True
     style: Style = field(default_factory=Style)
     steps: tuple[MakeStep, ...] = ()
     outputs: tuple[Output, ...] = ()
@@ -81,7 +84,7 @@ def run(demo: Demo) -> int:
 
     A video file is repeated if there is a window or a web page. InputError if there is no camera.
     """
-    controls = Controls(demo.state, can_multi=demo.can_multi)
+    controls = Controls(demo.state, can_multi=demo.can_multi, has_maps=demo.has_maps)
     recorder = Recorder(controls, demo.film, demo.codec)
     scribe = Scribe(demo.outputs, recorder.failed) if demo.outputs else None
     watched = bool(demo.window or demo.address)

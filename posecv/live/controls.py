@@ -102,6 +102,8 @@ class Controls:
         The initial state.
     can_multi : bool
         Whether the network can find everybody.
+    has_maps : bool
+        Whether it has heatmaps of the whole frame.
 
     Attributes
     ----------
@@ -111,11 +113,11 @@ class Controls:
         Number of changes.
     """
 
-    def __init__(self, state: State, *, can_multi: bool = True) -> None:
+    def __init__(self, state: State, *, can_multi: bool = True, has_maps: bool = True) -> None:
         self.changed = threading.Condition()
         self.version = 0
         self._state = state
-        self._can_multi = can_multi
+        self._can_multi, self._has_maps = can_multi, has_maps
 
     @property
     def state(self) -> State:
@@ -127,6 +129,8 @@ class Controls:
         with self.changed:
             if action == "multi" and not self._can_multi:
                 return self.tell("this network cannot tell people apart")
+            if action == "heatmaps" and not self._has_maps:
+                return self.tell("this network has no heatmaps of the whole frame; --model light_body has")
             return self._become(lambda state: _after(state, action))
 
     def press(self, key: str) -> None:
