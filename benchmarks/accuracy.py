@@ -30,7 +30,7 @@ from posecv.models import NET_SIDE
 def run(
     network: Network, data: shared.Data, net_size: str, *, scale_number: int = 1, **thresholds: Any
 ) -> dict[str, float]:
-    """Estimate every picture and score the people."""
+    """Estimate every image and score the people."""
     truth, pictures = data
     limits = replace(network.model.thresholds, **thresholds)
     everybody = Everybody(network, net_size, scale_number, thresholds=limits)

@@ -74,9 +74,9 @@ def upright_torso(labels: Floats) -> float | None:
 
 
 def matches(annotations: list[dict[str, Any]], people: posecv.People, scale: float) -> list[Match]:
-    """The people of a picture's truth who have keypoints, with what was found of each.
+    """The people of an image's truth who have keypoints, with what was found of each.
 
-    `scale` is pixels of the network's input a pixel of the picture.
+    `scale` is pixels of the network's input a pixel of the image.
     """
     rows = [row for row in annotations if row["num_keypoints"] and not row["iscrowd"]]
     order = [people.skeleton.keypoints.index(name) for name in COCO_17]

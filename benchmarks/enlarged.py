@@ -1,4 +1,4 @@
-"""Steadiness: how far keypoints move when a photograph is enlarged by 2, which shows the network the same picture.
+"""Steadiness: how far keypoints move when a photograph is enlarged by 2, which shows the network the same image.
 
     python -m benchmarks.enlarged --refinement parabola
 
@@ -23,7 +23,7 @@ from posecv.skeletons import REFINEMENTS
 
 SIZE = 480, 640
 SURE = 0.3  # keypoints above this score are compared,
-TOGETHER = 6  # of people who have so many in both pictures
+TOGETHER = 6  # of people who have so many in both images
 
 
 def moved(network: Network, frame: NDArray[np.uint8], interpolation: int, refinement: str) -> list[float]:

@@ -1,10 +1,10 @@
-"""What of a film's wall time is spent in the network: reading, drawing, encoding and writing are to overlap with it.
+"""What of a video's wall time is spent in the network: reading, drawing, encoding and writing are to overlap with it.
 
     python -m benchmarks.films                                 light-coco and light_body, every codec that is here
     python -m benchmarks.films --models light_body --codecs none mjpg --frames 300
 
-A 640 x 480 film that pans over samples/team.jpg is made first, and then done as run_multi_pose.py does it, with one
-JSON file a frame beside each film.
+A 640 x 480 video that pans over samples/team.jpg is made first, and then done as run_multi_pose.py does it, with one
+JSON file a frame beside each video.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SUFFIXES = {"none": ".avi", "mjpg": ".avi", "mp4v": ".mp4", "vp8": ".webm", "vp9
 
 @dataclass(frozen=True)
 class Run:
-    """What a film took.
+    """What a video took.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class Timed:
 
 
 def pan(path: Path, frames: int) -> Path:
-    """A film whose camera goes over a photograph and back, evenly."""
+    """A video whose camera goes over a photograph and back, evenly."""
     picture = cv2.imread(str(ROOT / "samples" / "team.jpg"))
     assert picture is not None
     scale = 1.25 * max(WIDTH / picture.shape[1], HEIGHT / picture.shape[0])
@@ -100,7 +100,7 @@ def pan(path: Path, frames: int) -> Path:
 
 
 def measure(network: Network, film: Path, codec: str, folder: Path) -> Run:
-    """Do a film as run_multi_pose.py does it, with the network ready."""
+    """Do a video as run_multi_pose.py does it, with the network ready."""
     outputs: list[Output] = [OpenPoseJson(folder / "film_keypoints.json")]
     if codec != "none":
         outputs.append(DrawnFilm(folder / f"film_pose{SUFFIXES[codec]}", codec))

@@ -4,7 +4,7 @@
     python -m benchmarks.gate --model light_face
 
 Hands and faces are the validation crops of `training/hand` and `training/face`. Crops without them are squares of the
-pictures of `training/coco` that our own networks never saw: anywhere, and on other keypoints of people, since that is
+images of `training/coco` that our own networks never saw: anywhere, and on other keypoints of people, since that is
 where arms and heads that were found wrongly lie. None lies near a labelled wrist (or nose), or on anybody whose wrists
 (nose) are not labelled. Needs the shared data (`POSECV_SHARED`, default ../shared).
 """
@@ -28,7 +28,7 @@ from posecv.skeletons import COCO_17
 
 GATES = np.arange(0.2, 0.61, 0.05)
 SIDES = 40.0, 200.0  # pixels of squares, by their logarithm even
-TRIES = 40  # squares a picture, of which those without hands or faces are taken
+TRIES = 40  # squares an image, of which those without hands or faces are taken
 
 Floats = NDArray[np.float64]
 Square = tuple[float, float, float]  # x, y, side
@@ -81,7 +81,7 @@ def empty(square: Square, people: list[dict[str, Any]], part: Part) -> bool:
 def squares(
     people: list[dict[str, Any]], part: Part, size: tuple[int, int], rng: np.random.Generator
 ) -> Iterator[tuple[Square, bool]]:
-    """Squares of a picture without hands, or faces, and whether each lies on somebody."""
+    """Squares of an image without hands, or faces, and whether each lies on somebody."""
     points = np.concatenate([_places(person, part.elsewhere) for person in people])
     points = points[points[:, 2] > 0, :2]
     for index in range(TRIES):
@@ -100,7 +100,7 @@ def _places(person: dict[str, Any], names: tuple[str, ...]) -> Floats:
 
 
 def other_crops(network: Network, each: int) -> tuple[Floats, Floats]:
-    """Mean scores on crops anywhere, and on crops on bodies, at most `each` of a picture."""
+    """Mean scores on crops anywhere, and on crops on bodies, at most `each` of an image."""
     truth, pictures = shared.tuning_set(held_out=True)
     part = PARTS[network.skeleton.name]
     rng = np.random.default_rng(0)
@@ -136,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="light_hand", help=shared.MODEL)
-    parser.add_argument("--each", type=int, default=2, metavar="N", help="crops of each kind a picture")
+    parser.add_argument("--each", type=int, default=2, metavar="N", help="crops of each kind an image")
     options = parser.parse_args(argv)
     network = shared.load(options.model)
     print(report(network.skeleton.name, true_ones(network), *other_crops(network, options.each)))

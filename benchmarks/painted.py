@@ -136,7 +136,7 @@ def _fields(people: Array, skeleton: Skeleton, size: tuple[int, int], limb_width
     return total
 
 
-# A standing figure that faces us, in units of its height: right is on the left of the picture.
+# A standing figure that faces us, in units of its height: right is on the left of the image.
 HEAD = {
     "head": (0.0, 0.0), "nose": (0.0, 0.08), "neck": (0.0, 0.18),
     "right_eye": (-0.03, 0.055), "left_eye": (0.03, 0.055), "right_ear": (-0.065, 0.065), "left_ear": (0.065, 0.065),
@@ -187,7 +187,7 @@ def random_people(
     missing: float = 0.0,
     margin: float = 1.0,
 ) -> Array:
-    """Stick figures of varied size and pose, kept as far from each other as the picture allows.
+    """Stick figures of varied size and pose, kept as far from each other as the image allows.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def random_people(
     seed : int
         Equal seeds give equal people.
     heights : (least, most), optional
-        Height of a figure in cells; by default what lets `count` people share the picture.
+        Height of a figure in cells; by default what lets `count` people share the image.
     scores : (least, most)
         Score of a keypoint.
     missing : float

@@ -28,11 +28,11 @@ from training import HELD_OUT
 __all__ = ["MODEL", "Crop", "Data", "crops", "evaluation_set", "find", "folder", "load", "of_shards", "there",
            "tuning_set"]  # fmt: skip
 
-TUNE_EVERY = 5  # every fifth picture of the training set serves the choice of constants of others' networks
+TUNE_EVERY = 5  # every fifth image of the training set serves the choice of constants of others' networks
 MODEL = "a name of the manifest, or PROTOTXT,CAFFEMODEL"
 
-Crop = tuple[dict[str, Any], Frame]  # labels and picture of a hand or a face
-Data = tuple[Truth, Iterator[tuple[int, Frame]]]  # the truth, as COCO has it, and ids with pictures
+Crop = tuple[dict[str, Any], Frame]  # labels and image of a hand or a face
+Data = tuple[Truth, Iterator[tuple[int, Frame]]]  # the truth, as COCO has it, and ids with images
 
 
 def folder() -> Path:
@@ -66,7 +66,7 @@ def load(model: str, engine: str = "opencv", stages: int | None = None) -> Netwo
 
 
 def evaluation_set(limit: int | None = None) -> Data:
-    """The truth and the pictures of `data/coco`, or of the first of them."""
+    """The truth and the images of `data/coco`, or of the first of them."""
     place = there(folder() / "data" / "coco")
     truth = read_annotations(place / "person_keypoints.json")
     truth = of_images(truth, [row["id"] for row in truth["images"][:limit]])
@@ -76,12 +76,12 @@ def evaluation_set(limit: int | None = None) -> Data:
 def _read(path: Path) -> Frame:
     frame = cv2.imread(str(there(path)))
     if frame is None:
-        raise InputError(f"{path} is no picture that OpenCV can read")
+        raise InputError(f"{path} is no image that OpenCV can read")
     return np.asarray(frame, np.uint8)
 
 
 def tuning_set(*, held_out: bool = False) -> Data:
-    """Truth and pictures of a part of `training/coco`: every fifth, or those that our own networks never saw."""
+    """Truth and images of a part of `training/coco`: every fifth, or those that our own networks never saw."""
     place = there(folder() / "training" / "coco")
     truth = read_annotations(place / "person_keypoints.json.gz")
     truth["images"].sort(key=lambda row: row["id"])
@@ -92,7 +92,7 @@ def tuning_set(*, held_out: bool = False) -> Data:
 
 
 def of_shards(shards: list[Path], ids: dict[str, int]) -> Iterator[tuple[int, Frame]]:
-    """The ids and pictures of the files in tars whose stems have an id."""
+    """The ids and images of the files in tars whose stems have an id."""
     for shard in shards:
         with tarfile.open(there(shard)) as tar:
             for member in tar:
@@ -103,7 +103,7 @@ def of_shards(shards: list[Path], ids: dict[str, int]) -> Iterator[tuple[int, Fr
 
 
 def crops(part: str, split: str, limit: int | None = None) -> list[Crop]:
-    """The labels and pictures of a split of `training/hand` or `training/face`, or of the first of them."""
+    """The labels and images of a split of `training/hand` or `training/face`, or of the first of them."""
     place = there(folder() / "training" / part)
     with gzip.open(there(place / "labels.jsonl.gz"), "rt", encoding="utf-8") as file:
         rows = [row for row in map(json.loads, file) if row["split"] == split][:limit]

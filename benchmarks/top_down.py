@@ -26,7 +26,7 @@ from training import teacher
 
 
 def run(estimator: TopDown, data: shared.Data) -> dict[str, float]:
-    """Estimate every picture and score the people."""
+    """Estimate every image and score the people."""
     truth, pictures = data
     results = []
     seconds = {"detector": 0.0, "network": 0.0, "decoding": 0.0}

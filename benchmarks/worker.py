@@ -5,7 +5,7 @@
 
 The first line of its output comes after the first result and tells what runs the network, or why nothing does. Each
 line of its input is then answered by the milliseconds of one or some results. With `maps` the network runs alone, on
-noise: what random weights make of a picture tells nothing about decoding.
+noise: what random weights make of an image tells nothing about decoding.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def timed(network: Network, took: Times) -> Network:
 
 
 def program(network: Network, job: dict[str, Any]) -> Callable[[], Times]:
-    """What is timed: the network alone with `maps`, otherwise all from a sample picture to people or a hand."""
+    """What is timed: the network alone with `maps`, otherwise all from a sample image to people or a hand."""
     took: Times = {}
     network = timed(network, took)
     blob = np.random.default_rng(1).uniform(-0.5, 0.5, (1, 3, job["height"], job["width"])).astype(np.float32)

@@ -80,7 +80,7 @@ def limb_scores(paf: Array, starts: Array, ends: Array) -> Array:
     agrees = along > SAMPLE_THRESHOLD
     count = agrees.sum(axis=-1)
     mean = (along * agrees).sum(axis=-1) / np.maximum(count, 1)
-    penalty = np.minimum(paf.shape[0] // 2 / np.maximum(lengths, 1e-6) - 1, 0)  # for limbs over half a picture
+    penalty = np.minimum(paf.shape[0] // 2 / np.maximum(lengths, 1e-6) - 1, 0)  # for limbs over half an image
     return np.where((count > AGREEING * SAMPLES) & (lengths > 0), mean + penalty, 0)
 
 

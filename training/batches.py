@@ -21,7 +21,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How pictures become crops.
+    """How images become crops.
 
     Attributes
     ----------
@@ -30,9 +30,9 @@ class Recipe:
     least, most : float
         Height of the person in the middle, as a share of the crop's side.
     zoom : float
-        A picture is never enlarged by more.
+        An image is never enlarged by more.
     cover : float
-        A picture is never shrunk below this share of the crop (square root of the areas), whatever the person's height.
+        An image is never shrunk below this share of the crop (square root of the areas), whatever the person's height.
     shift : float
         How far from the crop's middle the person may be, as a share of its side.
     turn : float
@@ -43,7 +43,7 @@ class Recipe:
     mosaics : float
         Share of the crops that are put together of four smaller ones.
     weights : mapping
-        How often a source's pictures are taken; 1 where it is not named.
+        How often a source's images are taken; 1 where it is not named.
     sigma : float
         Of the bumps, in cells.
     gloves : float
@@ -148,7 +148,7 @@ class Batches:
         return torch.as_tensor(values, dtype=dtype).to(self.device)
 
     def _matrix(self, rng: np.random.Generator, picture: Picture, size: int) -> Array:
-        """(2, 3) from the picture's pixels to the crop's: somebody, at some height, somewhere near the middle."""
+        """(2, 3) from the image's pixels to the crop's: somebody, at some height, somewhere near the middle."""
         recipe = self.recipe
         height, width = picture.frame.shape[:2]
         least = recipe.cover * size / np.sqrt(height * width)

@@ -27,7 +27,7 @@ def main() -> None:
     rows = [line.split("\t") for line in (args.run / "log.tsv").read_text().splitlines()]
     figure = Figure(figsize=(7, 3.5), layout="constrained")
     axes = figure.subplots()
-    for column, name, style in ((1, "training", "-"), (3, "held-out pictures", "o")):
+    for column, name, style in ((1, "training", "-"), (3, "held-out images", "o")):
         points = [(int(row[0]) * batch / 1000, float(row[column])) for row in rows if len(row) > column]
         axes.plot(*zip(*points, strict=True), style, label=name)
     axes.set(xlabel="thousand crops", ylabel="squared error, nobody = 1")

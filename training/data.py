@@ -1,4 +1,4 @@
-"""Training pictures in memory, and crops of them by affine maps, on a CPU or on a GPU."""
+"""Training images in memory, and crops of them by affine maps, on a CPU or on a GPU."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from torch import Tensor
 Array = NDArray[np.float32]
 Frame = NDArray[np.uint8]
 
-GREY = 128  # beyond the picture, as the network's padding
-FINEST = 0.7  # pixels of a crop for one of the picture, below which linear interpolation passes over some of these
+GREY = 128  # beyond the image, as the network's padding
+FINEST = 0.7  # pixels of a crop for one of the image, below which linear interpolation passes over some of these
 
 
 @dataclass
 class Picture:
-    """A picture with its labels, in its own pixels.
+    """An image with its labels, in its own pixels.
 
     people : (P, K, 3) x, y and height of the bump of each keypoint, 0 where it is not known
     ignore : (B, 4) boxes x, y, width, height that teach nothing
@@ -68,17 +68,17 @@ def load_shards(folder: Path, *, share: float = 1.0) -> list[Picture]:
 
 
 def records(folder: Path) -> Iterator[dict[str, Any]]:
-    """The labels in the shards of a folder, without the pictures."""
+    """The labels in the shards of a folder, without the images."""
     for path in sorted(folder.glob("shard-*.tar")):
         with tarfile.open(path) as tar:
             yield from map(json.loads, _content(tar, tar.getmember("labels.jsonl")).decode().splitlines())
 
 
 def decoded(content: bytes) -> Frame:
-    """The picture in an encoded file's bytes."""
+    """The image in an encoded file's bytes."""
     frame = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     if frame is None:
-        raise ValueError("a picture that OpenCV cannot read")
+        raise ValueError("an image that OpenCV cannot read")
     return frame.astype(np.uint8, copy=False)
 
 
@@ -95,7 +95,7 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 class Cropper:
-    """Cuts crops from pictures: on a CPU one by one, on a GPU a batch at once from pictures that lie in its memory."""
+    """Cuts crops from images: on a CPU one by one, on a GPU a batch at once from images that lie in its memory."""
 
     def __init__(self, pictures: list[Picture], device: torch.device) -> None:
         self.pictures = pictures
@@ -109,12 +109,12 @@ class Cropper:
                 canvas[:height, :width] = torch.from_numpy(picture.frame).to(device)
 
     def crops(self, indices: NDArray[np.intp], matrices: Array, size: tuple[int, int]) -> Tensor:
-        """(B, 3, height, width) float32 crops, BGR 0 to 255; of pictures shrunk far, the means of finer crops.
+        """(B, 3, height, width) float32 crops, BGR 0 to 255; of images shrunk far, the means of finer crops.
 
         Parameters
         ----------
-        indices : (B,) of the pictures
-        matrices : (B, 2, 3) from pixels of the picture to pixels of the crop
+        indices : (B,) of the images
+        matrices : (B, 2, 3) from pixels of the image to pixels of the crop
         size : (int, int)
             Height and width of a crop.
         """

@@ -57,7 +57,7 @@ class Design:
     wide : int
         Channels of the layer before the maps.
     context : int
-        Channels of a side branch at sixteenths, which sees most of the picture and is added to the features.
+        Channels of a side branch at sixteenths, which sees most of the image and is added to the features.
     blocks : int
         Residual blocks in it.
     quick : bool

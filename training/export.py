@@ -1,4 +1,4 @@
-"""Make a model of a training run: prototxt, caffemodel in half floats, the COCO pictures it saw.
+"""Make a model of a training run: prototxt, caffemodel in half floats, the COCO images it saw.
 
     python -m training.export light_body --weights runs/light_body/weights.caffemodel --shards cache/body
 
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("network", choices=DESIGNS)
     parser.add_argument("--weights", type=Path, nargs="+", required=True, metavar="CAFFEMODEL",
                         help="what training.train wrote; of several, like a run's start and end, the mean")  # fmt: skip
-    parser.add_argument("--shards", type=Path, help="what it was trained on, to list COCO's pictures among them")
+    parser.add_argument("--shards", type=Path, help="what it was trained on, to list COCO's images among them")
     parser.add_argument("--to", type=Path, help="folder; models/NAME by default")
     args = parser.parse_args()
     folder = args.to or MODELS / args.network
@@ -50,7 +50,7 @@ def main() -> None:
     if args.shards:
         names = sorted(filter(None, {coco_id(each) for each in records(args.shards) if each["split"] == "train"}))
         (folder / "trained_on.txt").write_text("".join(f"{name}\n" for name in names))
-        print(f"{len(names)} pictures of COCO in {folder / 'trained_on.txt'}")
+        print(f"{len(names)} images of COCO in {folder / 'trained_on.txt'}")
 
 
 def mean(runs: Sequence[Weights]) -> Weights:
@@ -63,7 +63,7 @@ def mean(runs: Sequence[Weights]) -> Weights:
 
 
 def coco_id(record: Mapping[str, str]) -> str | None:
-    """The twelve digits of a picture of COCO, by its file's name or by what its crop comes from."""
+    """The twelve digits of an image of COCO, by its file's name or by what its crop comes from."""
     numbers = re.findall(r"\d{12}", f"{record['file']} {record.get('origin', '')}")
     return numbers[0] if numbers and record["source"].startswith("coco") else None
 

@@ -2,9 +2,9 @@
 
     PYTHON -m training.mediapipe_hands COUNT CONFIDENCE
 
-is that process, for MediaPipe before 0.10.30. Its standard input are pictures, each a file's bytes after eight that say
+is that process, for MediaPipe before 0.10.30. Its standard input are images, each a file's bytes after eight that say
 how many they are; for each it writes a line of JSON with at most COUNT hands: the side, as MediaPipe names it for
-mirrored pictures, and 21 pairs x, y in pixels, the centre of the first one 0, 0.
+mirrored images, and 21 pairs x, y in pixels, the centre of the first one 0, 0.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parent.parent
-LENGTH = 8  # bytes that say how long a picture is
+LENGTH = 8  # bytes that say how long an image is
 
 Hand = tuple[str, NDArray[np.float64]]  # "left" or "right", (21, 2)
 
@@ -34,7 +34,7 @@ class MediaPipeHands:
     python : str
         That Python.
     count : int
-        Most hands of a picture.
+        Most hands of an image.
     confidence : float
         MediaPipe's `min_detection_confidence`.
     """
@@ -54,7 +54,7 @@ class MediaPipeHands:
         self.process.communicate()
 
     def __call__(self, frame: NDArray[np.uint8]) -> list[Hand]:
-        """The hands of a picture (h, w, 3), BGR, that is not mirrored."""
+        """The hands of an image (h, w, 3), BGR, that is not mirrored."""
         content = cv2.imencode(".bmp", frame)[1].tobytes()
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -71,7 +71,7 @@ class MediaPipeHands:
 
 
 def main() -> None:
-    """Answer pictures until there are no more."""
+    """Answer images until there are no more."""
     from mediapipe.python.solutions.hands import Hands
 
     count, confidence = int(sys.argv[1]), float(sys.argv[2])
@@ -83,7 +83,7 @@ def main() -> None:
             found = hands.process(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
             answer = []
             for hand, side in zip(found.multi_hand_landmarks or (), found.multi_handedness or (), strict=True):
-                # Its 0 and 1 are the picture's edges.
+                # Its 0 and 1 are the image's edges.
                 points = [(point.x * width - 0.5, point.y * height - 0.5) for point in hand.landmark]
                 answer.append((side.classification[0].label, points))
             print(json.dumps(answer), flush=True)

@@ -50,7 +50,7 @@ class CaffeNet(nn.Module):
         As `posecv.formats.caffe.read_caffemodel` gives them. Layers without are drawn at random (He), depthwise
         deconvolutions enlarge by linear interpolation and stay as they are.
     inputs : int
-        Channels of the picture.
+        Channels of the image.
     """
 
     def __init__(self, message: Message, weights: Weights | None = None, *, inputs: int = 3) -> None:

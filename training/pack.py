@@ -1,11 +1,11 @@
-"""Bring the data's documented forms into one: shards of small pictures with everybody's keypoints beside them.
+"""Bring the data's documented forms into one: shards of small images with everybody's keypoints beside them.
 
-    python -m training.pack body --data ../shared/training --to cache/body      # the project's pictures
+    python -m training.pack body --data ../shared/training --to cache/body      # the project's images
     python -m training.pack coco --data /data/coco --to cache/coco              # COCO's own files, train2014 or 2017
     python -m training.pack hand --data ../shared/training --to cache/hand
 
-A shard is an uncompressed tar of at most 30 MB: pictures as WebP, at most `--short-side` pixels on the shorter side,
-and `labels.jsonl`, a line a picture:
+A shard is an uncompressed tar of at most 30 MB: images as WebP, at most `--short-side` pixels on the shorter side,
+and `labels.jsonl`, a line an image:
 
     {"file", "split": "train"|"val"|"test", "source",
      "people": [[[x, y, height] * K], ...], "ignore": [[x, y, width, height], ...],
@@ -14,7 +14,7 @@ and `labels.jsonl`, a line a picture:
 and "hand": "left"|"right" where that is known of a crop of a hand. "boxes" are those of people, by humans or by
 `training.see_boxes` (`--boxes`), for a detector; in one whose bump has the height 0 a detector learns nothing.
 
-x and y are pixels of the stored picture, the centre of the first pixel 0, 0. `height` is that of the bump that the
+x and y are pixels of the stored image, the centre of the first pixel 0, 0. `height` is that of the bump that the
 heatmap gets: 1 where a human set the keypoint, less where a network did, 0 where it is not known. What happens inside a
 box to `ignore` teaches nothing.
 """
@@ -166,7 +166,7 @@ def _joined(
     folder: Path, people: Mapping[str, Labels], split: Mapping[str, str], source: str,
     seen: Mapping[str, Scored] = MappingProxyType({}),
 ) -> Iterator[tuple[Record, bytes]]:
-    """Pictures of a folder's tars with the human's and the teachers' people joined."""
+    """Images of a folder's tars with the human's and the teachers' people joined."""
     taught = _by_file(folder / "teacher.jsonl.gz", in_openpose_order)
     for name, content in members(folder):
         human, boxes = people[name]
@@ -200,7 +200,7 @@ def members(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def own_coco(data: Path, seen: Path | None) -> Iterator[tuple[Record, bytes]]:
-    """COCO's own files: `annotations/person_keypoints_*.json` and the folders of pictures that they name."""
+    """COCO's own files: `annotations/person_keypoints_*.json` and the folders of images that they name."""
     for path in sorted((data / "annotations").glob("person_keypoints_*.json")):
         part = path.stem.removeprefix("person_keypoints_")
         everybody = coco_people(json.loads(path.read_text()))
@@ -213,7 +213,7 @@ def own_coco(data: Path, seen: Path | None) -> Iterator[tuple[Record, bytes]]:
 
 
 def shared_crops(folder: Path, keypoints: int) -> Iterator[tuple[Record, bytes]]:
-    """Crops of hands or faces: one person's keypoints a picture."""
+    """Crops of hands or faces: one person's keypoints an image."""
     labels = {record["file"]: record for record in _lines(folder / "labels.jsonl.gz")}
     for name, content in members(folder):
         record = labels[name]
@@ -262,7 +262,7 @@ FORMS: dict[str, Callable[[Path, Path | None], Iterator[tuple[Record, bytes]]]] 
 
 
 def shrunk(record: Record, content: bytes, short_side: int, quality: int) -> tuple[Record, bytes]:
-    """The picture no larger than said, and its labels in its pixels."""
+    """The image no larger than said, and its labels in its pixels."""
     picture = decoded(content)
     scale = short_side / min(picture.shape[:2])
     if scale < 1:
@@ -283,7 +283,7 @@ def shrunk(record: Record, content: bytes, short_side: int, quality: int) -> tup
 
 
 def write_shards(pictures: Iterable[tuple[Record, bytes]], folder: Path) -> int:
-    """Write shards of at most `SHARD_BYTES`; return how many pictures they hold."""
+    """Write shards of at most `SHARD_BYTES`; return how many images they hold."""
     folder.mkdir(parents=True, exist_ok=True)
     count = shard = 0
     records: list[Record] = []
@@ -313,19 +313,19 @@ def write_shards(pictures: Iterable[tuple[Record, bytes]], folder: Path) -> int:
 @ends_unread
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Pack training pictures and labels into shards.")
+    parser = argparse.ArgumentParser(description="Pack training images and labels into shards.")
     parser.add_argument("form", choices=FORMS)
     parser.add_argument("--data", type=Path, required=True, help="folder of the data")
     parser.add_argument("--to", type=Path, required=True, help="folder for the shards")
     parser.add_argument("--seen", type=Path, help="what training.see, for hands training.see_hands, wrote")
     parser.add_argument("--boxes", type=Path, help="what training.see_boxes wrote")
     parser.add_argument("--short-side", type=int, default=480, help="pixels; 240 makes shards of 100 MB in all")
-    parser.add_argument("--quality", type=int, default=75, help="of WebP, for pictures that are shrunk")
+    parser.add_argument("--quality", type=int, default=75, help="of WebP, for images that are shrunk")
     args = parser.parse_args()
     form = partial(shared_body, boxes=args.boxes) if args.form == "body" else FORMS[args.form]
     labelled = form(args.data, args.seen)
     pictures = (shrunk(record, content, args.short_side, args.quality) for record, content in labelled)
-    print(f"{write_shards(pictures, args.to)} pictures in {args.to}")
+    print(f"{write_shards(pictures, args.to)} images in {args.to}")
 
 
 if __name__ == "__main__":

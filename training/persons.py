@@ -51,7 +51,7 @@ class PersonRecipe:
     human : float
         How often a person with human labels is taken, as a multiple of the others.
     weights : mapping
-        How often a source's pictures are taken; 1 where it is not named.
+        How often a source's images are taken; 1 where it is not named.
     """
 
     size: tuple[int, int] = (256, 192)
@@ -119,7 +119,7 @@ class Persons:
         return Batch(network_input(crops), maps, weight)
 
     def _matrix(self, points: Array, rng: np.random.Generator | None) -> Array:
-        """(2, 3) from the picture's pixels to the crop's."""
+        """(2, 3) from the image's pixels to the crop's."""
         recipe = self.recipe
         height, width = recipe.size
         known = points[:, 2] > 0

@@ -9,7 +9,7 @@ from training.batches import Recipe
 from training.boxes import BoxRecipe
 from training.persons import PersonRecipe
 
-# light_body has the same AP on the pictures that it learnt from as on others: it is too small to forget, and what it
+# light_body has the same AP on the images that it learnt from as on others: it is too small to forget, and what it
 # learns is better spent on photographs as people take them than on turned and spoilt ones, at the height that they are
 # looked at. Mosaics make up for small people: with three crops in ten a fifth of the people is below 64 pixels and a
 # sixth from there to 96, as in COCO's photographs at that height; without them a fourteenth and a ninth.
@@ -52,7 +52,7 @@ _FACE_PAIRS = (
 
 
 def mirrored(skeleton: Skeleton) -> tuple[int, ...]:
-    """For each keypoint the one that takes its place in a mirrored picture."""
+    """For each keypoint the one that takes its place in a mirrored image."""
     if skeleton != FACE:
         return skeleton.mirrored
     places = list(range(len(FACE.keypoints)))

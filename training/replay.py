@@ -1,6 +1,6 @@
 """Crops that are learnt from once or twice, together with what the teacher sees in them.
 
-Painted maps are hard to learn from: where a shoulder is hidden, nobody can say from the picture where its bump must
+Painted maps are hard to learn from: where a shoulder is hidden, nobody can say from the image where its bump must
 be, and most of a small network's squared error is of that kind. A teacher's maps say how sure one can be, the mean of
 what it sees in a crop and in its mirror image better than one look. They cost about as much as a step of the network
 that learns, so each crop's are made once, and the crop comes back after some steps, mirrored and disturbed anew: batch

@@ -1,4 +1,4 @@
-"""Let a trained network look at every picture of some tars, and write down whom it sees.
+"""Let a trained network look at every image of some tars, and write down whom it sees.
 
     python -m training.see --model ../shared/models/light-coco --data ../shared/training/body --to cache/seen.jsonl.gz
 
@@ -32,7 +32,7 @@ from training.targets import STRIDE
 @ends_unread
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Write down whom a network sees in pictures.")
+    parser = argparse.ArgumentParser(description="Write down whom a network sees in images.")
     parser.add_argument("--model", type=Path, required=True, help="folder of pose.prototxt and pose.caffemodel")
     parser.add_argument("--data", type=Path, required=True, help="folder of tars")
     parser.add_argument("--to", type=Path, required=True)

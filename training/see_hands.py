@@ -39,7 +39,7 @@ CONFIDENCE = 0.2  # of the detector; what counts is that both views agree
 LEAST_SQUARE = 56.0  # pixels, at the end of an arm
 LARGE_SQUARE = 256.0  # pixels, to which a smaller one is enlarged
 LEAST_HAND = 28.0  # pixels, the longer side of the box round its keypoints
-AGREE = 0.06  # of that, how far a mirrored picture's keypoints may lie from the picture's, on average
+AGREE = 0.06  # of that, how far a mirrored image's keypoints may lie from the image's, on average
 SAME = 0.3  # of that, below which two hands are one
 
 
@@ -98,7 +98,7 @@ def hands_of(look: Look, record: Record, content: bytes) -> Certain:
 
 
 def certain(look: Look, view: Frame) -> Certain:
-    """Hands that a picture and its mirror image both show."""
+    """Hands that an image and its mirror image both show."""
     plain = look(view)
     if not plain:
         return []

@@ -70,7 +70,7 @@ def paint(
 
 
 def flipped(maps: Tensor, skeleton: Skeleton, mirrored: Sequence[int]) -> Tensor:
-    """(B, C, h, w) maps of the mirrored picture: left and right change names, fields their direction along x."""
+    """(B, C, h, w) maps of the mirrored image: left and right change names, fields their direction along x."""
     order, sign = list(range(maps.shape[1])), [1.0] * maps.shape[1]
     order[: len(mirrored)] = mirrored
     channels = dict(zip(skeleton.limbs, skeleton.paf_channels, strict=False))

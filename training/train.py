@@ -3,7 +3,7 @@
     python -m training.train light_body --shards cache/body --start ../shared/models/light-coco --to runs/light_body
 
 The folder `--to` gets `checkpoint.pt` (all that is needed to go on), `log.tsv` (a line every hundred steps: step, loss,
-crops a second and, every five hundred, the loss on held-out pictures) and `weights.caffemodel`, which `training.export`
+crops a second and, every five hundred, the loss on held-out images) and `weights.caffemodel`, which `training.export`
 makes a model of. The loss is told as a share of what predicting nobody would cost: a collapsed network stands at 1.
 """
 
@@ -147,7 +147,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--averaged", type=float, default=math.inf, help="at most so many steps in the running mean")
     parser.add_argument("--shrink", type=float, default=1, help="crops of one person: share of the size that ships")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--effect", choices=EFFECTS, help="train on pictures degraded so")
+    parser.add_argument("--effect", choices=EFFECTS, help="train on images degraded so")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop then, with a checkpoint")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--precision", choices=("auto", "bfloat16", "float32"), default="auto")
@@ -320,7 +320,7 @@ class Run:
 
     @torch.no_grad()
     def judged(self, held_out: Maker, count: int = 6) -> float:
-        """The mean network's squared error on held-out pictures as a share of nobody's."""
+        """The mean network's squared error on held-out images as a share of nobody's."""
         own = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.network.load_state_dict(self.mean)
         total = nobody = 0.0
