@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 from posecv.arrays import Frame
 from posecv.errors import InputError
 from posecv.sources import Still
+from posecv.sources.animations import animation_frames, needs_pillow
 from posecv.sources.clock import Clock, longest_gap
 from posecv.sources.display import UPRIGHT, Turn, pixel_aspect, turn_in_header
 from posecv.sources.interlaced import LINE, MAY_FAIL, is_progressive, loses_frames
@@ -27,11 +29,12 @@ from posecv.sources.pictures import check_file
 from posecv.sources.selection import Selection
 from posecv.terminal import say
 
-__all__ = ["Film", "is_unicode", "pyav", "zero_of"]
+__all__ = ["Film", "is_unicode", "length_of", "pyav", "zero_of"]
 
 Grabbed = tuple[float | None, Callable[[], Frame | None]]  # a frame's stamp in seconds, and a function that decodes it
 
 TRIES = 100  # failed reads in a row after which a damaged video has ended
+LONGEST = 1e9  # seconds; OpenCV gives such times to frames that have none
 FASTEST = 1000.0  # the highest plausible frame rate; headers without a rate contain about 90000
 
 
@@ -49,17 +52,20 @@ class Film:
         False: a file can wait.
     has_frames : bool
         True: it is a video.
+    address : str or None
+        Where it is, if it is not a file; `path` is its name then.
     """
 
     path: Path
     selection: Selection = field(default_factory=Selection)
     live: bool = False
     has_frames: bool = True
+    address: str | None = None
 
     def expected(self) -> int | None:
         """The approximate number of stills according to the header, which may be wrong."""
         try:
-            with _opened(self.path) as reader:
+            with _opened(self.path, self.address) as reader:
                 count = reader.count
         except InputError:
             return None
@@ -77,7 +83,7 @@ class Film:
         """
         wanted = self.selection
         read = given = 0
-        with _opened(self.path) as reader:
+        with _opened(self.path, self.address) as reader:
             rate = reader.rate if 0 < reader.rate <= FASTEST else 0.0
             for number, time, decode in _numbered(reader, rate):
                 if wanted.end is not None and number >= wanted.end:
@@ -163,34 +169,65 @@ class _Reader:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[_Reader]:
+def _opened(path: Path, address: str | None = None) -> Iterator[_Reader]:
     """Open the video; InputError if it is not a video."""
-    check_file(path)
     av = pyav()
-    reader = _AvReader(av, path) if av else _OpenCvReader(path)
+    if address is None:
+        check_file(path)
+    reader: _Reader
+    if address is None and needs_pillow(path, bool(av)):
+        reader = _AnimationReader(path)
+    else:
+        reader = _AvReader(av, path, address) if av else _OpenCvReader(path, address)
     try:
         yield reader
     finally:
         reader.close()
 
 
-class _OpenCvReader(_Reader):
-    """OpenCV's reader."""
+def length_of(address: str) -> float:
+    """About how many frames a video at an address has; 0 for a stream without an end."""
+    try:
+        with _opened(Path("video"), address) as reader:
+            return reader.count if 0 < reader.count < 1e9 else 0.0
+    except InputError:
+        return 0.0
+
+
+class _AnimationReader(_Reader):
+    """Reads animated images that FFmpeg cannot read."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
+        self._frames = animation_frames(path)
+        self._first = next(self._frames, None)
+        if self._first and self._first[0] > 0:
+            self.rate = 1 / self._first[0]
+
+    def frames(self) -> Iterator[Grabbed | None]:
+        time = 0.0
+        for duration, frame in chain([self._first] if self._first else [], self._frames):
+            yield time, partial(lambda frame: frame, frame)
+            time += duration
+
+
+class _OpenCvReader(_Reader):
+    """OpenCV's reader."""
+
+    def __init__(self, path: Path, address: str | None = None) -> None:
+        super().__init__()
         if not is_unicode(path):  # OpenCV crashes
             raise InputError(f"{path}: OpenCV cannot open this name, which is not UTF-8; rename it, or pip install av")
-        self._capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
+        self._capture = cv2.VideoCapture(address or os.path.abspath(path), cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
             raise InputError(f"{path}: not a video that OpenCV can read, or damaged")
-        if MAY_FAIL and not is_progressive(self._capture) and loses_frames(path):
+        if MAY_FAIL and not is_progressive(self._capture) and loses_frames(address or path):
             raise InputError(f"{path}: this video is {LINE}; pip install av")
         self.count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.is_exact = 0 < self.count < 1e9
         # OpenCV 4.11 does not turn frames, and no version mirrors them.
-        self._turn = turn_in_header(path)
+        self._turn = None if address else turn_in_header(path)
         if self._turn is None and self.rate > 0:  # an MP4 may list frames that are not to be shown
             self.duration = self.count / self.rate
         if self._turn is not None:
@@ -206,6 +243,9 @@ class _OpenCvReader(_Reader):
                 yield from [None] * failures
                 failures = 0
                 stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                if abs(stamp) > LONGEST:
+                    yield None, self._decoded
+                    continue
                 begin = stamp if begin is None else begin
                 yield stamp - begin, self._decoded
             else:
@@ -228,11 +268,11 @@ class _OpenCvReader(_Reader):
 class _AvReader(_Reader):
     """PyAV's reader."""
 
-    def __init__(self, av: Any, path: Path) -> None:
+    def __init__(self, av: Any, path: Path, address: str | None) -> None:
         super().__init__()
         self._error = av.error.FFmpegError
         try:
-            self._container = av.open(os.path.abspath(path))
+            self._container = av.open(address or os.path.abspath(path))
         except (self._error, ValueError):
             raise InputError(f"{path}: not a video that FFmpeg can read, or damaged") from None
         if not self._container.streams.video:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from posecv.sources import Source
+from posecv.sources.addresses import finite, local_path
+from posecv.sources.animations import Page, is_animated, pages
 from posecv.sources.films import Film
 from posecv.sources.pictures import Picture, find_files, is_film
 from posecv.sources.selection import Selection
@@ -24,13 +27,22 @@ def find_sources(
     """The images, videos, cameras and streams for the values of `--input`, in order, without duplicates."""
     sources: dict[str, Source] = {}
     for word in inputs:
-        live = live_source(word, selection)
+        word = local_path(word) or word
+        live = finite(word, selection) or live_source(word, selection)
         if isinstance(live, Camera):
             live = replace(live, size=camera_size, rate=camera_rate)
         if live:
             sources.setdefault(word, live)
             continue
         for path in find_files([word]):
-            file = Film(path, selection) if is_film(path) else Picture(path, selection)
-            sources.setdefault(str(path.absolute()), file)
+            for file in _of_file(path, selection):
+                sources.setdefault(str(file.path.absolute()), file)
     return list(sources.values())
+
+
+def _of_file(path: Path, selection: Selection) -> list[Source]:
+    """A video or an animated image, an image, or the pages of one."""
+    if is_film(path) or is_animated(path):
+        return [Film(path, selection)]
+    count = pages(path)
+    return [Page(path, index, selection) for index in range(count)] if count > 1 else [Picture(path, selection)]

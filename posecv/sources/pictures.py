@@ -22,18 +22,21 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "FILM_SUFFIXES", "PICTURE_SUFFIXES", "Picture", "check_file", "decode_picture", "find_files", "is_film", "jpegs",
-    "natural_order", "read_picture",
+    "FILM_SUFFIXES", "LIVE_SUFFIXES", "PICTURE_SUFFIXES", "Picture", "check_file", "decode_picture", "find_files",
+    "is_film", "jpegs", "natural_order", "read_picture",
 ]  # fmt: skip
 
 # Suffixes of images in a folder; a file that is given by its own name may have any suffix.
 PICTURE_SUFFIXES = frozenset({
-    ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pam", ".pbm", ".pgm", ".png",
-    ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp",
+    ".apng", ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pam", ".pbm", ".pgm",
+    ".png", ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp",
 })  # fmt: skip
 FILM_SUFFIXES = frozenset({
-    ".avi", ".flv", ".gifv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv",
+    ".264", ".265", ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gifv", ".h264", ".h265", ".hevc",
+    ".ivf", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg",
+    ".mts", ".mxf", ".ogg", ".ogm", ".ogv", ".qt", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".xvid", ".y4m",
 })  # fmt: skip
+LIVE_SUFFIXES = frozenset({".mjpeg", ".mjpg"})  # at an address, the picture of a camera
 
 # The first bytes of the formats above: a file that begins like this but cannot be decoded is damaged.
 _SIGNATURES = re.compile(
