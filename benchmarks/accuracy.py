@@ -5,7 +5,7 @@
     python -m benchmarks.accuracy --model light_body --held-out   the part that our own networks never saw
     python -m benchmarks.accuracy --model light-coco --tune --set inter_min_above=0.8 --net-size=-1x256
 
-Needs pycocotools and the shared data (`POSECV_SHARED`, default ../shared). Constants are never chosen on the
+Needs pycocotools and the shared data (`POSECV_SHARED`, default ../shared). Never choose constants on the
 evaluation set.
 """
 

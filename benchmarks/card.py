@@ -42,7 +42,7 @@ SHOULDERS, HIPS = (
 
 @dataclass(frozen=True)
 class Match:
-    """A person of the truth and what was found of it.
+    """A labelled person and the detection of it.
 
     Attributes
     ----------
@@ -51,8 +51,8 @@ class Match:
     similarity : (17,) array
         Each keypoint's term of the object keypoint similarity: 1 is perfect, 0 is missing, NaN has no label.
     torsos : (17,) array
-        Each keypoint's distance from its label, in torsos; infinite is missing, NaN has no label. None where the
-        person is not alone and upright.
+        Each keypoint's distance from its label, in torsos; infinite is missing, NaN has no label. None if the person
+        is not alone and upright.
     """
 
     height: float
@@ -66,7 +66,7 @@ class Match:
 
 
 def upright_torso(labels: Floats) -> float | None:
-    """From the shoulders' middle to the hips', where all five are labelled: hips below shoulders below the nose."""
+    """The torso's length if all five keypoints are labelled and the hips are below the shoulders, below the nose."""
     if not labels[[NOSE, *SHOULDERS, *HIPS], 2].all():
         return None
     shoulders, hips = labels[SHOULDERS, :2].mean(axis=0), labels[HIPS, :2].mean(axis=0)
@@ -74,9 +74,9 @@ def upright_torso(labels: Floats) -> float | None:
 
 
 def matches(annotations: list[dict[str, Any]], people: posecv.People, scale: float) -> list[Match]:
-    """The people of an image's truth who have keypoints, with what was found of each.
+    """The labelled people of an image who have keypoints, with the detection of each.
 
-    `scale` is pixels of the network's input a pixel of the image.
+    `scale` is the number of pixels of the network's input per pixel of the image.
     """
     rows = [row for row in annotations if row["num_keypoints"] and not row["iscrowd"]]
     order = [people.skeleton.keypoints.index(name) for name in COCO_17]
@@ -102,7 +102,7 @@ def matches(annotations: list[dict[str, Any]], people: posecv.People, scale: flo
 
 
 def measure(network: Network, data: shared.Data, net_size: str) -> tuple[dict[str, float], list[Match]]:
-    """COCO's figures, and every person of the truth."""
+    """COCO's figures, and every labelled person."""
     truth, pictures = data
     results, found = [], []
     for image, frame in pictures:
@@ -114,12 +114,12 @@ def measure(network: Network, data: shared.Data, net_size: str) -> tuple[dict[st
 
 
 def share(true: NDArray[np.bool_], of: NDArray[np.bool_]) -> float:
-    """How many of them are true, from 0 to 1; NaN of none."""
+    """The share of true values, from 0 to 1; NaN if there are none."""
     return float(true[of].mean()) if of.any() else math.nan
 
 
 def by_keypoint(people: list[Match]) -> str:
-    """A row a keypoint, the last for all: labels and the share that is right, of those alone and upright, of all."""
+    """A row for each keypoint and one for all: labels and correct share, for people alone and upright and for all."""
     torsos = np.array([person.torsos for person in people if person.torsos is not None]).reshape(-1, 17)
     similar = np.array([person.similarity for person in people]).reshape(-1, 17)
     rows = []
@@ -134,7 +134,7 @@ def by_keypoint(people: list[Match]) -> str:
 
 
 def by_height(people: list[Match]) -> str:
-    """A row a range of heights: how many people, the share that is found, the share of their keypoints."""
+    """A row for each range of heights: the number of people, the share found, the share of their keypoints."""
     rows = []
     for low, high in itertools.pairwise(HEIGHTS):
         some = [person for person in people if low <= person.height < high]

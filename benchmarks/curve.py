@@ -3,7 +3,7 @@
     python -m benchmarks.curve curves                                   our own networks and light-coco
     python -m benchmarks.curve curves --models light_body pose.prototxt,pose.caffemodel --heights 192 256
 
-AP as in accuracy.py; the time is that of the network alone on a frame of 4:3. Needs pycocotools, matplotlib and the
+AP is measured as in accuracy.py; the time is the network's on a 4:3 frame. Needs pycocotools, matplotlib and the
 shared data (`POSECV_SHARED`, default ../shared).
 """
 
@@ -35,7 +35,7 @@ Curve = dict[str, list[dict[str, Any]]]  # of each network a row a height
 
 
 def label(model: str) -> str:
-    """A name as it is, a pair by its caffemodel and that one's folder."""
+    """A name unchanged; for a pair, its caffemodel and folder."""
     return "/".join(Path(model).with_suffix("").parts[-2:])
 
 
@@ -52,14 +52,14 @@ def default_networks() -> dict[str, Network]:
 
 
 def forward_times(networks: dict[str, Network], height: int, rounds: int) -> dict[str, float]:
-    """Milliseconds that each network takes for a frame of 4:3: medians, the networks in turn."""
+    """Milliseconds of each network for a 4:3 frame: medians; the networks take turns."""
     width, height = NetSize.parse(f"-1x{height}").of_frame(*FRAME)
     blob = np.random.default_rng(1).uniform(-0.5, 0.5, (1, 3, height, width)).astype(np.float32)
     return {name: statistics.median(taken) for name, taken in forward.in_turn(networks, blob, rounds).items()}
 
 
 def measure(networks: dict[str, Network], heights: list[int], rounds: int, limit: int | None) -> Curve:
-    """All figures. The times come first, so that they meet the machine in one state."""
+    """All figures. The times come first, so that the machine is in the same state for all."""
     times = {height: forward_times(networks, height, rounds) for height in heights}
 
     def rows(name: str) -> Iterator[dict[str, Any]]:

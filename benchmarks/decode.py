@@ -1,10 +1,10 @@
-"""How long decoding takes: posecv beside the yardstick, in turn, with a network's forward time.
+"""How long decoding takes in posecv and in a reference decoder, and a network's forward time.
 
     python -m benchmarks.decode            # a table
     python -m benchmarks.decode --profile  # and where posecv's time goes
 
-Both decode the same painted maps of 57 x 46 x 82 (a 656 x 368 input). A round runs one after the other, so that both
-meet the same machine; a row shows medians over the rounds.
+Both decode the same painted maps of 57 x 46 x 82 (a 656 x 368 input). They take turns in
+each round, so that the machine is in the same state for both; a row shows medians over the rounds.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ def milliseconds(run: Callable[[], object]) -> float:
 
 
 def surroundings() -> str:
-    """What the times depend on, as far as it can be asked."""
+    """The versions and the machine that the times depend on."""
     versions = f"Python {platform.python_version()}, NumPy {np.__version__}, OpenCV {cv2.__version__}"
     return f"{versions}, {cv2.getNumThreads()} threads, {platform.machine()}"
 
 
 def painted(count: int) -> Scene:
-    """As many people as are asked for."""
+    """A scene with that many people."""
     people = random_people(count, COCO, seed=4)
     return Scene(f"{count} people", COCO, people, paint_maps(people, COCO))
 
 
 def recovered(scene: Scene, people: People) -> int:
-    """How many of the painted people somebody found stands for."""
+    """How many of the painted people are found."""
     away = np.linalg.norm(
         scene.people[:, None, :, :2] - people.keypoints[None, ..., :2], axis=-1
     )  # (painted, found, K)
@@ -106,7 +106,7 @@ def profile(scene: Scene, rounds: int) -> None:
 
 @one_line
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure what the command line asks for."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description="Measure decoding beside the yardstick.")
     parser.add_argument("--people", type=int, nargs="+", default=[1, 5, 20, 50], help="people in the painted scenes")
     parser.add_argument("--rounds", type=int, default=31, help="how often each scene is decoded (default: 31)")

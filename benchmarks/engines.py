@@ -4,8 +4,8 @@
     python -m benchmarks.engines --quick --models light_body
     python -m benchmarks.engines --pythons python ../opencv5/bin/python       with OpenCV 5 in the same run
 
-Every engine runs in a process of its own; the processes take turns, so that all meet the same machine. A network whose
-weights are missing gets random ones, which take the same time. Writes engines.md, engines.csv and engines.png.
+Every engine runs in its own process; the processes take turns, so that the machine is in the same state for all. A
+network without weights gets random ones, which take the same time. Writes engines.md, engines.csv and engines.png.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ class Subject:
     name : str
         In the tables.
     files : tuple of str
-        What `load_network` gets: a name or a pair.
+        The arguments for `load_network`: a name or a pair.
     random : bool
-        Whether its weights are, so that its maps are noise.
+        Whether its weights are random; then its maps are noise.
     options : tuple of names and values
-        Further ones of `load_network`.
+        Further options of `load_network`.
     """
 
     name: str
@@ -102,9 +102,9 @@ class Worker:
     version : str
         Of its engine.
     turns : list of dict
-        What it measured, a dict of milliseconds a result.
+        What it measured: a dict of milliseconds for each result.
     memory : float
-        Most memory that it has held, in MB.
+        Its maximum memory, in MB.
 
     Raises
     ------
@@ -151,13 +151,13 @@ class Worker:
 
 
 def _with_our_packages() -> dict[str, str]:
-    """The environment of a Python that is to find the packages of the repository, whatever folder it runs in."""
+    """The environment of a Python that finds the packages of the repository in any folder."""
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def subject(model: str, folder: Path) -> Subject:
-    """A network by its name or pair; where its weights are missing, random ones are written into a folder."""
+    """A network by its name or pair; if its weights are missing, random ones are written to a folder."""
     if "," in model:
         prototxt, caffemodel = map(Path, model.split(","))
         return Subject(curve.label(model), (str(prototxt), str(caffemodel)), Model("", prototxt, caffemodel))
@@ -175,7 +175,7 @@ def subject(model: str, folder: Path) -> Subject:
 
 
 def jobs(one: Subject, size: str, pythons: Sequence[str], engines: Sequence[str]) -> Iterator[Job]:
-    """What there is to measure; interpreters after the first one are there for their OpenCV alone."""
+    """The jobs; interpreters after the first one are only used for their OpenCV."""
     height, width = map(int, size.split("x"))
     for python in pythons:
         for engine in engines:
@@ -186,7 +186,7 @@ def jobs(one: Subject, size: str, pythons: Sequence[str], engines: Sequence[str]
 
 
 def started(job: Job, starts: int) -> tuple[Worker, float]:
-    """A process, and the median of the seconds that some of its kind took to their first result."""
+    """A process, and the median of the seconds to the first result over several starts."""
     worker = Worker(job)
     taken = [worker.seconds]
     while len(taken) < starts and sum(taken) < LONG_START:
@@ -198,7 +198,7 @@ def started(job: Job, starts: int) -> tuple[Worker, float]:
 
 @contextlib.contextmanager
 def working(those: Sequence[Job], starts: int = 1) -> Iterator[dict[Job, tuple[Worker, float]]]:
-    """The processes of jobs, with their start-up; what an engine does not do is told and left out."""
+    """The processes of jobs, with their start-up times; jobs that an engine refuses are reported and left out."""
     workers = {}
     try:
         for job in those:
@@ -213,7 +213,7 @@ def working(those: Sequence[Job], starts: int = 1) -> Iterator[dict[Job, tuple[W
 
 
 def take_turns(workers: Sequence[Worker], rounds: int, seconds: float) -> None:
-    """Let each measure as often as is asked for, or until the seconds are over."""
+    """Let the workers measure in turn for a number of rounds, or until the seconds are over."""
     end = time.perf_counter() + seconds
     for turn in range(rounds):
         if turn >= LEAST and time.perf_counter() > end:
@@ -224,13 +224,13 @@ def take_turns(workers: Sequence[Worker], rounds: int, seconds: float) -> None:
 
 
 def gemm_peak(side: int = 2048, rounds: int = 7) -> float:
-    """Most GFLOP/s that a product of two float32 matrices reached, by NumPy's BLAS."""
+    """The maximum GFLOP/s of a product of two float32 matrices with NumPy's BLAS."""
     matrix = np.random.default_rng(0).uniform(-1, 1, (side, side)).astype(np.float32)
     return 2 * side**3 / 1e6 / min(decode.milliseconds(lambda: matrix @ matrix) for _ in range(rounds))
 
 
 def row(job: Job, worker: Worker, start: float, first: float, peak: float) -> results.Row:
-    """The figures of a job, `first` being the network's milliseconds with the engine that others are compared with."""
+    """The figures of a job; `first` is the network's milliseconds in the engine that the others are compared with."""
     network = worker.median("network")
     flops = 2e-6 * multiply_adds(read_prototxt(job.subject.model.prototxt), job.height, job.width) / network
     figures = (
@@ -264,7 +264,7 @@ def page(rows: Sequence[results.Row], said: str) -> str:
 
 
 def ratios(rows: Sequence[results.Row]) -> dict[str, dict[str, float]]:
-    """Of each network and size the engines' speed beside the first one's."""
+    """The speed of the engines compared with the first one, for each network and size."""
     groups: dict[str, dict[str, float]] = {}
     for one in rows:
         group = groups.setdefault(f"{one['model'].split(' (')[0]}\n{one['input']}", {})
@@ -273,7 +273,7 @@ def ratios(rows: Sequence[results.Row]) -> dict[str, dict[str, float]]:
 
 
 def save(folder: Path, rows: Sequence[results.Row], said: Mapping[str, object]) -> str:
-    """Write all that there is, with the rows of earlier runs that were not measured again; the page."""
+    """Write these rows, and those of earlier runs that were not measured again; return the page."""
     every = results.merged(results.kept(folder / "engines.csv"), rows, KEY)
     models = [one["model"] for one in every]
     every.sort(key=lambda one: (one["input"], models.index(one["model"]), one["engine"], one["version"]))

@@ -1,4 +1,4 @@
-"""Steadiness: how far keypoints move when a photograph is enlarged by 2, which shows the network the same image.
+"""Stability: how far keypoints move when a photograph is enlarged by 2, although the network sees the same image.
 
     python -m benchmarks.enlarged --refinement parabola
 

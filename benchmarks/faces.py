@@ -3,8 +3,8 @@
     python -m benchmarks.faces --model light_face
     python -m benchmarks.faces --model light_face --stray 0.1    # boxes that are a little off
 
-The distance is told as a share of the one between the eyes' outer corners (300-W's normalised mean error). A face whose
-68 keypoints lie farther away than 0.1 on average counts as failed. The pupils are not labelled. Needs the shared data
+The error is a distance divided by the distance between the outer corners of the eyes (300-W's normalised mean error). A
+face has failed if its 68 keypoints have a mean error above 0.1. The pupils are not labelled. Needs the shared data
 (`POSECV_SHARED`, default ../shared).
 """
 
@@ -32,12 +32,12 @@ Floats = NDArray[np.float64]
 
 
 def labels_of(crop: Crop) -> Floats:
-    """(68, 2) labels, NaN where there is none."""
+    """(68, 2) labels; NaN where there is none."""
     return _places(np.array(crop[0]["keypoints"], np.float64))
 
 
 def strayed(size: tuple[int, int], stray: float, rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """A crop's box, moved and resized at random; both by a standard deviation of `stray` of its side."""
+    """A crop's box, moved and resized at random, both with a standard deviation of `stray` times its side."""
     width, height = size
     side = max(width, height) * float(np.exp(rng.normal(0, stray)))
     x, y = (np.array(size) - side) / 2 + rng.normal(0, stray, 2) * side
@@ -47,7 +47,7 @@ def strayed(size: tuple[int, int], stray: float, rng: np.random.Generator) -> tu
 def found_in(
     network: Network, crop: Crop, net_size: str | None, stray: float, rng: np.random.Generator
 ) -> Floats:
-    """(68, 2) keypoints that a face network finds in a crop, NaN where it finds none."""
+    """(68, 2) keypoints that a face network finds in a crop; NaN where it finds none."""
     frame = crop[1]
     height, width = frame.shape[:2]
     box = strayed((width, height), stray, rng)
@@ -58,19 +58,19 @@ def found_in(
 
 
 def _places(points: Floats) -> Floats:
-    """(68, 2) x, y of (68, 3) keypoints, NaN where the third value says that there is none."""
+    """(68, 2) x, y of (68, 3) keypoints; NaN where the third value is 0."""
     return np.where(points[:, 2:] > 0, points[:, :2], np.nan)
 
 
 def errors(found: Floats, labels: Floats) -> Floats:
-    """(68,) distances as a share of that between the eyes' outer corners; infinite where nothing was found."""
+    """(68,) distances divided by that between the outer corners of the eyes; infinite where nothing was found."""
     one, other = OUTER_CORNERS
     away = np.linalg.norm(found - labels, axis=1) / np.linalg.norm(labels[one] - labels[other])
     return np.where(np.isnan(labels[:, 0]), np.nan, np.where(np.isnan(away), np.inf, away))
 
 
 def average_face(faces: list[Crop]) -> Floats:
-    """(68, 2) mean labels of faces in crops of side 1: what somebody would guess who does not look."""
+    """(68, 2) mean labels of faces in crops of side 1: a baseline that does not look at the image."""
     return np.nanmean([labels_of(face) / face[1].shape[1::-1] for face in faces], axis=0)
 
 

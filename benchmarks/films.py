@@ -1,10 +1,10 @@
-"""What of a video's wall time is spent in the network: reading, drawing, encoding and writing are to overlap with it.
+"""The network's share of a video's wall time; reading, drawing, encoding and writing should overlap with it.
 
-    python -m benchmarks.films                                 light-coco and light_body, every codec that is here
+    python -m benchmarks.films                                 light-coco and light_body, every available codec
     python -m benchmarks.films --models light_body --codecs none mjpg --frames 300
 
-A 640 x 480 video that pans over samples/team.jpg is made first, and then done as run_multi_pose.py does it, with one
-JSON file a frame beside each video.
+It makes a 640 x 480 video that pans over samples/team.jpg and processes it as run_multi_pose.py does, with a JSON file
+for each frame.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ SUFFIXES = {"none": ".avi", "mjpg": ".avi", "mp4v": ".mp4", "vp8": ".webm", "vp9
 
 @dataclass(frozen=True)
 class Run:
-    """What a video took.
+    """The times of a video.
 
     Attributes
     ----------
     frames : int
     wall, network, cpu : float
-        Seconds: from the first frame asked for to the last file closed; of these in the network, its input's making
-        included; of all threads together.
+        Seconds: from the first frame to the last closed file; the part of it in the network, including its input;
+        processor time of all threads.
     """
 
     frames: int
@@ -61,31 +61,31 @@ class Run:
 
     @property
     def share(self) -> float:
-        """Of the wall time that is spent in the network."""
+        """The share of the wall time in the network."""
         return self.network / self.wall
 
 
 @dataclass(frozen=True)
 class Timed:
-    """An estimator that notes the seconds which each frame spent in the network."""
+    """An estimator that records the seconds of each frame in the network."""
 
     everybody: Everybody
     spent: list[float] = field(default_factory=list)
 
     @property
     def skeleton(self) -> Skeleton:
-        """That of the network."""
+        """The skeleton of the network."""
         return self.everybody.skeleton
 
     def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
-        """What the estimator finds."""
+        """The result of the estimator."""
         result = self.everybody(frame, before, **overrides)
         self.spent.append(result.seconds["network"])
         return result
 
 
 def pan(path: Path, frames: int) -> Path:
-    """A video whose camera goes over a photograph and back, evenly."""
+    """Write a video that pans over a photograph and back at a constant speed."""
     picture = cv2.imread(str(ROOT / "samples" / "team.jpg"))
     assert picture is not None
     scale = 1.25 * max(WIDTH / picture.shape[1], HEIGHT / picture.shape[0])
@@ -100,7 +100,7 @@ def pan(path: Path, frames: int) -> Path:
 
 
 def measure(network: Network, film: Path, codec: str, folder: Path) -> Run:
-    """Do a video as run_multi_pose.py does it, with the network ready."""
+    """Process a video as run_multi_pose.py does, with a loaded network."""
     outputs: list[Output] = [OpenPoseJson(folder / "film_keypoints.json")]
     if codec != "none":
         outputs.append(DrawnFilm(folder / f"film_pose{SUFFIXES[codec]}", codec))
@@ -115,7 +115,7 @@ def measure(network: Network, film: Path, codec: str, folder: Path) -> Run:
 
 
 def is_here(codec: str) -> bool:
-    """Whether a codec can be tried: H.264 takes PyAV."""
+    """Whether a codec is available; H.264 needs PyAV."""
     try:
         check_codec(Path(f"film{SUFFIXES[codec]}"), None if codec == "none" else codec)
     except UsageError:

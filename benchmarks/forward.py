@@ -1,10 +1,10 @@
-"""How fast networks are: milliseconds of a forward pass in OpenCV, in turn, and ratios.
+"""How fast networks are: milliseconds of a forward pass in OpenCV, and ratios.
 
     python -m benchmarks.forward                                  our own networks, light-coco, OpenPose's COCO network
     python -m benchmarks.forward light_body light-coco --size 184x256
-    python -m benchmarks.forward coco --stages --rounds 5         the first stages alone: 1, 2, ... of them
+    python -m benchmarks.forward coco --stages --rounds 5         only the first 1, 2, ... stages
 
-A network whose weights are missing is timed with random ones, which take the same time.
+A network without weights is timed with random ones, which take the same time.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def random_weights(prototxt: Path) -> bytes:
 
 
 def load(name: str, engine: str = "opencv", stages: int | None = None) -> Network:
-    """A network by its name, with random weights where its own are missing."""
+    """A network by its name, with random weights if its own are missing."""
     try:
         return shared.load(name, engine, stages)
     except ModelError:
@@ -67,7 +67,7 @@ def load(name: str, engine: str = "opencv", stages: int | None = None) -> Networ
 
 
 def in_turn(networks: dict[str, Network], blob: NDArray[np.float32], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of each network's forward passes; they take turns, so that all meet the machine in one state."""
+    """Milliseconds of each network's forward passes; they take turns, so that the machine is in the same state."""
     times: dict[str, list[float]] = {name: [] for name in networks}
     for _ in range(1 + rounds):
         for name, network in networks.items():
@@ -81,7 +81,7 @@ def ratio(times: list[float], others: list[float]) -> str:
 
 
 def of_networks(models: Sequence[str], engine: str, blob: NDArray[np.float32], rounds: int) -> str:
-    """A table with a row a network, compared with others' networks."""
+    """A table with a row for each network, compared with others' networks."""
     times = in_turn({name: load(name, engine) for name in models}, blob, rounds)
     others = [name for name in OTHERS if name in times]
     rows = [

@@ -1,12 +1,12 @@
-"""From which mean score on a crop shows a hand or a face: true ones that a gate keeps, other crops that it rejects.
+"""The gate for crops of hands or faces: which mean scores keep true ones and reject other crops.
 
     python -m benchmarks.gate --model light_hand
     python -m benchmarks.gate --model light_face
 
 Hands and faces are the validation crops of `training/hand` and `training/face`. Crops without them are squares of the
-images of `training/coco` that our own networks never saw: anywhere, and on other keypoints of people, since that is
-where arms and heads that were found wrongly lie. None lies near a labelled wrist (or nose), or on anybody whose wrists
-(nose) are not labelled. Needs the shared data (`POSECV_SHARED`, default ../shared).
+images of `training/coco` that our own networks never saw: at any position, and on other keypoints of people, where wrongly
+detected arms and heads lie. None of them lies near a labelled wrist (or nose), or on a person without labels for the
+wrists (nose). Needs the shared data (`POSECV_SHARED`, default ../shared).
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from posecv.skeletons import COCO_17
 
 GATES = np.arange(0.2, 0.61, 0.05)
 SIDES = 40.0, 200.0  # pixels of squares, by their logarithm even
-TRIES = 40  # squares an image, of which those without hands or faces are taken
+TRIES = 40  # squares per image; those without hands or faces are used
 
 Floats = NDArray[np.float64]
 Square = tuple[float, float, float]  # x, y, side
 
 
 class Part(NamedTuple):
-    """Keypoints near which a hand or a face is, and others near which there may well be none."""
+    """Keypoints next to a hand or a face, and others that usually are not."""
 
     at: tuple[str, ...]
     elsewhere: tuple[str, ...]
@@ -49,7 +49,7 @@ PARTS = {
 
 
 def mean_score(network: Network, frame: Frame, box: tuple[float, float, float, float], left: bool) -> float:
-    """The mean score of what a network finds in a box, as `posecv.estimate_hands` and `estimate_faces` gate it."""
+    """The mean score of a network in a box, as in the gate of `posecv.estimate_hands` and `estimate_faces`."""
     found = posecv.estimate_hand(network, frame, box, left)
     return float(found.keypoints[..., 2].mean()) if len(found) else 0.0
 
@@ -100,7 +100,7 @@ def _places(person: dict[str, Any], names: tuple[str, ...]) -> Floats:
 
 
 def other_crops(network: Network, each: int) -> tuple[Floats, Floats]:
-    """Mean scores on crops anywhere, and on crops on bodies, at most `each` of an image."""
+    """Mean scores on crops at any position, and on crops on bodies, at most `each` of them per image."""
     truth, pictures = shared.tuning_set(held_out=True)
     part = PARTS[network.skeleton.name]
     rng = np.random.default_rng(0)
@@ -116,7 +116,7 @@ def other_crops(network: Network, each: int) -> tuple[Floats, Floats]:
 
 
 def report(name: str, true: Floats, anywhere: Floats, on_bodies: Floats) -> str:
-    """A row a gate, and the gate that is right most often of hands (or faces) and of other crops."""
+    """A row for each gate, and the gate that is right most often on hands (or faces) and other crops."""
     false = np.concatenate([anywhere, on_bodies])
     rows = [
         (f"{gate:.2f}", float((true >= gate).mean()), float((anywhere < gate).mean()), float((on_bodies < gate).mean()))
@@ -136,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="light_hand", help=shared.MODEL)
-    parser.add_argument("--each", type=int, default=2, metavar="N", help="crops of each kind an image")
+    parser.add_argument("--each", type=int, default=2, metavar="N", help="crops of each kind per image")
     options = parser.parse_args(argv)
     network = shared.load(options.model)
     print(report(network.skeleton.name, true_ones(network), *other_crops(network, options.each)))

@@ -1,7 +1,7 @@
 """Accuracy on crops of hands: the share of keypoints near their labels (PCK), by source, side, size and keypoint.
 
     python -m benchmarks.hands --model light_hand
-    python -m benchmarks.hands --model light_hand --mediapipe PYTHON    # beside MediaPipe, which that Python has
+    python -m benchmarks.hands --model light_hand --mediapipe PYTHON    # and MediaPipe, from that Python
     python -m benchmarks.hands --model light_hand --gloves              # the same hands with their skin recoloured
 
 Needs the shared data (`POSECV_SHARED`, default ../shared).
@@ -41,7 +41,7 @@ Floats = NDArray[np.float64]
 
 
 def size(labels: Floats) -> float:
-    """Longer side of the box round those of (21, 3) labels that are set, in pixels."""
+    """The longer side, in pixels, of the box around the labels; (21, 3), 0 in the third column means not labelled."""
     return float(np.ptp(labels[labels[:, 2] > 0, :2], axis=0).max())
 
 
@@ -52,7 +52,7 @@ def right(found: Floats, labels: Floats) -> Floats:
 
 
 def gloved(frame: Frame, labels: Floats, color: tuple[int, int, int]) -> Frame:
-    """A copy in which what is of the skin's colour near the labelled bones has another one, its shades kept."""
+    """A copy in which skin near the labelled bones has another colour but the same shading."""
     points = np.rint(labels[:, :2]).astype(int)
     there = labels[:, 2] > 0
     height, width = frame.shape[:2]
@@ -72,7 +72,7 @@ def gloved(frame: Frame, labels: Floats, color: tuple[int, int, int]) -> Frame:
 
 
 def by_network(network: Network, crop: Crop, net_size: str | None) -> Floats:
-    """Keypoints that a hand network finds in a whole crop; a hand whose side is not known is taken for a right one."""
+    """Keypoints that a hand network finds in a whole crop; a hand of unknown side counts as a right one."""
     row, frame = crop
     box = (0, 0, frame.shape[1], frame.shape[0])
     hands = posecv.estimate_hand(network, frame, box, row["hand"] == "left", net_size=net_size)
@@ -86,7 +86,7 @@ def by_mediapipe(python: str, frames: list[Frame], confidence: float) -> list[Fl
 
 
 def table(first: str, groups: dict[str, NDArray[np.bool_]], rights: dict[str, Floats]) -> str:
-    """A row a group of crops or keypoints, which is a mask of (crops, 21): labels, and what each method gets right."""
+    """A row for each group of crops or keypoints, a (crops, 21) mask: labels, and the correct share of each method."""
     labelled = ~np.isnan(next(iter(rights.values())))
     rows = [
         (name, int((labelled & mask).sum()), *(float(np.mean(each[labelled & mask])) for each in rights.values()))

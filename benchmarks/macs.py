@@ -12,7 +12,7 @@ Shape = tuple[int, int, int]  # channels, height, width
 def multiply_adds(message: Message, height: int, width: int) -> int:
     """Multiply-adds of all convolutions and deconvolutions for an input of 3 x `height` x `width`.
 
-    They are those of the sums written out; Winograd's way to a 3 x 3 convolution multiplies less often.
+    They are counted for the direct sums; Winograd's 3 x 3 convolutions multiply less often.
 
     Parameters
     ----------

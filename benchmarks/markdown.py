@@ -11,7 +11,7 @@ DASH = "–"
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """A table; a number with a fraction has three digits of it, NaN and an empty text are a dash.
+    """A table; numbers with a fraction get three decimals, NaN and empty texts a dash.
 
     >>> print(table(["height", "AP"], [[256, 0.25], [368, float("nan")]]))
     | height | AP |

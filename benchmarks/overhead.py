@@ -1,10 +1,10 @@
-"""What a frame costs besides the network: its blob, decoding and drawing beside the forward pass, in turn.
+"""What a frame costs besides the network: its blob, decoding and drawing, compared with the forward pass.
 
     python -m benchmarks.overhead                  light_body in OpenCV, a 640 x 480 frame at -1x368
     python -m benchmarks.overhead --model light-coco --engine openvino
 
-Two scenes: samples/team.jpg with the people whom the network finds in it, and painted maps of five people, who are
-drawn on the same photograph. Each round does all of a frame's steps one after the other, as a run does.
+Two scenes: samples/team.jpg with the people that the network finds, and painted maps of five people, drawn on the same
+photograph. Each round performs all steps of a frame one after the other, as a run does.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ WARM_UP = 3  # rounds that do not count
 
 
 def photograph() -> Frame:
-    """The sample with the most people, made as small as a webcam's frames."""
+    """The sample with the most people, in the size of a webcam's frames."""
     picture = cv2.imread(str(ROOT / "samples" / "team.jpg"))
     assert picture is not None
     return np.asarray(cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def one_round(network: Network, frame: Frame, painted: Maps | None) -> tuple[list[float], int]:
-    """Milliseconds of each of `STEPS`, and how many people were drawn; painted maps take the place of the network's."""
+    """Milliseconds of each of `STEPS`, and the number of drawn people; painted maps replace the network's."""
     times = [perf_counter()]
     fit = Fit.of_frame(frame, NetSize.parse(NET_SIZE))
     blob = fit.blob(frame, network.model.preprocessing)

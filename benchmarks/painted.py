@@ -1,4 +1,4 @@
-"""Painted maps whose people are known, made the way a network's training targets are; tests paint with it too.
+"""Painted maps of known people, made like a network's training targets; tests use them too.
 
 The people are (N, K, 3) arrays of x, y, score in cells: the centre of the first cell is 0, 0, the score is the
 height of the keypoint's Gaussian, and score 0 means missing. Source of the recipe: Cao et al., CVPR 2017, sections
@@ -32,7 +32,7 @@ class Scene:
     Attributes
     ----------
     name : str
-        What is special about it.
+        Its special feature.
     skeleton : Skeleton
         What the channels mean.
     people : (N, K, 3) float32 array
@@ -192,7 +192,7 @@ def random_people(
     Parameters
     ----------
     count : int
-        How many.
+        Number of people.
     skeleton : Skeleton
         A body's: which keypoints they have.
     size : (rows, columns)

@@ -19,7 +19,7 @@ def require_matplotlib() -> None:
 def precision_over_time(
     lines: Mapping[str, Rows], path: Path, *, xlabel: str, styles: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """AP over milliseconds, both columns of a line's rows, each point with its height; `styles` of some lines."""
+    """Plot AP over milliseconds, two columns of each line's rows; points are labelled with their heights."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, ScalarFormatter
 
@@ -43,7 +43,7 @@ def precision_over_time(
 
 
 def bars(groups: Mapping[str, Mapping[str, float]], path: Path, *, ylabel: str) -> None:
-    """A group of bars for each name, with a bar for each series that it has; each bar has its number."""
+    """Plot a group of bars for each name, with a bar for each of its series, labelled with its value."""
     from matplotlib.figure import Figure
 
     series = list(dict.fromkeys(name for group in groups.values() for name in group))

@@ -1,4 +1,4 @@
-"""What every benchmark's command line does alike."""
+"""What the command lines of all benchmarks have in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables that are kept: rows in a CSV file, of which a later run replaces those that it measures again."""
+"""Stored tables: rows in a CSV file; a later run replaces the rows that it measures again."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Row = dict[str, str]
 
 
 def text(value: float, digits: int) -> str:
-    """A number with as many digits behind the point; nothing for NaN."""
+    """A number with that many decimals; empty for NaN."""
     return "" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def number(value: str) -> float:
-    """What `text` wrote."""
+    """The number that `text` wrote."""
     return float(value) if value else math.nan
 
 
 def kept(path: Path) -> list[Row]:
-    """The rows of a file; none where there is no file."""
+    """The rows of a file; none if there is no file."""
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:
@@ -33,7 +33,7 @@ def kept(path: Path) -> list[Row]:
 
 
 def merged(old: Sequence[Row], new: Sequence[Row], key: Sequence[str]) -> list[Row]:
-    """The rows of both; of two with the same key the columns of the new one, and those that it lacks from the old."""
+    """The rows of both; a new row replaces the old one with the same key, and keeps the columns that it lacks."""
     rows = {tuple(row[name] for name in key): row for row in old}
     for row in new:
         name = tuple(row[column] for column in key)

@@ -1,6 +1,6 @@
 """The data that benchmarks share: photographs and crops with their labels, networks by name or pair.
 
-It is no part of the repository. `POSECV_SHARED` names its folder, by default ../shared.
+It is not part of the repository. `POSECV_SHARED` names its folder, by default ../shared.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def folder() -> Path:
 
 
 def there(path: Path) -> Path:
-    """A file or folder of the shared data; InputError where it is missing."""
+    """A file or folder of the shared data; InputError if it is missing."""
     if not path.exists():
         raise InputError(f"{path} is missing: POSECV_SHARED names the folder of the shared data, now {folder()}")
     return path
 
 
 def find(name: str) -> Model:
-    """The files of a network by its name, in the shared data too."""
+    """The files of a network by its name, also in the shared data."""
     os.environ.setdefault("POSECV_MODELS", str(folder() / "models"))
     try:
         return find_model(name)
@@ -59,14 +59,14 @@ def find(name: str) -> Model:
 
 
 def load(model: str, engine: str = "opencv", stages: int | None = None) -> Network:
-    """A network by its name, in the shared data too, or by its pair of files with a comma between."""
+    """A network by its name, also in the shared data, or by its pair of files, separated by a comma."""
     if "," not in model:
         find(model)
     return posecv.load_network(*model.split(","), engine=engine, stages=stages)
 
 
 def evaluation_set(limit: int | None = None) -> Data:
-    """The truth and the images of `data/coco`, or of the first of them."""
+    """The labels and the images of `data/coco`, or only the first ones."""
     place = there(folder() / "data" / "coco")
     truth = read_annotations(place / "person_keypoints.json")
     truth = of_images(truth, [row["id"] for row in truth["images"][:limit]])
@@ -76,12 +76,12 @@ def evaluation_set(limit: int | None = None) -> Data:
 def _read(path: Path) -> Frame:
     frame = cv2.imread(str(there(path)))
     if frame is None:
-        raise InputError(f"{path} is no image that OpenCV can read")
+        raise InputError(f"{path} is not an image that OpenCV can read")
     return np.asarray(frame, np.uint8)
 
 
 def tuning_set(*, held_out: bool = False) -> Data:
-    """Truth and images of a part of `training/coco`: every fifth, or those that our own networks never saw."""
+    """Labels and images of a part of `training/coco`: every fifth, or those that our own networks never saw."""
     place = there(folder() / "training" / "coco")
     truth = read_annotations(place / "person_keypoints.json.gz")
     truth["images"].sort(key=lambda row: row["id"])
@@ -92,7 +92,7 @@ def tuning_set(*, held_out: bool = False) -> Data:
 
 
 def of_shards(shards: list[Path], ids: dict[str, int]) -> Iterator[tuple[int, Frame]]:
-    """The ids and images of the files in tars whose stems have an id."""
+    """Ids and images of the files in tars whose stems have an id."""
     for shard in shards:
         with tarfile.open(there(shard)) as tar:
             for member in tar:
@@ -103,7 +103,7 @@ def of_shards(shards: list[Path], ids: dict[str, int]) -> Iterator[tuple[int, Fr
 
 
 def crops(part: str, split: str, limit: int | None = None) -> list[Crop]:
-    """The labels and images of a split of `training/hand` or `training/face`, or of the first of them."""
+    """The labels and images of a split of `training/hand` or `training/face`, or only the first ones."""
     place = there(folder() / "training" / part)
     with gzip.open(there(place / "labels.jsonl.gz"), "rt", encoding="utf-8") as file:
         rows = [row for row in map(json.loads, file) if row["split"] == split][:limit]

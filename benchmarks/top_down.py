@@ -4,7 +4,7 @@
     python -m benchmarks.top_down --pose light_pose               a second look at each of light_body's people
     python -m benchmarks.top_down --pose light_pose --boxes picodet --held-out
 
-Needs pycocotools and the shared data (`POSECV_SHARED`, default ../shared), for the teacher's networks ONNX Runtime.
+Needs pycocotools and the shared data (`POSECV_SHARED`, default ../shared), and ONNX Runtime for the teacher's networks.
 """
 
 from __future__ import annotations

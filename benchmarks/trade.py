@@ -1,12 +1,12 @@
-"""Accuracy by engine, precision, size of the input and stages, beside the time from a frame to its people.
+"""Accuracy and time from a frame to its people, by engine, precision, size of the input and stages.
 
-    python -m benchmarks.trade                     light_body, light-coco, and the first stage of that
+    python -m benchmarks.trade                     light_body, light-coco, and its first stage
     python -m benchmarks.trade --only times        on an idle machine; AP does not depend on the machine's load
     python -m benchmarks.trade --only accuracy
 
-A model is written as in accuracy.py, with @2 behind it for its first 2 stages alone. AP as there, the time as the total
-of engines.py for a frame of 4:3. Writes trade.md, trade.csv and trade.png; what is not measured again stays. Needs
-pycocotools, matplotlib and the shared data (`POSECV_SHARED`, default ../shared).
+Models are written as in accuracy.py; @2 after a model uses only its first 2 stages. AP is measured as there, the time
+as the total in engines.py for a 4:3 frame. Writes trade.md, trade.csv and trade.png; rows that are not measured again
+stay. Needs pycocotools, matplotlib and the shared data (`POSECV_SHARED`, default ../shared).
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ def label(model: str) -> str:
 
 
 def subject(model: str, folder: Path) -> engines.Subject:
-    """A network and how it is to be loaded."""
+    """A network, and the options for loading it."""
     name, options = staged(model)
     return replace(engines.subject(name, folder), name=label(model), options=tuple(options.items()))
 
 
 def precision(engine: Engine) -> str:
-    """What an engine computes in, as its note says; OpenCV says nothing and computes in single precision."""
+    """The precision of an engine, from its note; OpenCV has no note and computes in single precision."""
     found = re.search(r"computes in (\w+)", engine.note)
     return PRECISIONS.get(found[1], found[1]) if found else "float32"
 
@@ -64,7 +64,7 @@ def precision(engine: Engine) -> str:
 def times(
     models: Sequence[str], names: Sequence[str], heights: Sequence[int], rounds: int, seconds: float
 ) -> Iterator[results.Row]:
-    """The milliseconds of every network and engine, all of them in turn at one height after the other."""
+    """The milliseconds of every network and engine; at each height they take turns."""
     with tempfile.TemporaryDirectory() as folder:
         subjects = [subject(model, Path(folder)) for model in models]
         for height in heights:
@@ -97,7 +97,7 @@ def precisions(
 
 
 def plot(rows: Sequence[results.Row], path: Path) -> None:
-    """AP over milliseconds: a colour an engine, a kind of line a network."""
+    """Plot AP over milliseconds, with a colour for each engine and a line style for each network."""
     lines: dict[str, list[dict[str, object]]] = {}
     styles = {}
     models, names = (list(dict.fromkeys(row[column] for row in rows)) for column in ("model", "engine"))
@@ -112,7 +112,7 @@ def plot(rows: Sequence[results.Row], path: Path) -> None:
 
 
 def save(folder: Path, rows: Sequence[results.Row]) -> list[results.Row]:
-    """Keep rows in the folder; all that are there now."""
+    """Store rows in the folder; return all rows there."""
     every = results.merged(results.kept(folder / "trade.csv"), rows, KEY)
     models = [row["model"] for row in every]
     every.sort(key=lambda row: (models.index(row["model"]), row["engine"], int(row["height"])))

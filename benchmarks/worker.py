@@ -1,11 +1,11 @@
-"""A network at work in a process of its own, which imports what any program that uses posecv does and nothing else.
+"""A network in its own process, which imports only what any program that uses posecv imports.
 
     python -m benchmarks.worker '{"files": ["light_body"], "options": {}, "maps": false,
                                   "engine": "opencv", "height": 256, "width": 352}'
 
-The first line of its output comes after the first result and tells what runs the network, or why nothing does. Each
-line of its input is then answered by the milliseconds of one or some results. With `maps` the network runs alone, on
-noise: what random weights make of an image tells nothing about decoding.
+Its first output line comes after the first result and names what runs the network, or the reason why nothing does.
+Then it answers each input line with the milliseconds of one or more results. With `maps`, only the network runs, on
+noise: decoding the maps of random weights would mean nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Times = dict[str, float]
 
 
 def timed(network: Network, took: Times) -> Network:
-    """The same network, which notes the milliseconds of each forward pass."""
+    """The same network, which records the milliseconds of each forward pass."""
 
     def forward(blob: Array) -> Sequence[Array]:
         start = perf_counter()
@@ -50,7 +50,7 @@ def timed(network: Network, took: Times) -> Network:
 
 
 def program(network: Network, job: dict[str, Any]) -> Callable[[], Times]:
-    """What is timed: the network alone with `maps`, otherwise all from a sample image to people or a hand."""
+    """The timed function: with `maps` only the network, otherwise all from a sample image to people or a hand."""
     took: Times = {}
     network = timed(network, took)
     blob = np.random.default_rng(1).uniform(-0.5, 0.5, (1, 3, job["height"], job["width"])).astype(np.float32)
@@ -71,7 +71,7 @@ def program(network: Network, job: dict[str, Any]) -> Callable[[], Times]:
 
 
 def peak_memory() -> float:
-    """Most memory that the process has held, in MB. (getrusage's figure holds what its parent had, too.)"""
+    """The process's maximum memory in MB. (getrusage's figure includes the parent's memory.)"""
     status = Path("/proc/self/status")
     if not status.is_file():  # not Linux
         return math.nan
@@ -80,13 +80,13 @@ def peak_memory() -> float:
 
 
 def turn(run: Callable[[], Times]) -> list[Times]:
-    """Some results, without the first."""
+    """The times of several results, without the first."""
     run()
     return [run() for _ in range(A_TURN)]
 
 
 def engine_version(engine: str) -> str:
-    """Of what runs the network."""
+    """The version of the engine's package."""
     package = engine.split("-")[0]
     return str(cv2.__version__) if package == "opencv" else version(package)
 

@@ -1,4 +1,4 @@
-"""The yardstick of decoding speed: Lightweight OpenPose's published way, in our own words.
+"""The reference for decoding speed: our implementation of Lightweight OpenPose's published decoder.
 
 Osokin, "Real-time 2D Multi-Person Pose Estimation on CPU: Lightweight OpenPose", arXiv:1811.12004, and its
 repository: all maps are enlarged by 4, peaks are maxima over whole heatmaps, each limb's pairs are scored by ten
@@ -33,7 +33,7 @@ LEAST_SCORE = 0.2  # of a person, a keypoint
 
 @dataclass
 class _Person:
-    """Someone who grows limb by limb: the peak of each keypoint, how many were counted, the score."""
+    """A person that grows limb by limb: the peak of each keypoint, the number of keypoints, the score."""
 
     peaks: dict[int, int] = field(default_factory=dict)
     count: int = 0
@@ -67,7 +67,7 @@ def find_peaks(heatmap: Array) -> Array:
 
 
 def limb_scores(paf: Array, starts: Array, ends: Array) -> Array:
-    """(S, E) scores of all pairs of a limb's peaks; not above 0 where they do not belong together."""
+    """(S, E) scores of all pairs of a limb's peaks; at most 0 if they do not belong together."""
     vectors = ends[None, :, :2] - starts[:, None, :2]  # (S, E, 2)
     lengths = np.sqrt(vectors[..., 0] ** 2 + vectors[..., 1] ** 2)
     steps = np.linspace(0, 1, SAMPLES, dtype=np.float32)  # both ends among them
@@ -85,7 +85,7 @@ def limb_scores(paf: Array, starts: Array, ends: Array) -> Array:
 
 
 def join(scores: Array) -> list[tuple[int, int, float]]:
-    """Start, end, score of the pairs taken greedily, best first, each peak once."""
+    """Start, end and score of the pairs, chosen greedily, best first, each peak once."""
     starts, ends = np.nonzero(scores > 0)
     found = scores[starts, ends]
     order = np.argsort(-found, kind="stable")
@@ -111,9 +111,9 @@ def find_limbs(pafs: Array, peaks: list[Array], skeleton: Skeleton) -> list[list
 
 
 def grow_people(limbs: list[list[tuple[int, int, float]]], peaks: list[Array], skeleton: Skeleton) -> list[_Person]:
-    """People assembled limb by limb; a limb of the ears fills gaps, every other one may start a person.
+    """Assemble people limb by limb; the ears' limbs only fill gaps, every other limb may start a person.
 
-    Peaks of a keypoint whose limb has none on its other side would start people of one keypoint, too few to stay.
+    Peaks without a partner at the limb's other end would only start people of one keypoint, which are dropped.
     """
     heights = [one[:, 2].tolist() for one in peaks]
     people: list[_Person] = []
