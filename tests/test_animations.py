@@ -12,8 +12,12 @@ import cv2
 import numpy as np
 import pytest
 
+from figures import result_of
 from posecv.arrays import Frame
-from posecv.errors import InputError
+from posecv.errors import InputError, UsageError
+from posecv.outputs import pictures
+from posecv.outputs.files import plan_files
+from posecv.outputs.films import DrawnFilm, check_codec
 from posecv.sources.animations import Page, is_animated
 from posecv.sources.films import Film
 from posecv.sources.find import find_sources
@@ -170,3 +174,57 @@ def test_videos_of_recorders_and_discs_are_found_in_folders(tmp_path: Path) -> N
     sources = find_sources([str(tmp_path)], Selection())
     assert {source.path.suffix for source in sources} == set(suffixes)
     assert all(source.has_frames for source in sources)
+
+
+# --- out ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["PyAV", "Pillow"])
+def writer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What follows holds for both packages that write animated GIFs."""
+    pytest.importorskip({"PyAV": "av", "Pillow": "PIL"}[request.param])
+    if request.param == "Pillow":
+        monkeypatch.setitem(sys.modules, "av", None)
+
+
+def drawn(path: Path, times: list[float]) -> list[Any]:
+    """The frames of an animated GIF that was drawn, as a video."""
+    with DrawnFilm(path) as output:
+        for number, time in enumerate(times):
+            output.write(result_of(frame=grey(number), source="a.avi", number=number, time=time, rate=10.0))
+    return list(Film(path).stills())
+
+
+@pytest.mark.usefixtures("writer")
+def test_an_animated_gif_is_drawn_with_its_frames_and_times(tmp_path: Path) -> None:
+    stills = drawn(tmp_path / "a.gif", [0, 0.1, 0.2, 0.5, 0.6])
+    assert numbers_of(stills) == list(range(5))
+    np.testing.assert_allclose([still.time for still in stills], [0, 0.1, 0.2, 0.5, 0.6], atol=1e-3)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
+
+
+@pytest.mark.usefixtures("writer")
+def test_frames_that_are_too_fast_for_a_gif_are_left_out_but_none_is_late(tmp_path: Path) -> None:
+    stills = drawn(tmp_path / "a.gif", [0, 0.01, 0.02, 0.03, 0.04])
+    assert numbers_of(stills) == [0, 2, 4]
+    np.testing.assert_allclose([still.time for still in stills], [0, 0.02, 0.04], atol=1e-3)
+
+
+def test_an_animated_gif_without_a_package_that_writes_it_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match="codec=mjpg"):
+        check_codec(tmp_path / "a.gif", "mjpg")
+    monkeypatch.setitem(sys.modules, "av", None)
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(UsageError, match="needs Pillow or PyAV; pip install pillow"):
+        check_codec(tmp_path / "a.gif", None)
+
+
+@pytest.mark.parametrize("name", ["out.pdf", "out.svg", "out.zip", "out.wmv", "out.HTML", "out.txt"])
+def test_a_name_of_another_format_is_no_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=rf"output=.*{name}: .* is not supported"):
+        plan_files([Path("a.png")], str(tmp_path / name), pictures.KIND)
+    (tmp_path / name).mkdir()
+    assert plan_files([Path("a.png")], str(tmp_path / name), pictures.KIND)[0].parent == tmp_path / name
+    assert plan_files([Path("a.png")], f"{tmp_path}/new-{name}/", pictures.KIND)[0].parent == tmp_path / f"new-{name}"

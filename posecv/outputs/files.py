@@ -15,10 +15,12 @@ from posecv.files import unfinished_file, write_whole
 
 __all__ = ["Kind", "plan_files", "prepare_files", "result_names", "write_whole"]
 
-# A name with one of these suffixes is a file, for every option.
+# A name with one of these suffixes is a file, for every option, not a folder: formats that people ask for.
 FILE_SUFFIXES = frozenset({
-    ".avi", ".avif", ".bmp", ".csv", ".gif", ".jp2", ".jpeg", ".jpg", ".json", ".mkv", ".mov", ".mp4", ".pgm", ".png",
-    ".ppm", ".tif", ".tiff", ".webm", ".webp",
+    ".3gp", ".apng", ".avi", ".avif", ".bmp", ".bvh", ".c3d", ".csv", ".docx", ".eps", ".fbx", ".flv", ".gif", ".gz",
+    ".h5", ".heic", ".html", ".jp2", ".jpeg", ".jpg", ".json", ".jsonl", ".m4v", ".mat", ".mkv", ".mov", ".mp4",
+    ".mpeg", ".mpg", ".npy", ".npz", ".ogv", ".parquet", ".pdf", ".pgm", ".pkl", ".png", ".ppm", ".ps", ".psd", ".svg",
+    ".tar", ".tif", ".tiff", ".ts", ".tsv", ".txt", ".webm", ".webp", ".wmv", ".xlsx", ".xml", ".yaml", ".yml", ".zip",
 })  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from posecv.arrays import Frame
 from posecv.drawing.style import Style
 from posecv.errors import OutputError, UsageError, reason
 from posecv.outputs.files import Kind
+from posecv.outputs.gif import GifWriter, can_write_gif
 from posecv.outputs.growing import part_of
 from posecv.outputs.sound import Sound, SoundError, sounds_of
 from posecv.result import Result
@@ -39,6 +40,7 @@ CODECS = {
     ".webm": ("vp8", "vp9"),
     ".mkv": ("h264", "mjpg", "vp8"),
     ".mov": ("h264", "mjpg"),
+    ".gif": ("gif",),
 }
 FOURCC = {"mp4v": "mp4v", "mjpg": "MJPG", "xvid": "XVID", "vp8": "VP80", "vp9": "VP90", "ffv1": "FFV1"}
 KIND = Kind("output", ending="_pose", suffixes=frozenset(CODECS))
@@ -174,6 +176,12 @@ class _Times:
 def check_codec(path: Path, codec: str | None) -> None:
     """Raise UsageError if a video with that name cannot be written here."""
     av = pyav()
+    if path.suffix.lower() == ".gif":
+        if codec not in (None, "gif"):
+            raise UsageError(f"codec={codec}: a .gif has no codec but its own; omit it, or choose .avi")
+        if not can_write_gif():
+            raise UsageError(f"{path}: an animated GIF needs Pillow or PyAV; pip install pillow, or choose .avi")
+        return
     for name in [codec] if codec else CODECS[path.suffix.lower()]:
         if name == "h264" and not av:
             continue
@@ -194,6 +202,8 @@ def _opened(part: Path, drawn: Frame, result: Result, codecs: Sequence[str]) -> 
                 return _AvWriter(av, part, _even_size(drawn), rate, result)
             continue
         size = _even_size(_stretched(drawn, result.aspect))
+        if codec == "gif" and can_write_gif():
+            return GifWriter(part, size, rate)
         writer = _OpenCvWriter.opened(part, size, rate, codec)
         if writer:
             _tell(part.suffix.lower(), result.number is not None)
