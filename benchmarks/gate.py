@@ -4,9 +4,9 @@
     python -m benchmarks.gate --model light_face
 
 Hands and faces are the validation crops of `training/hand` and `training/face`. Crops without them are squares of the
-images of `training/coco` that our own networks never saw: at any position, and on other keypoints of people, where wrongly
-detected arms and heads lie. None of them lies near a labelled wrist (or nose), or on a person without labels for the
-wrists (nose). Needs the shared data (`POSECV_SHARED`, default ../shared).
+images of `training/coco` that our own networks never saw: at any position, and on other keypoints of people, where
+wrongly detected arms and heads lie. None of them lies near a labelled wrist (or nose), or on a person without labels
+for the wrists (nose). Needs the shared data (`POSECV_SHARED`, default ../shared).
 """
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
-"""The recipe of our own networks; needs PyTorch, which nothing else here does."""
+"""Training of our own networks; the only part that needs PyTorch."""
 
 HELD_OUT = 20  # images of COCO whose id this divides are kept from training, to choose epochs and constants on

@@ -1,4 +1,4 @@
-"""Batches: crops that show people at all sizes, turned, mirrored and disturbed, with the maps to learn."""
+"""Batches: crops of people at all sizes, rotated, mirrored and distorted, with the maps to learn."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ class Recipe:
     least, most : float
         Height of the person in the middle, as a share of the crop's side.
     zoom : float
-        An image is never enlarged by more.
+        The maximum enlargement of an image.
     cover : float
-        An image is never shrunk below this share of the crop (square root of the areas), whatever the person's height.
+        The minimum size of an image as a share of the crop (square root of the areas), for any height of the person.
     shift : float
         How far from the crop's middle the person may be, as a share of its side.
     turn : float
         Standard deviation of the rotation, degrees; at most `most_turn`.
     other_side : float
-        How often a right hand is mirrored and a left one is not; a network that is always to be shown right hands does
-        not have to be told of left ones more often than callers err. Half of the others are mirrored.
+        How often a right hand is mirrored and a left one is not. A network for right hands needs to learn left ones
+        only as often as callers make mistakes. Half of the hands of unknown side are mirrored.
     mosaics : float
-        Share of the crops that are put together of four smaller ones.
+        Share of the crops that consist of four smaller ones.
     weights : mapping
-        How often a source's images are taken; 1 where it is not named.
+        How often a source's images are used; 1 if it is not listed.
     sigma : float
-        Of the bumps, in cells.
+        Standard deviation of the Gaussians, in cells.
     gloves : float
-        Share of the crops in which the skin round the keypoints gets another colour.
+        Share of the crops in which the skin around the keypoints gets another colour.
     disturbance : float
-        How often crops are disturbed, as a share of how often `disturbed` does it by itself.
+        How often crops are distorted, as a share of the default of `disturbed`.
     """
 
     size: int = 256
@@ -69,7 +69,7 @@ class Recipe:
 
 
 class Batch(NamedTuple):
-    """crops (B, 3, s, s) as the network takes them; maps (B, C, s/8, s/8); weight (B, 1, s/8, s/8)."""
+    """crops (B, 3, s, s) as the network's input; maps (B, C, s/8, s/8); weight (B, 1, s/8, s/8)."""
 
     crops: Tensor
     maps: Tensor
@@ -77,7 +77,7 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """Makes the batch of any step: the same one for the same seed and step."""
+    """Makes the batch of any step; the same seed and step give the same batch."""
 
     def __init__(
         self, pictures: Sequence[Picture], skeleton: Skeleton, mirrored: Sequence[int], recipe: Recipe,
@@ -96,7 +96,7 @@ class Batches:
         return self.finished(self.plain(rng, count), rng)
 
     def plain(self, rng: np.random.Generator, count: int) -> Batch:
-        """`count` crops, 0 to 255, that nothing disturbs yet."""
+        """`count` crops, 0 to 255, without distortion."""
         mosaics = int(rng.binomial(count, self.recipe.mosaics))
         parts = []
         if mosaics < count:
@@ -107,7 +107,7 @@ class Batches:
         return Batch(*map(torch.cat, zip(*parts, strict=True)))
 
     def finished(self, plain: Batch, rng: np.random.Generator) -> Batch:
-        """Plain crops, disturbed, as the network takes them."""
+        """Plain crops with distortions, as the network's input."""
         if self.effect:
             degraded(plain.crops, self.effect, rng)
         return plain._replace(crops=network_input(disturbed(plain.crops, rng, self.recipe.disturbance)))
@@ -148,7 +148,7 @@ class Batches:
         return torch.as_tensor(values, dtype=dtype).to(self.device)
 
     def _matrix(self, rng: np.random.Generator, picture: Picture, size: int) -> Array:
-        """(2, 3) from the image's pixels to the crop's: somebody, at some height, somewhere near the middle."""
+        """(2, 3) from the image's pixels to the crop's: a person with a random height, near the centre."""
         recipe = self.recipe
         height, width = picture.frame.shape[:2]
         least = recipe.cover * size / np.sqrt(height * width)
@@ -181,7 +181,7 @@ def _joined(quarters: Tensor) -> Tensor:
 
 
 def gloved(crops: Tensor, bumps: Tensor, rng: np.random.Generator, share: float) -> None:
-    """Colour what lies near keypoints, in place, by one colour a crop that keeps light and shadow."""
+    """Colour the skin near keypoints, in place, with one colour per crop; light and shadow stay."""
     for at in np.flatnonzero(rng.random(len(crops)) < share).tolist():
         near = torch.nn.functional.max_pool2d(bumps[at].amax(dim=0)[None, None], 3, 1, 1)
         cover = torch.nn.functional.interpolate(near, size=crops.shape[2:], mode="bilinear")[0].mul_(1.5).clamp_(0, 1)
@@ -191,7 +191,7 @@ def gloved(crops: Tensor, bumps: Tensor, rng: np.random.Generator, share: float)
 
 
 def degraded(crops: Tensor, effect: str, rng: np.random.Generator) -> None:
-    """Degrade two crops in three, in place, by a strength up to the effect's own."""
+    """Degrade two of three crops, in place, with a strength up to the effect's own."""
     kind = EFFECTS[effect]
     for crop in crops:
         if rng.random() < 2 / 3:
@@ -202,9 +202,9 @@ def degraded(crops: Tensor, effect: str, rng: np.random.Generator) -> None:
 
 
 def disturbed(crops: Tensor, rng: np.random.Generator, often: float = 1) -> Tensor:
-    """(B, 3, s, s) crops, 0 to 255, in other light and through worse cameras; some stay as they are.
+    """(B, 3, s, s) crops, 0 to 255, with other light and worse cameras; some stay unchanged.
 
-    `often` multiplies the share of the crops that each disturbance gets.
+    `often` multiplies the share of crops with each distortion.
     """
     count = len(crops)
     x = crops.div_(255)
@@ -213,7 +213,7 @@ def disturbed(crops: Tensor, rng: np.random.Generator, often: float = 1) -> Tens
         return np.flatnonzero(rng.random(count) < share * often).tolist()
 
     def drawn(low: float, high: float, share: float, channels: int = 1) -> Tensor:
-        """A number a crop; 0 for those that are left alone."""
+        """A number for each crop; 0 for unchanged ones."""
         values = rng.uniform(low, high, (count, channels)) * (rng.random((count, 1)) < share * often)
         return torch.as_tensor(values, dtype=x.dtype, device=x.device)[..., None, None]
 

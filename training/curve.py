@@ -1,4 +1,4 @@
-"""Draw a run's loss over crops, with matplotlib.
+"""Plot a run's loss over crops, with matplotlib.
 
     python -m training.curve runs/light_body --to models/light_body/loss.png
 

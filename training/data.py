@@ -26,9 +26,9 @@ FINEST = 0.7  # pixels of a crop for one of the image, below which linear interp
 class Picture:
     """An image with its labels, in its own pixels.
 
-    people : (P, K, 3) x, y and height of the bump of each keypoint, 0 where it is not known
-    ignore : (B, 4) boxes x, y, width, height that teach nothing
-    hand : "left" or "right" where one hand is shown and its side is known
+    people : (P, K, 3) x, y and height of the Gaussian of each keypoint, 0 for an unknown one
+    ignore : (B, 4) boxes x, y, width, height that the loss ignores
+    hand : "left" or "right" for a crop of a hand of known side
     boxes : (N, 5) boxes of people, x, y, width, height from the corner of the first pixel, and height of the bump in
         the middle; 0 where a detector learns nothing
     """
@@ -44,7 +44,7 @@ class Picture:
 
 
 def load_shards(folder: Path, *, share: float = 1.0) -> list[Picture]:
-    """Read what `training.pack` wrote; `share` of it where a try needs no more."""
+    """Read the shards of `training.pack`, or only a `share` of them."""
     pictures = []
     rng = np.random.default_rng(0)
     paths = sorted(folder.glob("shard-*.tar"))
@@ -83,7 +83,7 @@ def decoded(content: bytes) -> Frame:
 
 
 def network_input(crops: Tensor) -> Tensor:
-    """The network's input for values of 0 to 255."""
+    """The network's input, from values of 0 to 255."""
     return (crops - GREY) / 256
 
 
@@ -95,7 +95,7 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 class Cropper:
-    """Cuts crops from images: on a CPU one by one, on a GPU a batch at once from images that lie in its memory."""
+    """Cuts crops from images: on a CPU one by one, on a GPU a whole batch from images in its memory."""
 
     def __init__(self, pictures: list[Picture], device: torch.device) -> None:
         self.pictures = pictures
@@ -109,7 +109,7 @@ class Cropper:
                 canvas[:height, :width] = torch.from_numpy(picture.frame).to(device)
 
     def crops(self, indices: NDArray[np.intp], matrices: Array, size: tuple[int, int]) -> Tensor:
-        """(B, 3, height, width) float32 crops, BGR 0 to 255; of images shrunk far, the means of finer crops.
+        """(B, 3, height, width) float32 crops, BGR 0 to 255; means of finer crops where images shrink a lot.
 
         Parameters
         ----------
@@ -138,7 +138,7 @@ class Cropper:
 
 
 def _sampled(canvas: Tensor, matrices: Array, size: tuple[int, int]) -> Tensor:
-    """What `cv2.warpAffine` does, for a batch at once."""
+    """Like `cv2.warpAffine`, for a batch at once."""
     _, height, width, _ = canvas.shape
     square = np.tile(np.array([0, 0, 1], np.float64), (len(matrices), 1, 1))
     back = np.linalg.inv(np.concatenate([matrices, square], axis=1))[:, :2]

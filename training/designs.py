@@ -1,15 +1,15 @@
-"""The shapes of our networks, written as prototxts.
+"""The architectures of our networks, written as prototxts.
 
-Those that find everybody, hands or faces are slimmed forms of Lightweight OpenPose (Osokin, arXiv:1811.12004): the
-same layers with the same names, of which the wide ones have fewer channels, the side branches are left out and one
-chain of 3x3 convolutions ends in all maps, where there were two. So `training.slim` can choose their channels among
-Lightweight OpenPose's and fit their weights, and training begins with a network that sees people already. A side branch
-of our own, at sixteenths, looks far around: without it the network sees 219 pixels, and people who are larger fall
-apart.
+The networks for everybody, hands or faces are slimmed forms of Lightweight OpenPose (Osokin, arXiv:1811.12004). They
+have the same layers with the same names, but fewer channels in the wide ones, no side branches, and one chain of 3x3
+convolutions for all maps instead of two. So `training.slim` can choose their channels among Lightweight OpenPose's and
+fit their weights, and training starts with a network that already finds people. A side branch of our own, at a
+sixteenth of the resolution, enlarges the receptive field: without it the network sees 219 pixels, and larger people
+fall apart.
 
-Those that look at one person's crop, and those that find people's boxes, are residual (He et al., 2016): dense 3x3
-convolutions, which OpenCV is fast at, most of them at low resolutions, and a way back to quarters or eighths, where the
-maps are.
+The networks for one person's crop, and those for people's boxes, are residual (He et al., 2016): dense 3x3
+convolutions, which are fast in OpenCV, most of them at low resolutions, and upsampling to a quarter or an eighth of
+the resolution for the maps.
 
 Run in the repository's folder: `python -m training.designs` writes `models/NAME/pose.prototxt`.
 """
@@ -41,30 +41,30 @@ SIDE = 368  # of the input as written; OpenCV reshapes the network to each blob
 
 @dataclass(frozen=True)
 class Design:
-    """A network's size.
+    """The size of a network.
 
     Attributes
     ----------
     skeleton : Skeleton
         Its keypoints and limbs.
     early : (int, int, int, int)
-        Channels of the first four blocks, at halves, quarters, quarters and eighths; as given, those of Lightweight
+        Channels of the first four blocks, at 1/2, 1/4, 1/4 and 1/8 of the resolution; by default those of Lightweight
         OpenPose.
     width : int
-        Channels of the deep layers, of which Lightweight OpenPose has 512.
+        Channels of the deep layers; Lightweight OpenPose has 512.
     head : int
         3x3 convolutions between features and maps.
     wide : int
         Channels of the layer before the maps.
     context : int
-        Channels of a side branch at sixteenths, which sees most of the image and is added to the features.
+        Channels of a side branch at 1/16, which sees most of the image and is added to the features.
     blocks : int
-        Residual blocks in it.
+        Residual blocks in the side branch.
     quick : bool
-        Whether the side branch begins with a pooling and ends in a deconvolution over all channels; a convolution of
-        stride 2 and linear interpolation at its ends take longer.
+        Whether the side branch starts with a pooling and ends with a deconvolution over all channels, which is faster
+        than a convolution of stride 2 and linear interpolation.
     learnt : tuple of str
-        The layers whose outputs a loss is for.
+        The layers with a loss.
     """
 
     skeleton: Skeleton
@@ -111,7 +111,7 @@ class Residual:
     up : tuple of (int, int)
         Channels and residual blocks on the way back; the channels are those of the same resolution on the way down.
     learnt : tuple of str
-        The layers whose outputs a loss is for: the maps before the sigmoid.
+        The layers with a loss: the maps before the sigmoid.
     """
 
     skeleton: Skeleton
@@ -158,7 +158,7 @@ class Boxes:
 
 
 class _Layers:
-    """Layers one after the other, each with its activation."""
+    """A list of layers, each with its activation."""
 
     def __init__(self) -> None:
         self.made: list[Message] = []
@@ -185,7 +185,7 @@ class _Layers:
         return self.convolution(f"conv{block}/sep", x, outputs)
 
     def context(self, bottom: str, inner: int, blocks: int, *, quick: bool) -> str:
-        """What lies around, at half the resolution."""
+        """The side branch, at half the resolution."""
         x = self.pooled("context/pool", bottom) if quick else bottom
         x = self.convolution("context", x, inner, 3, stride=1 if quick else 2)
         for number in range(1, blocks + 1):
@@ -201,7 +201,7 @@ class _Layers:
         return self.sum("around", bottom, x)
 
     def residual(self, name: str, bottom: str) -> str:
-        """Two 3x3 convolutions beside the way past them."""
+        """Two 3x3 convolutions and a shortcut."""
         channels = self.channels[bottom]
         inside = self.convolution(name, bottom, channels, 3)
         inside = self.convolution(f"{name}/2", inside, channels, 3, act=False)

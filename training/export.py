@@ -1,9 +1,9 @@
-"""Make a model of a training run: prototxt, caffemodel in half floats, the COCO images it saw.
+"""Make a model from a training run: prototxt, caffemodel in half floats, and the list of its COCO images.
 
     python -m training.export light_body --weights runs/light_body/weights.caffemodel --shards cache/body
 
-writes `models/light_body/pose.prototxt`, `pose.caffemodel` and `trained_on.txt`, and checks that OpenCV gives what
-PyTorch gives.
+writes `models/light_body/pose.prototxt`, `pose.caffemodel` and `trained_on.txt`, and checks that OpenCV and
+PyTorch give the same maps.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def mean(runs: Sequence[Weights]) -> Weights:
-    """The mean of weights that came from the same ones: it lies lower in the valley than where each run stopped.
+    """The mean of weights with a common start; its loss is usually lower than that of each run's end.
 
     Wortsman and others: Model soups, arXiv:2203.05482.
     """
@@ -63,7 +63,7 @@ def mean(runs: Sequence[Weights]) -> Weights:
 
 
 def coco_id(record: Mapping[str, str]) -> str | None:
-    """The twelve digits of an image of COCO, by its file's name or by what its crop comes from."""
+    """The twelve digits of a COCO image, from its file name or from its crop's origin."""
     numbers = re.findall(r"\d{12}", f"{record['file']} {record.get('origin', '')}")
     return numbers[0] if numbers and record["source"].startswith("coco") else None
 

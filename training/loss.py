@@ -1,4 +1,4 @@
-"""What a network's maps cost: squared error, which counts more where it matters, and how far bumps lie elsewhere."""
+"""The loss of a network's maps: a weighted squared error, and the distances of maxima from their right positions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BACKGROUND_COUNTS = 0.25  # of one person's maps: nothing is decoded from it
 
 
 def squared_error(maps: Tensor, batch: Batch, background: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The loss, the plain squared error, and what it would cost to predict nobody: 1 in the background's channel."""
+    """The loss, the plain squared error, and the error of predicting nobody: 1 in the background's channel."""
     error = batch.weight * (maps - batch.maps).square()
     felt = error * (1 + BUMPS_COUNT * batch.maps.abs())
     loss = felt.sum() + (HEAT_COUNTS - 1) * felt[:, :background].sum()
@@ -32,10 +32,10 @@ def squared_error(maps: Tensor, batch: Batch, background: int) -> tuple[Tensor, 
 
 
 def misplaced(heatmaps: Tensor, wanted: Tensor) -> Tensor:
-    """How far bumps lie from where they belong: squared distances in cells, summed over the wanted peaks.
+    """Distances of maxima from their right positions: squared, in cells, summed over the target peaks.
 
-    Squared error hardly feels it: a bump that lies three pixels elsewhere costs a tenth of one that is missing. A
-    bump's place is the centre of mass of the squares of the cells round the wanted peak, which counts by its height.
+    The squared error hardly contains them: a maximum that is three pixels off costs a tenth of a missing one. The
+    position is the centre of mass of the squared cells around the target peak, weighted by the peak's height.
     """
     highest = nn.functional.max_pool2d(wanted, 3, 1, 1)
     peaks = ((wanted == highest) & (wanted > LOWEST_PEAK)).nonzero()
@@ -53,10 +53,10 @@ def misplaced(heatmaps: Tensor, wanted: Tensor) -> Tensor:
 
 
 def cross_entropy(logits: Tensor, batch: Batch, background: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The loss of maps of one person before their sigmoid, its part for places, and what knowing no place would cost.
+    """The loss of one person's maps before the sigmoid, its part for positions, and that part for uniform maps.
 
-    A keypoint's map is taken twice: as a distribution over the cells, by its softmax, which learns places, and as a
-    probability a cell, by its sigmoid, which learns how sure a place is, and that keypoints outside the crop are
+    Each keypoint's map is used twice: as a distribution over the cells (softmax), which learns positions, and as a
+    probability for each cell (sigmoid), which learns the confidence, and that keypoints outside the crop are
     nowhere.
     """
     shape = logits.shape

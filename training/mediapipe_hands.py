@@ -1,10 +1,10 @@
-"""MediaPipe's hands, found in a process of its own: it brings another OpenCV, so another Python has it.
+"""Find hands with MediaPipe in its own process and Python, since it needs another OpenCV.
 
     PYTHON -m training.mediapipe_hands COUNT CONFIDENCE
 
-is that process, for MediaPipe before 0.10.30. Its standard input are images, each a file's bytes after eight that say
-how many they are; for each it writes a line of JSON with at most COUNT hands: the side, as MediaPipe names it for
-mirrored images, and 21 pairs x, y in pixels, the centre of the first one 0, 0.
+is that process, for MediaPipe before 0.10.30. It reads images from standard input, each as eight bytes with the length
+and then the file's content. For each it writes a line of JSON with at most COUNT hands: the side, as MediaPipe names it
+for mirrored images, and 21 pairs x, y in pixels; the centre of the first pixel is 0, 0.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class MediaPipeHands:
     Parameters
     ----------
     python : str
-        That Python.
+        The Python that has MediaPipe.
     count : int
-        Most hands of an image.
+        Maximum number of hands in an image.
     confidence : float
         MediaPipe's `min_detection_confidence`.
     """

@@ -1,7 +1,7 @@
-"""Muon (Keller Jordan and others, 2024): the mean gradient of a layer, its singular values all made alike.
+"""Muon (Keller Jordan and others, 2024): the mean gradient of a layer with all singular values made equal.
 
-A layer whose gradient points mostly one way learns that way alone with Adam; here it learns all ways at one speed. The
-rate is made Adam's by the factor of Moonlight (arXiv:2502.16982), so that both optimisers of a run share one schedule.
+With Adam, a layer learns mainly the dominant direction of its gradient; with Muon, all directions at the same speed.
+The factor of Moonlight (arXiv:2502.16982) matches the rate to Adam's, so that both optimisers share one schedule.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ADAMS = 0.2  # root mean square of an update of Adam's, as a share of its rate
 
 
 class Muon(torch.optim.Optimizer):
-    """Optimiser for the weights of convolutions over several channels, each taken as a matrix with a row an output."""
+    """Optimiser for the weights of convolutions over several channels, each as a matrix with a row for each output."""
 
     def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
         super().__init__(parameters, {"lr": lr})
@@ -41,7 +41,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """The nearest matrix with orthonormal rows or columns, roughly, by Newton and Schulz's iteration in bfloat16."""
+    """Approximate the nearest matrix with orthonormal rows or columns, by Newton and Schulz's iteration in bfloat16."""
     x = matrix.bfloat16()
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x

@@ -1,4 +1,4 @@
-"""A Caffe network in PyTorch: built from the layers of a prototxt, so that what is trained is what is shipped.
+"""A Caffe network in PyTorch, built from the layers of a prototxt, so that the published network is the trained one.
 
 >>> net = CaffeNet(parse_prototxt('''layer { name: "image" type: "Input" top: "image" }
 ... layer { name: "conv" type: "Convolution" bottom: "image" top: "conv"
@@ -28,7 +28,7 @@ UNCHANGED = "ReLU", "ELU", "Sigmoid", "Eltwise"  # types of layers with as many 
 
 
 def computed_in(precision: torch.dtype, device: torch.device) -> torch.autocast:
-    """A block in which networks compute so; float32 leaves everything as it is."""
+    """A context in which networks compute with this precision; float32 changes nothing."""
     return torch.autocast(device.type, precision, enabled=precision != torch.float32)
 
 
@@ -47,8 +47,8 @@ class CaffeNet(nn.Module):
     message : Message
         As `posecv.formats.caffe.parse_prototxt` gives it.
     weights : mapping, optional
-        As `posecv.formats.caffe.read_caffemodel` gives them. Layers without are drawn at random (He), depthwise
-        deconvolutions enlarge by linear interpolation and stay as they are.
+        As `posecv.formats.caffe.read_caffemodel` gives them. Layers without weights get random ones (He); depthwise
+        deconvolutions enlarge by linear interpolation and stay fixed.
     inputs : int
         Channels of the image.
     """
@@ -81,7 +81,7 @@ class CaffeNet(nn.Module):
             self.load_weights(weights)
 
     def load_weights(self, weights: Weights, *, strict: bool = True) -> list[str]:
-        """Take the weights of layers of the same name and shape; return the names of layers that got none."""
+        """Load the weights of layers with the same name and shape; return the names of the other layers."""
         missing = []
         for key, module in self.convolutions.items():
             blobs = weights.get(_name(key), [])
@@ -105,7 +105,7 @@ class CaffeNet(nn.Module):
         }
 
     def tops(self, picture: Tensor, wanted: Sequence[str] = ()) -> dict[str, Tensor]:
-        """The last layer's output under "", and those named; computes no more than they need."""
+        """The last layer's output under "", and the named outputs; computes only what they need."""
         left, kept = set(wanted), {}
         values = {self.input: picture}
         for position, (name, kind, bottoms, top) in enumerate(self.steps):

@@ -1,17 +1,17 @@
-"""Bring the data's documented forms into one: shards of small images with everybody's keypoints beside them.
+"""Convert several data formats into one: shards of small images with everybody's keypoints.
 
     python -m training.pack body --data ../shared/training --to cache/body      # the project's images
     python -m training.pack coco --data /data/coco --to cache/coco              # COCO's own files, train2014 or 2017
     python -m training.pack hand --data ../shared/training --to cache/hand
 
 A shard is an uncompressed tar of at most 30 MB: images as WebP, at most `--short-side` pixels on the shorter side,
-and `labels.jsonl`, a line an image:
+and `labels.jsonl`, with a line for each image:
 
     {"file", "split": "train"|"val"|"test", "source",
      "people": [[[x, y, height] * K], ...], "ignore": [[x, y, width, height], ...],
      "boxes": [[x, y, width, height, height of the bump], ...]}
 
-and "hand": "left"|"right" where that is known of a crop of a hand. "boxes" are those of people, by humans or by
+and "hand": "left"|"right" for a crop of a hand of known side. "boxes" are those of people, by humans or by
 `training.see_boxes` (`--boxes`), for a detector; in one whose bump has the height 0 a detector learns nothing.
 
 x and y are pixels of the stored image, the centre of the first pixel 0, 0. `height` is that of the bump that the
@@ -72,7 +72,7 @@ def in_openpose_order(keypoints: Array) -> Array:
 
 
 def box_of(keypoints: Array) -> list[float]:
-    """x, y, width, height round the keypoints that are known, a fifth larger."""
+    """x, y, width, height around the known keypoints, a fifth larger."""
     known = keypoints[keypoints[:, 2] > 0, :2]
     low, size = known.min(axis=0), np.ptp(known, axis=0)
     low, size = low - 0.1 * size - 2, 1.2 * size + 4
@@ -80,7 +80,7 @@ def box_of(keypoints: Array) -> list[float]:
 
 
 def merged(human: list[Array], taught: Scored, seen: Scored) -> Labels:
-    """Everybody's keypoints by the best source that has them, and boxes where it is not known who is there.
+    """Everybody's keypoints from the best source, and boxes with unknown content.
 
     `human` comes first; then the top-down teacher's people, `taught`; then those that another network alone has `seen`,
     which are only to be ignored unless it was sure.
@@ -262,7 +262,7 @@ FORMS: dict[str, Callable[[Path, Path | None], Iterator[tuple[Record, bytes]]]] 
 
 
 def shrunk(record: Record, content: bytes, short_side: int, quality: int) -> tuple[Record, bytes]:
-    """The image no larger than said, and its labels in its pixels."""
+    """The image, reduced to this size if it is larger, and its labels in its pixels."""
     picture = decoded(content)
     scale = short_side / min(picture.shape[:2])
     if scale < 1:

@@ -1,4 +1,4 @@
-"""Batches for a network that looks at one person: crops round somebody, and where each keypoint lies in them."""
+"""Batches for a network that processes one person: crops around a person, and the positions of the keypoints."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PersonRecipe:
     stride : int
         Pixels of the crop a cell of the maps.
     sigma : float
-        Of the bumps, in cells.
+        Standard deviation of the Gaussians, in cells.
     pad : float
         Side of a crop over the extent of the person's keypoints; a detector's box, which shows hair and feet as well,
         is 1.12 times as large as that extent.
@@ -41,17 +41,17 @@ class PersonRecipe:
     turn, most_turn : float
         Standard deviation and limit of the rotation, degrees.
     half : float
-        How often a crop shows the upper or the lower body alone.
+        How often a crop shows only the upper or the lower body.
     longer : float
-        How often a crop round somebody whose legs are not known reaches further down, as a box would.
+        How often a crop of a person with unknown legs is extended downwards, like a detector's box.
     cut : float
-        How often a patch of the person is hidden.
+        How often a patch of the person is covered.
     disturbance : float
         As in `training.batches.Recipe`.
     human : float
-        How often a person with human labels is taken, as a multiple of the others.
+        How often a person with human labels is used, as a multiple of the others.
     weights : mapping
-        How often a source's images are taken; 1 where it is not named.
+        How often a source's images are used; 1 if it is not listed.
     """
 
     size: tuple[int, int] = (256, 192)
@@ -72,7 +72,7 @@ class PersonRecipe:
 
 
 class Persons:
-    """Makes the batch of any step: the same one for the same seed and step.
+    """Makes the batch of any step; the same seed and step give the same batch.
 
     A batch's maps are bumps, 0 where a keypoint is known to lie outside the crop, and the background last; `weight` is
     (B, K + 1, 1, 1), 0 for the keypoints that are not known.
@@ -103,7 +103,7 @@ class Persons:
         return self.of(rng.choice(len(self.people), count, p=self.chances), rng)
 
     def of(self, chosen: NDArray[np.intp], rng: np.random.Generator | None) -> Batch:
-        """Crops of the people chosen, disturbed where a generator is given."""
+        """Crops of the chosen people, distorted if a generator is given."""
         points = self.people[chosen].copy()
         matrices = np.empty((len(chosen), 2, 3), np.float32)
         for at, person in enumerate(points):
@@ -147,7 +147,7 @@ class Persons:
         return np.concatenate([linear, (target - linear @ middle)[:, None]], axis=1).astype(np.float32)
 
     def _half(self, known: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
-        """Which keypoints a crop is made round: now and then those of one half of the body."""
+        """The keypoints that determine a crop: sometimes those of one half of the body."""
         if rng.random() >= self.recipe.half:
             return known
         lower = np.array([name.endswith(("hip", "knee", "ankle")) for name in self.skeleton.keypoints])
@@ -155,7 +155,7 @@ class Persons:
         return half if np.count_nonzero(half) >= KNOWN else known
 
     def _cut(self, crops: Tensor, points: Array, rng: np.random.Generator) -> None:
-        """Hide a patch near a keypoint, by one colour, in some crops; in place."""
+        """Cover a patch near a keypoint with one colour, in some crops; in place."""
         height, width = self.recipe.size
         for at in np.flatnonzero(rng.random(len(crops)) < self.recipe.cut).tolist():
             known = points[at, points[at, :, 2] > 0, :2]

@@ -1,4 +1,4 @@
-"""What each of our networks is trained on, and how."""
+"""The training recipes of our networks."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _FACE_PAIRS = (
 
 
 def mirrored(skeleton: Skeleton) -> tuple[int, ...]:
-    """For each keypoint the one that takes its place in a mirrored image."""
+    """For each keypoint, the one at its place in a mirrored image."""
     if skeleton != FACE:
         return skeleton.mirrored
     places = list(range(len(FACE.keypoints)))

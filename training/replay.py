@@ -1,10 +1,10 @@
-"""Crops that are learnt from once or twice, together with what the teacher sees in them.
+"""Crops that are used once or twice, together with the teacher's maps.
 
-Painted maps are hard to learn from: where a shoulder is hidden, nobody can say from the image where its bump must
-be, and most of a small network's squared error is of that kind. A teacher's maps say how sure one can be, the mean of
-what it sees in a crop and in its mirror image better than one look. They cost about as much as a step of the network
-that learns, so each crop's are made once, and the crop comes back after some steps, mirrored and disturbed anew: batch
-divided by `fresh` times on average. More than twice, and a small network learns the crops by heart.
+Painted maps are hard to learn from: the image does not show where a hidden shoulder's maximum belongs, and most of a
+small network's squared error is of that kind. A teacher's maps contain the uncertainty; the mean of its maps for a crop
+and for the mirror image is better than one of them. They cost about as much as a training step, so they are computed
+once for each crop. The crop is used again after some steps, mirrored and distorted in another way: batch divided by
+`fresh` times on average. If that is more than twice, a small network memorises the crops.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class Replay:
     batches : Batches
         Makes the crops.
     teacher : callable
-        A network with the same maps as the one that learns, from input to maps.
+        A network with the same maps as the trained one, as a function from input to maps.
     trust : float
-        Share of the teacher's maps in what is learnt; the rest is painted from the keypoints. Where the labels say
-        nothing, the teacher's maps count alone.
+        Weight of the teacher's maps in the target; the rest is painted from the keypoints. Where there are no labels,
+        only the teacher's maps count.
     fresh : int
-        New crops a step; a batch holds at most `STAYS` times as many.
+        New crops in each step; a batch holds at most `STAYS` times as many.
     precision : torch.dtype
-        That the teacher computes in.
+        The precision of the teacher.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Replay:
         self.new: Batch | None = None
 
     def fill(self, step: int) -> None:
-        """Make the first crops; a run that goes on at a step makes others than it began with."""
+        """Make the first crops; a run that continues at a step makes other crops than at its start."""
         while self.made < self.room:
             # Seeds are padded with zeros: without the 1 the first crops would be made again in this step's batch.
             rng = np.random.default_rng((self.batches.seed, step, 1 + self.made))
@@ -64,7 +64,7 @@ class Replay:
 
     @torch.no_grad()
     def add(self, lessons: Batch) -> None:
-        """Ask the teacher, and keep crops and maps; the oldest ones go."""
+        """Compute the teacher's maps, and store crops and maps in place of the oldest ones."""
         crops = lessons.crops.round()
         with computed_in(self.precision, crops.device):
             answer = seen(self.teacher, network_input(crops), self.batches.skeleton, self.batches.mirrored)
@@ -75,12 +75,12 @@ class Replay:
         self.made += len(crops)
 
     def ask(self) -> None:
-        """Ask the teacher about the crops that the last `batch` made beside."""
+        """Compute the teacher's maps for the new crops of the last `batch`."""
         if self.new:
             self.add(self.new)
 
     def batch(self, step: int, count: int) -> Batch:
-        """`count` crops to learn from; makes a few new ones too, which wait for `ask`."""
+        """`count` crops to learn from; also makes a few new ones, which wait for `ask`."""
         rng = np.random.default_rng((self.batches.seed, step))
         self.new = self.batches.plain(rng, self.fresh)
         places = torch.from_numpy(rng.choice(min(self.made, self.room), count, replace=False))
@@ -93,7 +93,7 @@ class Replay:
 
 
 def seen(teacher: Callable[[Tensor], Tensor], crops: Tensor, skeleton: Skeleton, mirrored: Sequence[int]) -> Tensor:
-    """(B, C, s/8, s/8) maps: the mean of what a teacher sees in (B, 3, s, s) crops and in their mirror images."""
+    """(B, C, s/8, s/8) maps: the mean of a teacher's maps for (B, 3, s, s) crops and for their mirror images."""
     both = torch.cat([crops, crops.flip(3)]).contiguous(memory_format=torch.channels_last)
     here, there = teacher(both).float().chunk(2)
     return (here + flipped(there, skeleton, mirrored)) / 2

@@ -1,10 +1,10 @@
-"""Let a trained network look at every image of some tars, and write down whom it sees.
+"""Find people in all images of some tars with a trained network, and store them.
 
     python -m training.see --model ../shared/models/light-coco --data ../shared/training/body --to cache/seen.jsonl.gz
 
-`training.pack --seen` reads the answer: people that no other source has are painted if the network was sure and ignored
-otherwise, so that nobody is called background whom a good network sees. Half an hour on two cores without bfloat16,
-ten minutes with it, seconds on a GPU.
+`training.pack --seen` reads the result. It paints people that no other source has if their scores are high, and ignores
+them otherwise, so that people whom a good network finds do not count as background. It takes half an hour on two cores
+without bfloat16, ten minutes with it, seconds on a GPU.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Let MediaPipe look for hands in the photographs of people, and write down those that it finds for certain.
+"""Find hands in the photographs of people with MediaPipe, and store those that are certain.
 
     python -m training.see_hands --data ../shared/training --mediapipe PYTHON --to cache/seen_hands.jsonl.gz
 
-`training.pack hand --seen` cuts crops of them. MediaPipe looks at each photograph that is trained on and at the square
-at the end of each arm, and at all of these in a mirror too: a hand counts that both views show in the same place. Ten
+`training.pack hand --seen` cuts crops of them. MediaPipe processes each training photograph, the square at the
+end of each arm, and the mirror images of all these. A hand counts if both views show it in the same place. It takes ten
 minutes on two cores.
 """
 
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def write_hands(lookers: Sequence[Look], data: Path, to: Path) -> int:
-    """Write down the hands that the lookers find, each in a thread of its own, and return how many there are."""
+    """Store the hands that the lookers find, each in its own thread; return their number."""
     total = 0
     with gzip.open(to, "wt") as out, ThreadPoolExecutor(len(lookers)) as pool:
         pictures = (each for each in shared_body(data, None) if each[0]["split"] == "train")
@@ -98,7 +98,7 @@ def hands_of(look: Look, record: Record, content: bytes) -> Certain:
 
 
 def certain(look: Look, view: Frame) -> Certain:
-    """Hands that an image and its mirror image both show."""
+    """Hands that are found in both an image and its mirror image."""
     plain = look(view)
     if not plain:
         return []

@@ -1,14 +1,15 @@
-"""Begin with a wide trained network: keep the channels that matter, and fit the weights between them.
+"""Make a smaller network from a trained one: keep the best channels, and fit the weights between them.
 
     python -m training.slim light_body --wide ../shared/models/light-coco --shards cache/body --to start.caffemodel
 
-Layer by layer from the end, the channels are chosen that predict the next layer best; then, from the front, each 1x1
-convolution is fitted by least squares to give what the wide network has at the chosen channels, from what the slim one
-has so far, so that errors do not add up (He, Zhang and Sun: Channel Pruning, arXiv:1707.06168, with a greedy choice).
-Depthwise convolutions keep the filters of their channels. Nothing is trained here; it takes two minutes.
+Layer by layer from the end, it chooses the channels that predict the next layer best. Then, from the front, it fits
+each 1x1 convolution by least squares: from the outputs of the small network so far to those of the wide network at the
+chosen channels, so that errors do not add up (He, Zhang and Sun: Channel Pruning, arXiv:1707.06168, with a greedy
+choice). Depthwise convolutions keep the filters of their channels. There is no training; it takes two minutes.
 
-The wide network is Lightweight OpenPose, or one of ours of another shape. Where that is narrower, the new channels are
-drawn at random; those of the side branch say nothing at first, and further layers of the head give what they get.
+The wide network is Lightweight OpenPose, or one of ours with another shape. If that one is narrower, the new channels
+get random weights; new channels of the side branch output nothing at first, and new layers of the head pass on their
+input.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def main() -> None:
 
 
 class Looks:
-    """What a network has at the same random cells of the same crops, at any layer."""
+    """The outputs of any layer of a network, at the same random cells of the same crops."""
 
     def __init__(self, crops: Sequence[Tensor], cells: int = CELLS) -> None:
         self.crops = [batch.contiguous(memory_format=torch.channels_last) for batch in crops]
@@ -101,7 +102,7 @@ class Looks:
 
 
 def slimmed(wide: CaffeNet, design: Design, crops: Sequence[Tensor]) -> CaffeNet:
-    """The network of a design with weights after those of a wide one."""
+    """The network of a design, with weights from a wide one."""
     slim = CaffeNet(design.prototxt("slim"))
     slim.load_weights(wide.weights(), strict=False)
     looks = Looks(crops)
@@ -133,7 +134,7 @@ def slimmed(wide: CaffeNet, design: Design, crops: Sequence[Tensor]) -> CaffeNet
 
 
 def _keep_context(slim: CaffeNet, wide: CaffeNet, looks: Looks) -> None:
-    """Give the side branch what a narrower or shorter one knows; new channels and blocks change nothing at first."""
+    """Copy the weights of a narrower or shorter side branch; new channels and blocks change nothing at first."""
     for name, own in slim.convolutions.items():
         if not name.startswith("context") or own.bias is None:
             continue
@@ -154,7 +155,7 @@ def _keep_context(slim: CaffeNet, wide: CaffeNet, looks: Looks) -> None:
 
 
 def _fit_head(slim: CaffeNet, wide: CaffeNet, looks: Looks, head: Sequence[str]) -> None:
-    """The layers behind the features, where the side branch says nothing, and the maps if they are the same."""
+    """The layers after the features, where the side branch outputs nothing, and the maps if they are the same."""
     if CONTEXT in slim.convolutions:
         slim.convolutions[CONTEXT].weight.zero_()
     for layer in head:

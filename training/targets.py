@@ -1,4 +1,4 @@
-"""The maps that a network should answer: bumps on keypoints, unit vectors along limbs."""
+"""The maps that a network should output: Gaussians at keypoints, unit vectors along limbs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def paint(
     Parameters
     ----------
     people : (P, K, 3) float tensor
-        x, y in pixels of the crops, the centre of the first one 0, 0; height of the bump, 0 for not known.
+        x, y in pixels of the crops, the centre of the first one 0, 0; height of the Gaussian, 0 for not known.
     owner : (P,) int tensor
         The crop that each person is in.
     count : int
@@ -31,12 +31,12 @@ def paint(
         Height and width of a crop in pixels.
     skeleton : Skeleton
     sigma : float
-        Of the bumps, in cells.
+        Standard deviation of the Gaussians, in cells.
 
     Returns
     -------
     (count, channels, height / 8, width / 8) float tensor
-        Where people overlap a heatmap holds the highest bump, a field the mean of its limbs.
+        Where people overlap, a heatmap contains the highest Gaussian, a field the mean of its limbs.
     """
     height, width = (side // STRIDE for side in size)
     maps = people.new_zeros(count, skeleton.channels, height, width)
@@ -70,7 +70,7 @@ def paint(
 
 
 def flipped(maps: Tensor, skeleton: Skeleton, mirrored: Sequence[int]) -> Tensor:
-    """(B, C, h, w) maps of the mirrored image: left and right change names, fields their direction along x."""
+    """(B, C, h, w) maps of the mirrored image: left and right exchanged, the fields' x reversed."""
     order, sign = list(range(maps.shape[1])), [1.0] * maps.shape[1]
     order[: len(mirrored)] = mirrored
     channels = dict(zip(skeleton.limbs, skeleton.paf_channels, strict=False))

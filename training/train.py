@@ -1,10 +1,10 @@
-"""Train one of our networks; stops and goes on at any checkpoint, on a CPU or a GPU.
+"""Train one of our networks, on a CPU or a GPU; a run can stop and continue at any checkpoint.
 
     python -m training.train light_body --shards cache/body --start ../shared/models/light-coco --to runs/light_body
 
 The folder `--to` gets `checkpoint.pt` (all that is needed to go on), `log.tsv` (a line every hundred steps: step, loss,
 crops a second and, every five hundred, the loss on held-out images) and `weights.caffemodel`, which `training.export`
-makes a model of. The loss is told as a share of what predicting nobody would cost: a collapsed network stands at 1.
+makes a model of. The loss is a share of the loss of predicting nobody: a collapsed network has 1.
 """
 
 from __future__ import annotations
