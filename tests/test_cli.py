@@ -96,8 +96,10 @@ def test_width_and_height_say_the_net_size() -> None:
         ("--frame_first 2 --frame_last 9 --frame_step 3", "--first 2 --last 9 --step 3"),
         ("--frame_flip --frame_rotate 90", "--flip --rotate 90"),
         ("--write_coco_json c.json", "--coco-json c.json"),
-        ("--image_dir d --write_images o --write_json j --display 0", "-i d -o o --json j --no-show"),
-        ("--image-dir d --write-images o --no_display", "-i d -o o --no-show"),
+        ("--image_dir d --write_images o --write_json j --display 0", "-i d --images o --json j --no-show"),
+        ("--image-dir d --write-images o --no_display", "-i d --images o --no-show"),
+        ("-image_dir d -write_json=j -display 0 -net_resolution -1x256", "-i d --json j --no-show --net-size -1x256"),
+        ("-output o.png -input a.jpg", "-o o.png -i a.jpg"),
         ("--thr 0.2 --dataset MPI", "--threshold 0.2 --skeleton MPI"),
         ("--scale 0.003922 --swap_rb", "--scale 0.003922 --swap-rb"),
         ("--device GPU", "--device cuda"),
@@ -140,15 +142,21 @@ ACCEPTED = """
 """.split()
 ANSWERED = """
     flir_camera flir_camera_index=0 frames_repeat process_real_time camera_parameter_path=a frame_undistort
-    model_folder=m net_resolution_dynamic=1 upsampling_ratio=8 body=1 output_resolution=640x480 num_gpu=1
-    num_gpu_start=0 fps_max=10 part_candidates heatmaps_scale=2 face_detector=0 hand_detector=0 face_render=1
+    model_folder=m net_resolution_dynamic=1 upsampling_ratio=8 body=1 output_resolution=640x480
+    fps_max=10 part_candidates heatmaps_scale=2 face_detector=0 hand_detector=0 face_render=1
     hand_render=1 render_threshold=0.1 face_render_threshold=0.1 hand_render_threshold=0.1 face_alpha_pose=1
-    hand_alpha_pose=1 alpha_heatmap=1 face_alpha_heatmap=1 hand_alpha_heatmap=1 part_to_show=1 fullscreen
-    no_gui_verbose write_images_format=jpg write_video_fps=10 write_video_with_audio write_heatmaps_format=float
-    write_coco_json_variants=1 write_coco_json_variant=0 write_keypoint=k write_keypoint_format=yml cli_verbose=1
-    write_bvh=a write_video_3d=a write_video_adam=a udp_host=a udp_port=1 logging_level=3 disable_multi_thread
-    profile_speed=1000 3d 3d_min_views=1 3d_views=1 identification tracking=1 ik_threads=1 resolution=640x480
+    hand_alpha_pose=1 alpha_heatmap=1 face_alpha_heatmap=1 hand_alpha_heatmap=1 part_to_show=1
+    write_images_format=jpg write_video_fps=10 write_video_with_audio write_heatmaps_format=float
+    write_coco_json_variants=1 write_coco_json_variant=0 write_keypoint=k write_keypoint_format=yml
+    write_bvh=a write_video_3d=a write_video_adam=a udp_host=a udp_port=1
+    3d 3d_min_views=1 3d_views=1 identification tracking=1 ik_threads=1 resolution=640x480
     write_pose=k frame_keep_distortion camera_parameter_folder=a
+""".split()
+
+
+HARMLESS_FLAGS = """
+    num_gpu=1 num_gpu_start=0 fullscreen no_gui_verbose cli_verbose=1 logging_level=3 disable_multi_thread
+    profile_speed=1000
 """.split()
 
 
@@ -164,6 +172,38 @@ def test_openpose_s_other_flags_are_answered_with_what_to_do_instead(flag: str) 
     for words in ([f"--{flag}"], f"--{flag}".split("=")):
         with pytest.raises(UsageError, match=r"is not supported: .{12}"):
             parse(multi_parser(), words)
+
+
+@pytest.mark.parametrize("flag", HARMLESS_FLAGS)
+def test_openpose_s_flags_that_change_nothing_here_are_named_and_ignored(
+    flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in ([f"--{flag}"], f"--{flag}".split("="), [f"-{flag}"]):
+        assert parse(multi_parser(), ["-i", "a.jpg", *words]).input == ["a.jpg"]
+        assert only_line(capsys).startswith(f"--{flag.split('=')[0].replace('_', '-')} is ignored: ")
+
+
+def test_all_flags_that_are_not_known_are_named_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UsageError) as error:
+        parse(multi_parser(), "-i a.jpg --num_gpu 1 --write_bvh a.bvh --jsn o --logging_level 3".split())
+    assert "--write-bvh is not supported" in str(error.value)
+    assert "unknown option --jsn; did you mean --json" in str(error.value)
+    parse(multi_parser(), "-i a.jpg --num_gpu 1 --logging_level 3".split())
+    assert only_line(capsys).count("is ignored") == 2
+
+
+MISSPELT = [("-outptu", "--output"), ("-wirte_json", "--write-json"), ("-modle", "--model")]
+
+
+@pytest.mark.parametrize(("word", "meant"), MISSPELT)
+def test_a_misspelt_option_with_one_dash_is_not_a_short_option_with_its_value(word: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=f"unknown option {word}; did you mean {meant}"):
+        parse(multi_parser(), ["-i", "a.jpg", word, "b"])
+
+
+def test_a_short_option_may_have_its_value_attached() -> None:
+    options = parsed("-ia.jpg", "-oresult.png", "-mlight_hand")
+    assert (options.input, options.output, options.model) == (["a.jpg"], "result.png", "light_hand")
 
 
 @pytest.mark.parametrize(

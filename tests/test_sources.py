@@ -15,7 +15,9 @@ import pytest
 from numpy.typing import NDArray
 
 from posecv.errors import InputError
+from posecv.sources.find import find_sources
 from posecv.sources.pictures import find_files, read_picture
+from posecv.sources.selection import Selection
 from posecv.terminal import quiet_stderr
 
 Frame = NDArray[np.uint8]
@@ -240,3 +242,27 @@ def test_what_native_code_says_is_kept_and_stderr_comes_back(capfd: pytest.Captu
     os.write(2, b"after")
     assert "".join(said) == "libpng warning"
     assert capfd.readouterr().err == "after"
+
+
+# --- sequences of images --------------------------------------------------------------------------------------------
+
+
+def test_a_numbered_pattern_means_the_files_of_the_sequence_in_order(tmp_path: Path) -> None:
+    for name in ("f_0009.png", "f_0010.png", "f_2.png", "f_x.png", "g_0001.png", "f_0011.jpg"):
+        file(tmp_path, name, encoded(".png", quadrants()))
+    found = [path.name for path in find_files([str(tmp_path / "f_%04d.png")])]
+    assert found == ["f_2.png", "f_0009.png", "f_0010.png"]
+    assert find_files([str(tmp_path / "h_%d.png")]) == [tmp_path / "h_%d.png"]  # reading it reports the error
+    literal = file(tmp_path, "50%d.png", encoded(".png", quadrants()))
+    assert find_files([str(literal)]) == [literal]
+
+
+def test_a_selection_takes_the_images_of_a_sequence_by_their_place(tmp_path: Path) -> None:
+    for number in range(7):
+        file(tmp_path, f"{number}.png", encoded(".png", quadrants()))
+    chosen = find_sources([str(tmp_path)], Selection(first=1, last=5, step=2))
+    assert [source.path.name for source in chosen] == ["1.png", "3.png", "5.png"]
+    one = find_sources([str(tmp_path / "4.png")], Selection(first=3))
+    assert [source.path.name for source in one] == ["4.png"]
+    with pytest.raises(InputError, match="there is no image 9: there are 7, counted from 0"):
+        find_sources([str(tmp_path)], Selection(first=9))

@@ -137,7 +137,7 @@ def _run(options: Namespace, estimator: Build) -> RunConfig:
     return RunConfig(
         inputs=tuple(options.input or ()),
         estimator=estimator,
-        places={kind.name: getattr(options, kind.name) for kind in KINDS},
+        places={kind.name: getattr(options, kind.name, None) for kind in KINDS},
         outputs=_outputs(options),
         selection=Selection(last=last, **frames),
         camera_size=options.camera_size,
@@ -152,8 +152,15 @@ def _run(options: Namespace, estimator: Build) -> RunConfig:
 def _outputs(options: Namespace) -> OutputSettings:
     given = _given(options, "threshold", "alpha", "render", "labels")
     rate = Rate() if getattr(options, "show_fps", False) else None
-    maps = tuple(options.heatmaps_of)
-    return OutputSettings(Style(**given, rate=rate), options.codec, options.keypoint_scale, maps)
+    return OutputSettings(
+        Style(**given, rate=rate),
+        options.codec,
+        options.keypoint_scale,
+        tuple(options.heatmaps_of),
+        options.json_form,
+        options.json_layout == "folders",
+        options.csv_form,
+    )
 
 
 def _bodies(options: Namespace) -> Bodies:

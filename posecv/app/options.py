@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
 from posecv import models
-from posecv.app.spellings import ALIASES, ELSEWHERE, normalised
+from posecv.app.spellings import ALIASES, ELSEWHERE, HARMLESS, normalised
 from posecv.errors import UsageError
+from posecv.terminal import say
 
 T = TypeVar("T")
 
@@ -31,6 +32,9 @@ EPILOG = (
     "Exit codes: 0 all done, 1 some inputs failed, 2 nothing was done, 130 Ctrl-C. Underscores in options work as "
     "well as dashes, and so do OpenPose's option names; docs/options.md lists them."
 )
+JSON_FORMS = ("openpose", "body_25", "controlnet")
+JSON_LAYOUTS = ("flat", "folders")
+CSV_FORMS = ("plain", "excel")
 COORDINATES = ("image", "net", "unit", "signed")
 
 class Parser(argparse.ArgumentParser):
@@ -163,6 +167,7 @@ def _add_files(parser: Parser) -> None:
         help="images, videos, folders, quoted patterns, camera numbers, addresses of streams, or - for standard input",
     )
     _add_outputs(parser)
+    parser.add_argument("--images", metavar="FOLDER", help="a drawn image of each frame, of videos too")
     parser.add_argument("--show-fps", action="store_true", help="draw the frames per second")
     parser.add_argument("--resume", action="store_true", help="skip what an earlier run into the same folders has done")
 
@@ -187,7 +192,16 @@ def _add_outputs(parser: Parser) -> None:
         metavar="SCALE",
         help=f"coordinates in --json and --csv: {', '.join(COORDINATES)} (default: {COORDINATES[0]})",
     )
+    parser.add_argument(
+        "--json-form", choices=JSON_FORMS, default=JSON_FORMS[0], help="form of the records (default: openpose)"
+    )
+    parser.add_argument(
+        "--json-layout", choices=JSON_LAYOUTS, default=JSON_LAYOUTS[0], help="folders: one per video (default: flat)"
+    )
     parser.add_argument("--csv", metavar="FILE", help="a table with one row per person and frame")
+    parser.add_argument(
+        "--csv-form", choices=CSV_FORMS, default=CSV_FORMS[0], help="excel: with semicolons and decimal commas"
+    )
     parser.add_argument("--coco-json", metavar="FILE", help="COCO's result format, 17 keypoints, for evaluation")
     parser.add_argument("--codec", metavar="NAME", help="codec of videos: h264 (needs PyAV), mjpg, mp4v, vp8, vp9, ...")
     _add_heatmaps(parser)
@@ -411,20 +425,37 @@ def _address(text: str) -> tuple[str, int]:
 
 def parse(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line; UsageError suggests the nearest names for an unknown option."""
-    options, unknown = parser.parse_known_args(normalised(sys.argv[1:] if argv is None else argv))
-    for word in unknown:
-        name = word.partition("=")[0]
-        if not word.startswith("-") or word == "--":
-            raise UsageError(f"{word!r} does not belong to an option; give inputs with -i")
-        if name in ELSEWHERE:
-            raise UsageError(f"{name} is not supported: {ELSEWHERE[name]}")
-        known = [*parser._option_string_actions, *ALIASES]
-        nearest = difflib.get_close_matches(name, known, n=2, cutoff=0.7)
-        raise UsageError(f"unknown option {name}" + (f"; did you mean {' or '.join(nearest)}?" if nearest else ""))
+    own = parser._option_string_actions
+    options, unknown = parser.parse_known_args(normalised(sys.argv[1:] if argv is None else argv, own))
+    _refuse(unknown, [*own, *ALIASES])
     options.no_show |= options.display == 0
     _complete_heatmaps(options)
     options.net_size = _net_size(options)
     return options
+
+
+def _refuse(unknown: Sequence[str], known: Sequence[str]) -> None:
+    """Raise UsageError with all unknown options; print a line about those that would change nothing."""
+    needless: list[str] = []
+    faults: list[str] = []
+    after_option = False
+    for word in unknown:
+        name = word.partition("=")[0]
+        if not word.startswith("-") or word == "--":
+            if not after_option:
+                faults.append(f"{word!r} does not belong to an option; give inputs with -i")
+        elif name in HARMLESS:
+            needless.append(name)
+        elif name in ELSEWHERE:
+            faults.append(f"{name} is not supported: {ELSEWHERE[name]}")
+        else:
+            nearest = difflib.get_close_matches(name, known, n=2, cutoff=0.7)
+            faults.append(f"unknown option {name}" + (f"; did you mean {' or '.join(nearest)}?" if nearest else ""))
+        after_option = word.startswith("-") and word != "--" and "=" not in word
+    if faults:
+        raise UsageError("; ".join(faults))
+    if needless:
+        say("; ".join(f"{name} is ignored: {HARMLESS[name]}" for name in dict.fromkeys(needless)))
 
 
 def _complete_heatmaps(options: argparse.Namespace) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-__all__ = ["ALIASES", "ELSEWHERE", "in_flags", "normalised"]
+from posecv.errors import UsageError
+
+__all__ = ["ALIASES", "ELSEWHERE", "HARMLESS", "in_flags", "normalised"]
 
 # Options of widely used programs (OpenPose, OpenCV's sample, LearnOpenCV) with the same meaning.
 ALIASES = {
@@ -30,7 +33,7 @@ ALIASES = {
     "--frame-rotate": "--rotate",
     "--write-video": "--output",
     "--write-coco-json": "--coco-json",
-    "--write-images": "--output",
+    "--write-images": "--images",
     "--write-json": "--json",
     "--write-keypoint-json": "--json",
     "--write-pose-json": "--json",
@@ -60,10 +63,6 @@ ELSEWHERE = {
     "--fps-max": "a run is as fast as possible; --step N skips frames",
     "--frames-repeat": "a video is processed once",
     "--process-real-time": "cameras and streams drop frames that come too fast, videos never do",
-    "--disable-multi-thread": "reading, network and writing always overlap",
-    "--profile-speed": "the line for each input contains the milliseconds",
-    "--logging-level": "-v prints more",
-    "--cli-verbose": "a terminal shows a progress bar if tqdm is installed",
     "--write-images-format": "-o out.jpg chooses the format of one image; in a folder they are PNG",
     "--write-video-fps": "a video keeps the frame rate of its source",
     "--write-video-with-audio": "the sound is copied if PyAV is installed",
@@ -71,7 +70,6 @@ ELSEWHERE = {
     "--heatmaps-scale": "--heatmaps writes unchanged values, which is OpenPose's scale 3",
     "--part-to-show": "--heatmaps FOLDER --heatmaps-of nose,neck-nose,background,all,pafs writes such images",
     **dict.fromkeys(("--output-resolution", "--resolution"), "the drawn image has the size of the frame"),
-    **dict.fromkeys(("--num-gpu", "--num-gpu-start"), "--device chooses where the network runs"),
     **dict.fromkeys(("--face-detector", "--hand-detector"), "hands and faces are located by the body's keypoints"),
     **dict.fromkeys(("--face-render", "--hand-render"), "--render is for bodies, hands and faces"),
     **dict.fromkeys(("--face-alpha-pose", "--hand-alpha-pose"), "--alpha is for bodies, hands and faces"),
@@ -88,7 +86,6 @@ ELSEWHERE = {
     **dict.fromkeys(
         ("--write-coco-json-variants", "--write-coco-json-variant"), "--coco-json writes the 17 keypoints of bodies"
     ),
-    **dict.fromkeys(("--fullscreen", "--no-gui-verbose"), "the window fits the screen and shows only the drawn image"),
     **dict.fromkeys(("--identification", "--tracking", "--ik-threads"), "people are not tracked between frames"),
     **dict.fromkeys(
         ("--frame-undistort", "--frame-keep-distortion", "--camera-parameter-path", "--camera-parameter-folder"),
@@ -108,13 +105,25 @@ ELSEWHERE = {
     ),
 }  # fmt: skip
 
+# Options of OpenPose that choose how it works or what it prints. Results are the same without them.
+HARMLESS = {
+    "--num-gpu": "--device chooses where the network runs",
+    "--num-gpu-start": "--device chooses where the network runs",
+    "--disable-multi-thread": "reading, network and writing always overlap",
+    "--profile-speed": "the line for each input contains the milliseconds",
+    "--logging-level": "-v prints more",
+    "--cli-verbose": "a terminal shows the progress",
+    "--fullscreen": "the window fits the screen",
+    "--no-gui-verbose": "the window shows only the drawn image",
+}
+
 # Library parameters whose options have other names.
 FLAGS = {"merge": "hand-merge", "scale_range": "hand-range"}
 PARAMETERS = (
     "net_size", "hand_net_size", "face_net_size", "scale_number", "scale_gap", "scale_range", "merge", "engine",
     "device", "skeleton", "stages", "first", "last", "step", "rotate", "keypoint_scale", "heatmaps_of", "heatmaps",
     "threshold", "body_model", "model", "maximize_positives", "detector", "detector_every", "codec", "output", "json",
-    "csv", "coco_json", "record",
+    "csv", "coco_json", "record", "images", "json_form", "csv_form",
 )  # fmt: skip
 
 
@@ -137,12 +146,24 @@ def in_flags(message: str) -> str:
     return re.sub(rf"\b({names})=", lambda match: f"--{FLAGS.get(match[1], match[1].replace('_', '-'))} ", message)
 
 
-def normalised(words: Iterable[str]) -> list[str]:
-    """The command line in posecv's spelling, with values that begin with a dash joined to their option."""
+def normalised(words: Iterable[str], known: Collection[str] = ()) -> list[str]:
+    """The command line in posecv's spelling, with values that begin with a dash joined to their option.
+
+    Options may have a single dash, as gflags allows it; `known` are the parser's own options:
+
+    >>> normalised(["-image_dir", "holiday", "-o", "drawn"], ["--input", "--output"])
+    ['--input', 'holiday', '-o', 'drawn']
+
+    Raises
+    ------
+    UsageError
+        If a word with a single dash looks like a misspelt option. It would be read as a short option and its value.
+    """
     words = list(words)
     end = words.index("--") if "--" in words else len(words)
     result: list[str] = []
     for word in words[:end]:
+        word = _double_dashed(word, {*known, *ALIASES, *ELSEWHERE, *HARMLESS})
         if word.startswith("--"):
             name, equals, value = word.partition("=")
             name = name.replace("_", "-")
@@ -156,3 +177,16 @@ def normalised(words: Iterable[str]) -> list[str]:
         else:
             result.append(word)
     return result + words[end:]
+
+
+def _double_dashed(word: str, known: Collection[str]) -> str:
+    """A word with a single dash that is a long option, with two dashes."""
+    match = re.fullmatch(r"-([A-Za-z][A-Za-z0-9_-]+)(=.*)?", word, re.DOTALL)
+    if not match:
+        return word
+    name = "--" + match[1].replace("_", "-")
+    if name in known:
+        return f"-{word}"
+    if nearest := difflib.get_close_matches(name, known, n=1, cutoff=0.85):
+        raise UsageError(f"unknown option {word}; did you mean {nearest[0]}?")
+    return word

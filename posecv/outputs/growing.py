@@ -5,6 +5,7 @@ Each is written as NAME.part.EXT and renamed at the end. If a run ends early, it
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import csv
 import io
@@ -15,10 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from posecv.errors import OutputError, reason
+from posecv.errors import OutputError, UsageError, reason
 from posecv.outputs.coordinates import converted
 from posecv.outputs.files import Kind
-from posecv.outputs.openpose_json import format_record
+from posecv.outputs.forms import form_of, formatted
 from posecv.result import Result
 
 __all__ = ["COCO_KIND", "CSV_KIND", "JSONL_KIND", "CocoResults", "Csv", "JsonLines", "part_of"]
@@ -27,6 +28,7 @@ JSONL_KIND = Kind("json", ending="_keypoints.jsonl", suffixes=frozenset({".jsonl
 CSV_KIND = Kind("csv", ending="_keypoints.csv", suffixes=frozenset({".csv"}))
 COCO_KIND = Kind("coco_json", ending="_coco.json", suffixes=frozenset({".json"}))
 
+CSV_FORMS = ("plain", "excel")
 DIGITS = 6  # significant digits, as in OpenPose's records; for times, digits after the decimal point
 
 
@@ -94,15 +96,15 @@ class JsonLines:
 
     wants_rate = interactive = False
 
-    def __init__(self, path: str | Path, *, scale: str = "image") -> None:
-        self._file, self._scale = _Growing(Path(path)), scale
+    def __init__(self, path: str | Path, *, scale: str = "image", form: str = "openpose") -> None:
+        self._file, self._scale, self._form = _Growing(Path(path)), scale, form_of(form)
         self.wants_view = scale == "net"
 
     def write(self, result: Result) -> None:
         """Add the line; OutputError if that fails."""
         place = {"source": str(result.source), "frame": result.number or 0, "time": round(result.time, DIGITS)}
         begin = json.dumps(place, ensure_ascii=False, separators=(",", ":"))[:-1]
-        record = format_record(converted(result, self._scale))
+        record = formatted(self._form(converted(result, self._scale), result))
         self._file.grow(f"{begin},{record[1:]}\n".encode())
 
     def has(self, number: int | None) -> bool:
@@ -121,12 +123,25 @@ class JsonLines:
 
 
 class Csv:
-    """One row per person: source, frame, time, index in the frame, score, then x, y, score of each keypoint."""
+    """One row per person: source, frame, time, index in the frame, score, then x, y, score of each keypoint.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    scale : str
+        The coordinates, one of `posecv.outputs.coordinates.SCALES`.
+    form : str
+        "plain", or "excel": for Excel in countries that write decimal commas, with semicolons between the columns.
+    """
 
     wants_rate = interactive = False
 
-    def __init__(self, path: str | Path, *, scale: str = "image") -> None:
-        self._file, self._scale = _Growing(Path(path)), scale
+    def __init__(self, path: str | Path, *, scale: str = "image", form: str = "plain") -> None:
+        if form not in CSV_FORMS:
+            raise UsageError(f"csv_form={form} is unknown; choose one of {', '.join(CSV_FORMS)}")
+        self._excel = form == "excel"
+        self._file, self._scale = _Growing(Path(path), opening=codecs.BOM_UTF8 if self._excel else b""), scale
         self.wants_view = scale == "net"
         self._first = True
 
@@ -141,7 +156,9 @@ class Csv:
             values = [f"{value:.{DIGITS}g}" for value in (score, *keypoints.ravel())]
             rows.append([result.source, result.number or 0, round(result.time, DIGITS), index, *values])
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(rows)
+        if self._excel:
+            rows = [[_with_comma(value) for value in row] for row in rows]
+        csv.writer(text, lineterminator="\n", delimiter=";" if self._excel else ",").writerows(rows)
         self._file.grow(text.getvalue().encode())
         self._first = False
 
@@ -194,6 +211,11 @@ class CocoResults:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _with_comma(value: Any) -> Any:
+    """Numbers with a decimal comma; names as they are."""
+    return re.sub(r"^(-?\d+)\.(\d+)", r"\1,\2", str(value)) if not isinstance(value, Path) else value
 
 
 def _short(value: float) -> float:

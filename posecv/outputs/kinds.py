@@ -31,12 +31,21 @@ class OutputSettings:
         The coordinates in records, one of `posecv.outputs.coordinates.SCALES`.
     maps : tuple of str
         Which of the network's maps to write, as words for `posecv.outputs.heatmaps.channels_of`.
+    json_form : str
+        The form of JSON records, one of `posecv.outputs.forms.FORMS`.
+    json_folders : bool
+        Whether the records of each video go into a folder of their own.
+    csv_form : str
+        The form of tables, one of `posecv.outputs.growing.CSV_FORMS`.
     """
 
     style: Style = field(default_factory=Style)
     codec: str | None = None
     scale: str = "image"
     maps: tuple[str, ...] = ("all",)
+    json_form: str = "openpose"
+    json_folders: bool = False
+    csv_form: str = "plain"
 
 
 @dataclass(frozen=True)
@@ -98,24 +107,36 @@ def _drawn(where: str, sources: Sequence[Source], settings: OutputSettings) -> l
     return planned
 
 
+def _frames(where: str, sources: Sequence[Source], settings: OutputSettings) -> list[list[Planned]]:
+    """An image of each frame, in a folder."""
+    folder = _folder("images", where)
+    files = [folder / f"{name}{pictures.KIND.ending}" for name in result_names([source.path for source in sources])]
+    return [
+        [Planned(pictures.DrawnFrames(file, settings.style), file, folder if source.has_frames else file)]
+        for source, file in zip(sources, files, strict=True)
+    ]
+
+
 def _records(where: str, sources: Sequence[Source], settings: OutputSettings) -> list[list[Planned]]:
     """OpenPose's records: one file per frame, or one line per frame in one file."""
     if names_file(where, growing.JSONL_KIND):
         file = one_file(where, growing.JSONL_KIND)
-        return _shared(sources, growing.JsonLines(file, scale=settings.scale), file)
+        return _shared(sources, growing.JsonLines(file, scale=settings.scale, form=settings.json_form), file)
     planned = []
     files = plan_files([source.path for source in sources], where, openpose_json.KIND)
     for source, file in zip(sources, files, strict=True):
         if source.has_frames:
             _refuse_one_file(where, source, file, openpose_json.KIND, "a .jsonl file")
-        output = openpose_json.OpenPoseJson(file, settings.scale)
+            if settings.json_folders:
+                file = file.with_name(file.name.removesuffix(openpose_json.KIND.ending)) / file.name
+        output = openpose_json.OpenPoseJson(file, settings.scale, form=settings.json_form)
         planned.append([Planned(output, file, file.parent if source.has_frames else file)])
     return planned
 
 
 def _table(where: str, sources: Sequence[Source], settings: OutputSettings) -> list[list[Planned]]:
     file = one_file(where, growing.CSV_KIND)
-    return _shared(sources, growing.Csv(file, scale=settings.scale), file)
+    return _shared(sources, growing.Csv(file, scale=settings.scale, form=settings.csv_form), file)
 
 
 def _coco(where: str, sources: Sequence[Source], settings: OutputSettings) -> list[list[Planned]]:
@@ -125,9 +146,7 @@ def _coco(where: str, sources: Sequence[Source], settings: OutputSettings) -> li
 
 def _heatmaps(where: str, sources: Sequence[Source], settings: OutputSettings) -> list[list[Planned]]:
     """The requested maps of each frame, in a folder."""
-    folder = Path(os.path.expanduser(where))
-    if not where or (folder.suffix.lower() in FILE_SUFFIXES and not folder.is_dir()):
-        raise UsageError(f"heatmaps={where!r} is not the name of a folder; it needs one for several files")
+    folder = _folder("heatmaps", where)
     planned = []
     for name in result_names([source.path for source in sources]):
         outputs = [Heatmaps(folder / name, item) for item in settings.maps]
@@ -135,8 +154,17 @@ def _heatmaps(where: str, sources: Sequence[Source], settings: OutputSettings) -
     return planned
 
 
+def _folder(option: str, where: str) -> Path:
+    """The folder that an option names; UsageError for the name of a file."""
+    folder = Path(os.path.expanduser(where))
+    if not where or (folder.suffix.lower() in FILE_SUFFIXES and not folder.is_dir()):
+        raise UsageError(f"{option}={where!r} is not the name of a folder; it needs one for several files")
+    return folder
+
+
 KINDS = (
     OutputKind("output", _drawn, films.KIND),
+    OutputKind("images", _frames),
     OutputKind("json", _records, growing.JSONL_KIND),
     OutputKind("csv", _table, growing.CSV_KIND),
     OutputKind("coco_json", _coco, growing.COCO_KIND),

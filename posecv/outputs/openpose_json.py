@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from posecv.outputs.coordinates import converted
 from posecv.outputs.files import Kind, write_whole
+from posecv.outputs.forms import form_of, formatted
 from posecv.people import People
 from posecv.result import Result
 
@@ -29,18 +29,7 @@ def format_record(people: People) -> str:
     >>> format_record(People.empty(COCO))
     '{"version":1.3,"people":[]}'
     """
-    persons = map(_person, people.to_openpose()["people"])
-    return f'{{"version":1.3,"people":[{",".join(persons)}]}}'
-
-
-def _person(person: Mapping[str, Sequence[float]]) -> str:
-    """One element of `people`."""
-    return "{" + ",".join(f'"{name}":[{",".join(map(_number, values))}]' for name, values in person.items()) + "}"
-
-
-def _number(value: float) -> str:
-    """Six significant digits without trailing zeros, like a C++ stream."""
-    return f"{value:g}"
+    return formatted(people.to_openpose())
 
 
 class OpenPoseJson:
@@ -52,12 +41,14 @@ class OpenPoseJson:
         The file for an image's record; in a video's files, the frame number comes before `_keypoints`, as in OpenPose.
     scale : str
         The coordinates, one of `posecv.outputs.coordinates.SCALES`.
+    form : str
+        The form of the records, one of `posecv.outputs.forms.FORMS`.
     """
 
     wants_rate = interactive = False
 
-    def __init__(self, path: str | Path, scale: str = "image") -> None:
-        self.path, self.scale = Path(path), scale
+    def __init__(self, path: str | Path, scale: str = "image", *, form: str = "openpose") -> None:
+        self.path, self.scale, self.form = Path(path), scale, form_of(form)
         self.wants_view = scale == "net"
 
     def file(self, number: int | None) -> Path:
@@ -72,7 +63,7 @@ class OpenPoseJson:
 
     def write(self, result: Result) -> None:
         """Write the file; OutputError if that fails."""
-        write_whole(self.file(result.number), format_record(converted(result, self.scale)).encode())
+        write_whole(self.file(result.number), formatted(self.form(converted(result, self.scale), result)).encode())
 
     def has(self, number: int | None) -> bool:
         """Whether the frame's file exists."""

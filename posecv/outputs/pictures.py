@@ -12,7 +12,7 @@ from posecv.errors import OutputError
 from posecv.outputs.files import Kind, write_whole
 from posecv.result import Result
 
-__all__ = ["KIND", "DrawnPicture"]
+__all__ = ["KIND", "DrawnFrames", "DrawnPicture"]
 
 SUFFIXES = (".avif", ".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 KIND = Kind(
@@ -40,11 +40,15 @@ class DrawnPicture:
 
     def write(self, result: Result) -> None:
         """Write the file; OutputError if that fails."""
-        write_whole(self.path, self._encode(self.style.drawn(result)))
+        write_whole(self.file(result.number), self._encode(self.style.drawn(result)))
 
     def has(self, number: int | None) -> bool:
         """Whether the file exists."""
-        return self.path.exists()
+        return self.file(number).exists()
+
+    def file(self, number: int | None) -> Path:
+        """The file for a frame."""
+        return self.path
 
     def _encode(self, drawn: Frame) -> bytes:
         suffix = self.path.suffix.lower()
@@ -65,3 +69,17 @@ class DrawnPicture:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class DrawnFrames(DrawnPicture):
+    """Draws the people on a copy of each frame and writes a file for each; parameters as for `DrawnPicture`."""
+
+    def file(self, number: int | None) -> Path:
+        """The file for an image, or for a frame of a video.
+
+        >>> DrawnFrames("out/clip_pose.png").file(42).name
+        'clip_000000000042_pose.png'
+        """
+        if number is None:
+            return self.path
+        return self.path.with_name(f"{self.path.name.removesuffix(KIND.ending)}_{number:012d}{KIND.ending}")

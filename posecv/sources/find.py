@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from posecv.errors import InputError
 from posecv.sources import Source
 from posecv.sources.addresses import finite, local_path
 from posecv.sources.animations import Page, is_animated, pages
@@ -24,7 +25,10 @@ def find_sources(
     camera_size: tuple[int, int] | None = None,
     camera_rate: float | None = None,
 ) -> list[Source]:
-    """The images, videos, cameras and streams for the values of `--input`, in order, without duplicates."""
+    """The images, videos, cameras and streams for the values of `--input`, in order, without duplicates.
+
+    Several images are a sequence, like the frames of a video: the selection applies to them, in order.
+    """
     sources: dict[str, Source] = {}
     for word in inputs:
         word = local_path(word) or word
@@ -37,7 +41,17 @@ def find_sources(
         for path in find_files([word]):
             for file in _of_file(path, selection):
                 sources.setdefault(str(file.path.absolute()), file)
-    return list(sources.values())
+    return _selected(list(sources.values()), selection)
+
+
+def _selected(sources: list[Source], selection: Selection) -> list[Source]:
+    """The sources; of several images those that a selection wants."""
+    if len(sources) < 2 or any(source.has_frames for source in sources):
+        return sources
+    chosen = [source for number, source in enumerate(sources) if selection.wants(number)]
+    if not chosen:
+        raise InputError(f"there is no image {selection.first}: there are {len(sources)}, counted from 0")
+    return chosen
 
 
 def _of_file(path: Path, selection: Selection) -> list[Source]:

@@ -71,8 +71,9 @@ def natural_order(name: str | Path) -> list[tuple[int, str]]:
 def find_files(inputs: Iterable[str]) -> list[Path]:
     """The files for the values of `--input`, without duplicates.
 
-    A folder stands for the images and videos in it, a pattern for the files that match it, both in natural order. A
-    value without any file is kept: `read_picture` reports the error later, and the other inputs are still processed.
+    A folder stands for the images and videos in it, a pattern such as `*.jpg` or `frame_%04d.png` for the files that
+    match it, both in natural order. A value without any file is kept: `read_picture` reports the error later, and the
+    other inputs are still processed.
     """
     # imutils.paths would include subfolders, where `a/1.jpg` and `b/1.jpg` have the same name, and omit WebP.
     paths: dict[str, Path] = {}
@@ -89,10 +90,27 @@ def _expand(text: str) -> list[Path]:
         with contextlib.suppress(OSError):
             return sorted(filter(_looks_like_one, Path(text).iterdir()), key=natural_order)
         return []
-    if os.path.lexists(text) or not glob.has_magic(text):
+    if os.path.lexists(text):
+        return []
+    if numbered := _numbered(text):
+        return numbered
+    if not glob.has_magic(text):
         return []
     matches = [path for path in map(Path, glob.glob(text, recursive=True)) if os.path.isfile(path)]
     return sorted(list(filter(_looks_like_one, matches)) or matches, key=natural_order)
+
+
+def _numbered(text: str) -> list[Path]:
+    """The files of a numbered sequence such as `frame_%04d.png`, in order; empty for another name."""
+    folder, name = os.path.split(text)
+    if (pattern := re.fullmatch(r"(.*?)%0?[0-9]*d(.*)", name)) is None:
+        return []
+    wanted = re.compile(f"{re.escape(pattern[1])}([0-9]+){re.escape(pattern[2])}")
+    with contextlib.suppress(OSError):
+        files = Path(folder).iterdir()
+        found = {int(match[1]): path for path in files if (match := wanted.fullmatch(path.name))}
+        return [found[index] for index in sorted(found)]
+    return []
 
 
 def _looks_like_one(path: Path) -> bool:
