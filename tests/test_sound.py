@@ -182,6 +182,26 @@ def test_sound_and_picture_that_begin_at_other_times_stay_together(
     assert_together(drawn(made, tmp_path / target), list(np.add(EXPECTED, shift)))
 
 
+@pytest.mark.parametrize(
+    ("name", "video", "audio"),
+    [
+        ("a.ts", "mpeg2video", "mp2"),
+        ("a.ts", "libx264", "aac"),
+        ("a.ts", "libx264", "ac3"),
+        ("a.mpg", "mpeg2video", "mp2"),
+    ],
+)
+def test_sound_stays_at_its_frames_where_recordings_were_joined(
+    tmp_path: Path, name: str, video: str, audio: str
+) -> None:
+    made = film(tmp_path / name, video, codec(audio))
+    shift = beeps(made)[0] - flashes(made)[0]
+    made.write_bytes(made.read_bytes() * 3)
+    seen = [still.time for still in Film(made).stills() if still.frame.mean() > 128]
+    assert len(seen) == 3 * len(FLASHES)
+    assert_together(drawn(made, tmp_path / "b.mp4"), [time + shift for time in seen])
+
+
 def test_sound_follows_the_frames_that_were_selected(tmp_path: Path) -> None:
     for audio in ("aac", "ac3"):
         made = film(tmp_path / "a.mkv", audio=codec(audio), late=0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ import numpy as np
 from posecv.arrays import Array
 from posecv.errors import OutputError, reason
 from posecv.result import Result
-from posecv.sources.clock import Unbroken, longest_gap
+from posecv.sources.clock import Unbroken, is_broadcast, longest_gap
 from posecv.sources.films import zero_of
 from posecv.terminal import say
 
@@ -24,7 +25,10 @@ COPIED = {".mp4": ("aac", "mp3"), ".mov": ("aac", "mp3"), ".mkv": ("aac", "mp3",
 AAC_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000})
 RATE = 48000  # samples per second, where AAC does not have the source's
 BLOCK = 1024  # samples in a frame of AAC
-SLACK = 0.02  # seconds by which the sound's own times may differ from the number of samples
+SLACK = 0.01  # seconds by which the sound's own times may differ from the number of samples
+FRAMES = 25.0  # pictures per second, if the source does not tell
+BACK = 0.5  # seconds; a clock that goes back further begins again
+WAITING = 1000  # packets of sound that wait for the pictures to begin again too
 DISK = {errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT}
 
 
@@ -76,25 +80,85 @@ class _Source:
         if self.stream.codec_context is None:
             self.container.close()
             raise SoundError("FFmpeg does not know this sound")
-        video = self.container.streams.best("video")
-        self._begin = (zero_of(video) if video else 0.0) + result.time
-        self._time = Unbroken(longest_gap(self.container.format.name))
+        self._video = self.container.streams.best("video")
+        self._begin = (zero_of(self._video) if self._video else 0.0) + result.time
         self._error = av.error.FFmpegError
 
     def packets(self) -> Iterator[tuple[float, Any]]:
         """The packets and when they are heard; damaged ones are left out."""
-        packets = self.container.demux(self.stream)
+        name = self.container.format.name
+        if self._video and is_broadcast(name):
+            rate = float(self._video.guessed_rate or 0) or FRAMES
+            joined = _Joined(self.stream.index, longest_gap(name), 1 / rate)
+            for time, packet in joined.moved(self._demuxed(self._video)):
+                yield time - self._begin, packet
+        else:
+            move = Unbroken(longest_gap(name))
+            for packet in self._demuxed():
+                yield move(_stamp(packet)) - self._begin, packet
+
+    def _demuxed(self, *more: Any) -> Iterator[Any]:
+        """The packets of the sound, and of other streams, that have a time stamp."""
+        packets = self.container.demux(self.stream, *more)
         while True:
             try:
                 packet = next(packets)
             except (StopIteration, self._error):
                 return
             if packet.dts is not None:
-                yield self.time(packet.dts * packet.time_base), packet
+                yield packet
 
-    def time(self, stamp: Any) -> float:
-        """The time in the new video of a time stamp in seconds."""
-        return self._time(float(stamp)) - self._begin
+
+def _stamp(packet: Any) -> float:
+    return float(packet.dts * packet.time_base)
+
+
+class _Joined:
+    """Moves the sound of joined recordings as far as their pictures are moved, although one is longer than the other.
+
+    Each time a clock begins again is a new part; the pictures tell how far it is moved.
+    """
+
+    def __init__(self, sound: int, longest: float, step: float) -> None:
+        self._sound, self._longest, self._step = sound, longest, step
+        self._last: dict[int, float] = {}  # the last stamp of each stream
+        self._part: dict[int, int] = {}  # and its part
+        self._shifts = [0.0]
+        self._waiting: deque[tuple[int, Any]] = deque()
+        self._heard = 0.0
+
+    def moved(self, packets: Iterator[Any]) -> Iterator[tuple[float, Any]]:
+        """The packets of the sound with their moved times, in seconds."""
+        for packet in packets:
+            self._take(packet)
+            if len(self._waiting) > WAITING:
+                self._go_on()
+            yield from self._ready()
+        while self._waiting:
+            self._go_on()
+            yield from self._ready()
+
+    def _take(self, packet: Any) -> None:
+        stream, stamp = packet.stream.index, _stamp(packet)
+        last = self._last.get(stream, stamp)
+        if not last - BACK <= stamp <= last + self._longest:
+            self._part[stream] = self._part.get(stream, 0) + 1
+            if stream != self._sound and self._part[stream] == len(self._shifts):
+                self._shifts.append(last + self._shifts[-1] + self._step - stamp)
+        self._last[stream] = stamp
+        if stream == self._sound:
+            self._waiting.append((self._part.get(stream, 0), packet))
+
+    def _ready(self) -> Iterator[tuple[float, Any]]:
+        """The packets of parts whose shift is known."""
+        while self._waiting and self._waiting[0][0] < len(self._shifts):
+            part, packet = self._waiting.popleft()
+            self._heard = _stamp(packet) + self._shifts[part]
+            yield self._heard, packet
+
+    def _go_on(self) -> None:
+        """The pictures do not begin again: the sound goes on from where it was."""
+        self._shifts.append(self._heard + self._step - _stamp(self._waiting[0][1]))
 
 
 class _Written:

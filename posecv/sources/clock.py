@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from statistics import median_low
 
-__all__ = ["Clock", "Unbroken", "longest_gap"]
+__all__ = ["Clock", "Unbroken", "is_broadcast", "longest_gap"]
 
 BROADCAST = frozenset({"mpegts", "mpegtsraw", "mpeg", "mpegvideo", "vob", "rtp", "rtsp", "dvbsub"})
 RATE = 25.0  # frames per second, if a video tells no rate
@@ -18,7 +18,12 @@ def longest_gap(container: str) -> float:
 
     Formats of broadcasts are recorded, cut and joined, so their clocks jump; in others a picture may stay for hours.
     """
-    return 10.0 if BROADCAST & set(container.split(",")) else 30 * 3600.0
+    return 10.0 if is_broadcast(container) else 30 * 3600.0
+
+
+def is_broadcast(container: str) -> bool:
+    """Whether FFmpeg's name of a format is one of broadcasts."""
+    return bool(BROADCAST & set(container.split(",")))
 
 
 class Unbroken:
