@@ -10,15 +10,16 @@ from typing import Any
 from posecv.drawing.rate import Rate
 from posecv.drawing.style import Style
 from posecv.errors import UsageError
-from posecv.estimators.build import Bodies, Either, Hand, HandsAlong, NetworkChoice, Part, Person
+from posecv.estimators.build import Bodies, Either, Hand, HandsAlong, NetworkChoice, Part, Person, Within, read_mask
 from posecv.geometry import NetSize
+from posecv.outputs.coordinates import SCALES, SOURCE
 from posecv.outputs.kinds import KINDS, OutputSettings
 from posecv.sources.selection import Selection
 
 __all__ = ["LiveConfig", "RunConfig", "hand_config", "live_config", "many_config", "person_config"]
 
 PARTS = "hand", "face"
-Build = Person | Bodies | Hand | HandsAlong
+Build = Person | Bodies | Hand | HandsAlong | Within
 
 
 @dataclass(frozen=True)
@@ -98,12 +99,12 @@ def person_config(options: Namespace) -> RunConfig:
     """The configuration of run_pose.py."""
     scale = _given(options, "net_size", "scale_number", "scale_gap")
     every = options.detector_every
-    return _run(options, Person(_network(options), threshold=options.threshold, every=every, **scale))
+    return _run(options, _within(options, Person(_network(options), threshold=options.threshold, every=every, **scale)))
 
 
 def many_config(options: Namespace) -> RunConfig:
     """The configuration of run_multi_pose.py."""
-    return _run(options, _bodies(options))
+    return _run(options, _within(options, _bodies(options)))
 
 
 def hand_config(options: Namespace) -> RunConfig:
@@ -131,6 +132,13 @@ def live_config(options: Namespace) -> LiveConfig:
     )
 
 
+def _within(options: Namespace, people: Person | Bodies) -> Build:
+    """The configuration, limited to a part of the frame if there is one; UsageError if a mask cannot be read."""
+    if options.mask:
+        read_mask(options.mask)
+    return Within(people, options.box, options.mask) if options.box or options.mask else people
+
+
 def _run(options: Namespace, estimator: Build) -> RunConfig:
     last = None if getattr(options, "last", -1) == -1 else options.last  # OpenPose's value for all
     frames = {name: getattr(options, name) for name in ("first", "step", "flip", "rotate") if hasattr(options, name)}
@@ -152,14 +160,17 @@ def _run(options: Namespace, estimator: Build) -> RunConfig:
 def _outputs(options: Namespace) -> OutputSettings:
     given = _given(options, "threshold", "alpha", "render", "labels")
     rate = Rate() if getattr(options, "show_fps", False) else None
+    in_source = options.keypoint_scale == SOURCE
+    turned = {name: getattr(options, name) for name in ("rotate", "flip") if in_source and hasattr(options, name)}
     return OutputSettings(
         Style(**given, rate=rate),
         options.codec,
-        options.keypoint_scale,
+        SCALES[0] if in_source else options.keypoint_scale,
         tuple(options.heatmaps_of),
         options.json_form,
         options.json_layout == "folders",
         options.csv_form,
+        **turned,
     )
 
 

@@ -35,7 +35,7 @@ EPILOG = (
 JSON_FORMS = ("openpose", "body_25", "controlnet")
 JSON_LAYOUTS = ("flat", "folders")
 CSV_FORMS = ("plain", "excel")
-COORDINATES = ("image", "net", "unit", "signed")
+COORDINATES = ("image", "net", "unit", "signed", "source")
 
 class Parser(argparse.ArgumentParser):
     """A parser with compact help that raises UsageError for errors."""
@@ -59,6 +59,7 @@ def single_parser(prog: str | None = None) -> Parser:
     said = "Find the keypoints of one person in each image."
     parser = _picture_parser(said, prog, threshold=f"{SINGLE_THRESHOLD}")
     _add_scales(parser)
+    _add_region(parser)
     _add_detector(parser)
     return parser
 
@@ -68,6 +69,7 @@ def multi_parser(prog: str | None = None) -> Parser:
     parser = _picture_parser("Find the keypoints of everybody in each image or video.", prog)
     _add_scales(parser)
     parser.add_argument("--maximize-positives", action="store_true", help="more detections, more false positives")
+    _add_region(parser)
     _add_parts(parser)
     _add_detector(parser)
     return parser
@@ -285,6 +287,13 @@ def _add_detector(parser: Parser) -> None:
     group.add_argument(
         "--detector-every", type=int, default=1, metavar="N", help="run it in every Nth frame of a video (default: 1)"
     )
+
+
+def _add_region(parser: Parser) -> None:
+    """The options for a part of the frame."""
+    region = parser.add_argument_group("part of the frame in which to search; coordinates are those of the whole frame")
+    region.add_argument("--box", type=_box, metavar="X,Y,W,H", help="a box in pixels")
+    region.add_argument("--mask", metavar="FILE", help="an image, black where nobody is wanted")
 
 
 def _add_shared(parser: Parser, *, no_show: str, net_size: str, threshold: str, own_model: str) -> None:

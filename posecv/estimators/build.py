@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from posecv.arrays import Frame
 from posecv.engines.network import Network, Scale, load_network
 from posecv.errors import ModelError, UsageError
 from posecv.estimators import Estimator, Setting
 from posecv.estimators.parts import Faces, Hands, HandsOfBodies, WithParts
+from posecv.estimators.region import Region
 from posecv.estimators.single_pass import HAND_RANGE, MERGES, SCALE_GAP, SINGLE_THRESHOLD, Everybody, OneHand, OnePerson
 from posecv.estimators.top_down import FIELDS, TopDown, refuse_scales
 from posecv.geometry import Box
 from posecv.result import Result
 from posecv.skeletons import Skeleton, Thresholds, maximized
+from posecv.terminal import quiet_stderr
 
 __all__ = [
-    "Above", "Bodies", "Either", "Hand", "HandsAlong", "NetworkChoice", "OneOrAll", "Part", "Person", "above",
+    "Above", "Bodies", "Either", "Hand", "HandsAlong", "NetworkChoice", "OneOrAll", "Part", "Person", "Within", "above",
 ]  # fmt: skip
 
 Loaded = Callable[[Network], None]  # is called with each network after loading
@@ -160,6 +167,31 @@ class Either:
         one = complete(_one(network, None, self.threshold, bodies.scale_number, bodies.scale_gap, bodies.every))
         everybody = complete(_everybody(choice, network)) if network.finds_everybody else None
         return OneOrAll(network, one, everybody)
+
+
+@dataclass(frozen=True)
+class Within:
+    """Another estimator's configuration, and the part of the frame in which to search: a box, or an image as a mask."""
+
+    people: Person | Bodies
+    box: Box | None = None
+    mask: str | None = None
+
+    def build(self, loaded: Loaded) -> Estimator:
+        """The estimator; UsageError if the mask cannot be read."""
+        mask = None if self.mask is None else read_mask(self.mask)
+        return Region(self.people.build(loaded), self.box, mask)
+
+
+def read_mask(path: str) -> NDArray[np.uint8]:
+    """The (h, w) grey values of an image file; UsageError if it cannot be read, or is black."""
+    with quiet_stderr():
+        mask = cv2.imread(path, cv2.IMREAD_GRAYSCALE) if os.path.isfile(path) else None
+    if mask is None:
+        raise UsageError(f"mask={path} is not an image that can be read; give one that is black where nobody is wanted")
+    if not mask.any():
+        raise UsageError(f"mask={path} is black everywhere; it must be white where people are wanted")
+    return mask.astype(np.uint8, copy=False)
 
 
 @dataclass(frozen=True)

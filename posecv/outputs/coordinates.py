@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from posecv.arrays import Array
 from posecv.errors import UsageError
 from posecv.geometry import Fit
+from posecv.outputs import Output
 from posecv.people import People
 from posecv.result import Result
 
-__all__ = ["SCALES", "converted"]
+__all__ = ["SCALES", "Unturned", "converted", "unturned"]
 
 SCALES = ("image", "net", "unit", "signed")
+SOURCE = "source"  # on the command line: pixels of the file's frame, before it was rotated and flipped
 
 Pair = NDArray[np.float64]
 
@@ -64,3 +66,68 @@ def _moved(people: People, factor: Pair, shift: Pair) -> People:
     hands = None if people.hands is None else xy(people.hands)
     faces = None if people.faces is None else xy(people.faces)
     return replace(people, keypoints=xy(people.keypoints), hands=hands, faces=faces)
+
+
+class Unturned:
+    """An output that receives results as if frames had not been rotated and flipped.
+
+    Parameters
+    ----------
+    output : Output
+        Writes the results.
+    rotate, flip
+        What was done to the frames, as in `posecv.sources.selection.Selection`.
+    """
+
+    def __init__(self, output: Output, rotate: int, flip: bool) -> None:
+        self._output, self._rotate, self._flip = output, rotate, flip
+        self.wants_view, self.wants_rate, self.interactive = output.wants_view, output.wants_rate, output.interactive
+
+    def write(self, result: Result) -> None:
+        """Write the result in the file's coordinates."""
+        self._output.write(unturned(result, self._rotate, self._flip))
+
+    def has(self, number: int | None) -> bool:
+        """Whether the output already has the frame."""
+        return self._output.has(number)
+
+    def close(self) -> None:
+        """Close the output."""
+        self._output.close()
+
+
+def unturned(result: Result, rotate: int, flip: bool) -> Result:
+    """A result for the frame as it is in the file; in a mirror image left and right are swapped, so they swap back.
+
+    Parameters
+    ----------
+    result : Result
+        Of a frame that was rotated and then flipped.
+    rotate : {0, 90, 180, 270}
+        Degrees clockwise.
+    flip : bool
+        Whether left and right of the frame were swapped.
+    """
+    if result.frame is None:
+        raise UsageError("keypoint_scale=source needs the frame, which this result does not have")
+    people, (height, width) = result.people, result.frame.shape[:2]
+
+    def xy(part: Array) -> Array:
+        x, y, score = part[..., 0], part[..., 1], part[..., 2]
+        if flip:
+            x = width - 1 - x
+        x, y = {
+            0: (x, y), 90: (y, width - 1 - x), 180: (width - 1 - x, height - 1 - y), 270: (height - 1 - y, x),
+        }[rotate]  # fmt: skip
+        return np.where(score[..., None] > 0, np.stack([x, y, score], axis=-1), 0).astype(np.float32)
+
+    keypoints, hands, left = xy(people.keypoints), people.hands, people.left
+    hands = None if hands is None else xy(hands)
+    faces = None if people.faces is None else xy(people.faces)
+    if flip:
+        keypoints = keypoints[:, list(people.skeleton.mirrored)]
+        hands = None if hands is None else hands[:, ::-1]
+        left = None if left is None else ~left
+    frame = np.rot90(result.frame[:, ::-1] if flip else result.frame, rotate // 90)
+    people = replace(people, keypoints=keypoints, hands=hands, faces=faces, left=left)
+    return replace(result, people=people, frame=frame)

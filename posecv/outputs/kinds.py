@@ -10,6 +10,7 @@ from pathlib import Path
 from posecv.drawing.style import Style
 from posecv.errors import UsageError
 from posecv.outputs import Output, films, growing, openpose_json, pictures
+from posecv.outputs.coordinates import Unturned
 from posecv.outputs.files import FILE_SUFFIXES, Kind, plan_files, result_names
 from posecv.outputs.heatmaps import Heatmaps
 from posecv.sources import Source
@@ -37,6 +38,8 @@ class OutputSettings:
         Whether the records of each video go into a folder of their own.
     csv_form : str
         The form of tables, one of `posecv.outputs.growing.CSV_FORMS`.
+    rotate, flip
+        What is done to the frames and is to be undone in records, as in `posecv.sources.selection.Selection`.
     """
 
     style: Style = field(default_factory=Style)
@@ -46,6 +49,12 @@ class OutputSettings:
     json_form: str = "openpose"
     json_folders: bool = False
     csv_form: str = "plain"
+    rotate: int = 0
+    flip: bool = False
+
+    def recorded(self, output: Output) -> Output:
+        """The output, for records in the coordinates of the file if frames are rotated or flipped."""
+        return Unturned(output, self.rotate, self.flip) if self.rotate or self.flip else output
 
 
 @dataclass(frozen=True)
@@ -121,7 +130,8 @@ def _records(where: str, sources: Sequence[Source], settings: OutputSettings) ->
     """OpenPose's records: one file per frame, or one line per frame in one file."""
     if names_file(where, growing.JSONL_KIND):
         file = one_file(where, growing.JSONL_KIND)
-        return _shared(sources, growing.JsonLines(file, scale=settings.scale, form=settings.json_form), file)
+        lines = growing.JsonLines(file, scale=settings.scale, form=settings.json_form)
+        return _shared(sources, settings.recorded(lines), file)
     planned = []
     files = plan_files([source.path for source in sources], where, openpose_json.KIND)
     for source, file in zip(sources, files, strict=True):
@@ -129,19 +139,20 @@ def _records(where: str, sources: Sequence[Source], settings: OutputSettings) ->
             _refuse_one_file(where, source, file, openpose_json.KIND, "a .jsonl file")
             if settings.json_folders:
                 file = file.with_name(file.name.removesuffix(openpose_json.KIND.ending)) / file.name
-        output = openpose_json.OpenPoseJson(file, settings.scale, form=settings.json_form)
+        output = settings.recorded(openpose_json.OpenPoseJson(file, settings.scale, form=settings.json_form))
         planned.append([Planned(output, file, file.parent if source.has_frames else file)])
     return planned
 
 
 def _table(where: str, sources: Sequence[Source], settings: OutputSettings) -> list[list[Planned]]:
     file = one_file(where, growing.CSV_KIND)
-    return _shared(sources, growing.Csv(file, scale=settings.scale, form=settings.csv_form), file)
+    table = growing.Csv(file, scale=settings.scale, form=settings.csv_form)
+    return _shared(sources, settings.recorded(table), file)
 
 
 def _coco(where: str, sources: Sequence[Source], settings: OutputSettings) -> list[list[Planned]]:
     file = one_file(where, growing.COCO_KIND)
-    return _shared(sources, growing.CocoResults(file), file)
+    return _shared(sources, settings.recorded(growing.CocoResults(file)), file)
 
 
 def _heatmaps(where: str, sources: Sequence[Source], settings: OutputSettings) -> list[list[Planned]]:

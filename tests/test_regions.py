@@ -1,0 +1,189 @@
+"""A part of the frame: what is found there has the coordinates of the whole; records of the file as it was."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from conftest import RunScript
+from networks import Pair, black, paint_person, painted_network, standing_person
+from posecv.arrays import Frame
+from posecv.engines.network import load_network
+from posecv.errors import InputError, UsageError
+from posecv.estimators.region import Region, shifted
+from posecv.estimators.single_pass import Everybody
+from posecv.outputs.coordinates import unturned
+from posecv.people import People
+from posecv.result import Result
+from posecv.skeletons import COCO
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    return painted_network(tmp_path_factory.mktemp("painted"), COCO)
+
+
+@pytest.fixture(scope="module")
+def everybody(pair: Pair) -> Everybody:
+    return Everybody(load_network(*pair, engine="opencv"), "368x368")
+
+
+def two() -> Frame:
+    """A frame of 736 x 368 pixels with one person in each half."""
+    frame = black(736, 368)
+    for x in (190, 560):
+        paint_person(frame, standing_person(COCO, x, 60), COCO)
+    return frame
+
+
+def middle(people: People) -> float:
+    """The mean x of the found keypoints."""
+    return float(people.keypoints[people.found][:, 0].mean())
+
+
+class TestRegion:
+    def test_people_in_a_box_have_the_coordinates_of_the_frame(self, everybody: Everybody) -> None:
+        frame = two()
+        for box, x in (((0, 0, 368, 368), 190), ((368, 0, 368, 368), 560), ((367.6, -5, 900, 900), 560)):
+            result = Region(everybody, box=box)(frame)
+            assert len(result.people) == 1
+            assert abs(middle(result.people) - x) < 25
+            assert result.frame is frame
+            assert result.view is not None
+            expected = Region(everybody, box=box)(frame).people
+            peak = np.unravel_index(result.view.maps[0].argmax(), result.view.maps[0].shape)
+            nose = result.view.fit.to_frame(np.array([peak[1], peak[0]], np.float32))
+            np.testing.assert_allclose(nose, expected.keypoints[0, 0, :2], atol=9)
+
+    def test_nobody_is_found_where_the_mask_is_black(self, everybody: Everybody) -> None:
+        mask = np.zeros((2, 4), np.uint8)
+        mask[:, 2:] = 255
+        result = Region(replace(everybody, net_size="736x368"), mask=mask)(two())
+        assert len(result.people) == 1
+        assert abs(middle(result.people) - 560) < 25
+
+    def test_a_box_outside_the_frame_and_a_black_mask_are_refused(self, everybody: Everybody) -> None:
+        with pytest.raises(InputError, match=r"box 800,0,90,90 .* lies outside the 736 x 368 image"):
+            Region(everybody, box=(800, 0, 90, 90))(two())
+        with pytest.raises(UsageError, match="mask must be"):
+            Region(everybody, mask=np.zeros((4, 4), np.uint8))
+
+    def test_what_was_found_before_is_handed_on_in_the_part_s_coordinates(self) -> None:
+        seen: list[Result | None] = []
+
+        class Watches:
+            skeleton = COCO
+
+            def __call__(self, frame: Frame, before: Result | None = None, **overrides: object) -> Result:
+                seen.append(before)
+                return Result(people, frame)
+
+        keypoints = np.zeros((1, 18, 3), np.float32)
+        keypoints[0, 3] = 7, 9, 0.5
+        people = People(keypoints, np.ones(1, np.float32), COCO)
+        region = Region(Watches(), box=(100, 20, 50, 50))
+        result = region(two())
+        assert result.people.keypoints[0, 3].tolist() == [107, 29, 0.5]
+        assert not result.people.keypoints[0, 4].any()
+        region(two(), result)
+        assert seen[1] is not None
+        assert seen[1].people.keypoints[0, 3].tolist() == [7, 9, 0.5]
+
+    def test_hands_and_faces_move_along(self) -> None:
+        hands, faces = np.zeros((1, 2, 21, 3), np.float32), np.ones((1, 70, 3), np.float32)
+        hands[0, 1] = 2, 3, 0.5
+        people = People(np.zeros((1, 18, 3), np.float32), np.ones(1, np.float32), COCO, hands, faces)
+        moved = shifted(people, 10, 20)
+        assert moved.hands is not None
+        assert moved.faces is not None
+        assert moved.hands[0, 1, 0].tolist() == [12, 23, 0.5]
+        assert not moved.hands[0, 0].any()
+        assert moved.faces[0, 0].tolist() == [11, 21, 1]
+
+
+class TestUnturned:
+    @pytest.mark.parametrize("flip", [False, True])
+    @pytest.mark.parametrize(("rotate", "code"), [(0, None), (90, cv2.ROTATE_90_CLOCKWISE), (180, cv2.ROTATE_180),
+                                                  (270, cv2.ROTATE_90_COUNTERCLOCKWISE)])  # fmt: skip
+    def test_a_keypoint_lies_on_the_pixel_of_the_file(self, rotate: int, code: int | None, flip: bool) -> None:
+        frame = np.zeros((40, 70, 3), np.uint8)
+        frame[11, 52] = 255
+        turned = frame if code is None else cv2.rotate(frame, code)
+        turned = cv2.flip(turned, 1) if flip else turned
+        y, x = np.argwhere(turned[..., 0])[0].tolist()
+        wrist = COCO.keypoints.index("left_wrist")
+        keypoints = np.zeros((1, 18, 3), np.float32)
+        keypoints[0, wrist] = x, y, 0.7
+        people = People(keypoints, np.ones(1, np.float32), COCO)
+        back = unturned(Result(people, turned.astype(np.uint8)), rotate, flip)
+        named = COCO.keypoints.index("right_wrist") if flip else wrist
+        assert back.people.keypoints[0, named].tolist() == pytest.approx([52, 11, 0.7])
+        assert np.count_nonzero(back.people.keypoints[..., 2]) == 1
+        np.testing.assert_array_equal(back.frame, frame)
+
+    def test_hands_change_sides_in_a_mirror(self) -> None:
+        hands = np.zeros((1, 2, 21, 3), np.float32)
+        hands[0, 0] = 5, 6, 1
+        people = People(np.zeros((1, 18, 3), np.float32), np.ones(1, np.float32), COCO, hands)
+        back = unturned(Result(people, np.zeros((20, 30, 3), np.uint8)), 0, True).people
+        assert back.hands is not None
+        assert back.hands[0, 1, 0].tolist() == [24, 6, 1]
+        assert not back.hands[0, 0].any()
+
+
+class TestScripts:
+    def records(self, folder: Path, run_script: RunScript, pair: Pair, *words: str) -> list[list[float]]:
+        cv2.imwrite(str(folder / "a.png"), two())
+        fixed = "-p", pair[0], "-m", pair[1], "-i", "a.png", "--json", "a.json", "--engine", "opencv"
+        result = run_script("run_multi_pose.py", *fixed, *words)
+        assert result.returncode == 0, result.stderr
+        people = json.loads((folder / "a.json").read_text(encoding="utf-8"))["people"]
+        return [person["pose_keypoints_2d"] for person in people]
+
+    def test_a_box_and_a_mask(self, tmp_path: Path, run_script: RunScript, pair: Pair) -> None:
+        (found,) = self.records(tmp_path, run_script, pair, "--box", "368,0,368,368")
+        assert abs(found[0] - 560) < 25
+        mask = np.full((368, 736), 255, np.uint8)
+        mask[:, 368:] = 0
+        cv2.imwrite(str(tmp_path / "mask.png"), mask)
+        (found,) = self.records(tmp_path, run_script, pair, "--mask", "mask.png")
+        assert abs(found[0] - 190) < 25
+
+    def test_records_of_a_turned_image_in_the_coordinates_of_its_file(
+        self, tmp_path: Path, run_script: RunScript, pair: Pair
+    ) -> None:
+        plain = self.records(tmp_path, run_script, pair)
+        turned = self.records(tmp_path, run_script, pair, "--rotate", "180", "--keypoint-scale", "source")
+        frame = cv2.rotate(two(), cv2.ROTATE_180)
+        upright = tmp_path / "b.png"
+        cv2.imwrite(str(upright), frame)
+        words = "-i", upright, "--rotate", "180", "--keypoint-scale", "source", "--json", "b.json", "--engine", "opencv"
+        result = run_script("run_multi_pose.py", "-p", pair[0], "-m", pair[1], *words)
+        assert result.returncode == 0, result.stderr
+        people = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))["people"]
+        assert len(people) == len(plain) == 2
+        expected = np.array(plain).reshape(2, 18, 3)
+        found = np.array([person["pose_keypoints_2d"] for person in people]).reshape(2, 18, 3)
+        np.testing.assert_allclose(found[..., :2], [735, 367] - expected[..., :2], atol=0.02)
+        assert len(turned) <= 2
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (("--mask", "no.png"), "--mask no.png is not an image that can be read"),
+            (("--box", "900,0,50,50"), "lies outside the 736 x 368 image"),
+        ],
+    )
+    def test_regions_that_are_none_are_one_line(
+        self, tmp_path: Path, run_script: RunScript, pair: Pair, words: tuple[str, ...], said: str
+    ) -> None:
+        cv2.imwrite(str(tmp_path / "a.png"), two())
+        network = "-p", pair[0], "-m", pair[1]
+        result = run_script("run_multi_pose.py", *network, "-i", "a.png", "--json", "a.json", *words)
+        assert result.returncode == 2
+        assert said in result.stderr.splitlines()[-1]
