@@ -138,7 +138,7 @@ ACCEPTED = """
     heatmaps_add_bkg heatmaps_add_PAFs face face_net_resolution=320x320 hand hand_net_resolution=368x368
     hand_scale_number=6 hand_scale_range=0.4 render_pose=1 alpha_pose=0.6 disable_blending display=0 write_json=j
     write_images=o write_video=o.avi write_heatmaps=h write_coco_json=c.json no_display write_keypoint_json=j
-    write_pose_json=j num_scales=2
+    write_pose_json=j num_scales=2 write_video_fps=10
 """.split()
 ANSWERED = """
     flir_camera flir_camera_index=0 frames_repeat process_real_time camera_parameter_path=a frame_undistort
@@ -146,7 +146,7 @@ ANSWERED = """
     fps_max=10 part_candidates heatmaps_scale=2 face_detector=0 hand_detector=0 face_render=1
     hand_render=1 render_threshold=0.1 face_render_threshold=0.1 hand_render_threshold=0.1 face_alpha_pose=1
     hand_alpha_pose=1 alpha_heatmap=1 face_alpha_heatmap=1 hand_alpha_heatmap=1 part_to_show=1
-    write_images_format=jpg write_video_fps=10 write_video_with_audio write_heatmaps_format=float
+    write_images_format=jpg write_video_with_audio write_heatmaps_format=float
     write_coco_json_variants=1 write_coco_json_variant=0 write_keypoint=k write_keypoint_format=yml
     write_bvh=a write_video_3d=a write_video_adam=a udp_host=a udp_port=1
     3d 3d_min_views=1 3d_views=1 identification tracking=1 ik_threads=1 resolution=640x480

@@ -157,3 +157,22 @@ class TestScripts:
         result = run_script("run_multi_pose.py", "-i", film, "--images", "a.png")
         assert result.returncode == 2
         assert "--images 'a.png' is not the name of a folder" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("words", "seconds"), [((), 3 / 25), (("--rate", "2"), 1.5), (("--write_video_fps", "5"), 0.6)]
+    )
+    def test_a_video_of_images_shows_as_many_a_second_as_asked(
+        self, tmp_path: Path, run_script: RunScript, words: tuple[str, ...], seconds: float
+    ) -> None:
+        for number in range(3):
+            cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((48, 64, 3), 80 * number, np.uint8))
+        result = run_script("run_multi_pose.py", "-i", "0.png", "1.png", "2.png", "-o", "a.avi", *words)
+        assert result.returncode == 0, result.stderr
+        film = cv2.VideoCapture(str(tmp_path / "a.avi"))
+        assert film.get(cv2.CAP_PROP_FRAME_COUNT) / film.get(cv2.CAP_PROP_FPS) == pytest.approx(seconds, rel=0.01)
+
+    def test_a_drawn_video_keeps_its_source_s_rate(self, film: Path, tmp_path: Path, run_script: RunScript) -> None:
+        result = run_script("run_multi_pose.py", "-i", film, "-o", "a.avi", "--rate", "3")
+        assert result.returncode == 0
+        assert "--rate 3 is ignored: a drawn video keeps the frame rate of its source" in result.stderr
+        assert cv2.VideoCapture(str(tmp_path / "a.avi")).get(cv2.CAP_PROP_FPS) == pytest.approx(10, rel=0.01)

@@ -169,6 +169,7 @@ def _add_files(parser: Parser) -> None:
         help="images, videos, folders, quoted patterns, camera numbers, addresses of streams, or - for standard input",
     )
     _add_outputs(parser)
+    parser.add_argument("--rate", type=_rate, metavar="N", help="images per second of a video made of images (25)")
     parser.add_argument("--images", metavar="FOLDER", help="a drawn image of each frame, of videos too")
     parser.add_argument("--show-fps", action="store_true", help="draw the frames per second")
     parser.add_argument("--resume", action="store_true", help="skip what an earlier run into the same folders has done")

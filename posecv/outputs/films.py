@@ -11,6 +11,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -93,13 +94,17 @@ class DrawnFilm:
         One of `CODECS` or four characters; by default the first of the format's codecs that is installed.
     style : Style
         How people are drawn.
+    rate : float
+        Images per second, if the video is made of images; videos keep their own rate.
     """
 
     wants_view = interactive = False
     wants_rate = True
 
-    def __init__(self, path: str | Path, codec: str | None = None, style: Style | None = None) -> None:
-        self.path, self.codec, self.style = Path(path), codec, style or Style()
+    def __init__(
+        self, path: str | Path, codec: str | None = None, style: Style | None = None, *, rate: float = RATE
+    ) -> None:
+        self.path, self.codec, self.style, self.rate = Path(path), codec, style or Style(), rate
         self._writer: _Writer | None = None
         self._times = _Times()
         self._whole = True
@@ -108,6 +113,7 @@ class DrawnFilm:
     def write(self, result: Result) -> None:
         """Add a frame; OutputError if that fails."""
         drawn = self.style.drawn(result)
+        result = result if result.rate else replace(result, rate=self.rate)
         try:
             if self._writer is None:
                 self._writer = _opened(part_of(self.path), drawn, result, self._codecs())
@@ -169,7 +175,7 @@ class _Times:
         if result.number is not None and result.source == self._source:
             time = max(result.time - self._begin, self._last or 0.0)
         self._begin = result.time - time if result.source != self._source else self._begin
-        self._source, self._last, self._step = result.source, time, 1 / (result.rate or RATE)
+        self._source, self._last, self._step = result.source, time, 1 / result.rate
         return time
 
 
@@ -194,7 +200,7 @@ def check_codec(path: Path, codec: str | None) -> None:
 def _opened(part: Path, drawn: Frame, result: Result, codecs: Sequence[str]) -> _Writer:
     """A writer for frames like the drawn one, with the first codec that works here."""
     part.parent.mkdir(parents=True, exist_ok=True)
-    rate = result.rate or RATE
+    rate = result.rate
     av = pyav()
     for codec in codecs:
         if codec == "h264":

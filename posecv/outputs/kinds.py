@@ -14,6 +14,7 @@ from posecv.outputs.coordinates import Unturned
 from posecv.outputs.files import FILE_SUFFIXES, Kind, plan_files, result_names
 from posecv.outputs.heatmaps import Heatmaps
 from posecv.sources import Source
+from posecv.terminal import say
 
 __all__ = ["KINDS", "OutputKind", "OutputSettings", "Planned", "names_file", "one_file"]
 
@@ -38,6 +39,8 @@ class OutputSettings:
         Whether the records of each video go into a folder of their own.
     csv_form : str
         The form of tables, one of `posecv.outputs.growing.CSV_FORMS`.
+    rate : float or None
+        Images per second in a video that is made of images.
     rotate, flip
         What is done to the frames and is to be undone in records, as in `posecv.sources.selection.Selection`.
     """
@@ -49,6 +52,7 @@ class OutputSettings:
     json_form: str = "openpose"
     json_folders: bool = False
     csv_form: str = "plain"
+    rate: float | None = None
     rotate: int = 0
     flip: bool = False
 
@@ -101,7 +105,10 @@ def _drawn(where: str, sources: Sequence[Source], settings: OutputSettings) -> l
     if where and names_file(where, films.KIND):
         file = one_file(where, films.KIND)
         films.check_codec(file, codec)
-        return _shared(sources, films.DrawnFilm(file, codec, style), file)
+        if settings.rate and all(source.has_frames for source in sources):
+            say(f"--rate {settings.rate:g} is ignored: a drawn video keeps the frame rate of its source")
+        whole = films.DrawnFilm(file, codec, style, rate=settings.rate or films.RATE)
+        return _shared(sources, whole, file)
     planned: list[list[Planned]] = []
     files = plan_files([source.path for source in sources], where, pictures.KIND)
     for source, file in zip(sources, files, strict=True):
