@@ -218,7 +218,7 @@ class _Copied(_Written):
 def _can_be_copied(stream: Any, suffix: str) -> bool:
     """Whether a format holds a sound as it is; AAC of transport streams has its header in every packet instead."""
     codec = stream.codec_context
-    name = codec.codec.canonical_name
+    name = codec.name.removeprefix("lib").removesuffix("float")  # of the decoder: mp3float, libopus
     return name in COPIED.get(suffix, ()) and (name != "aac" or len(codec.extradata or b"") >= 2)
 
 
