@@ -180,6 +180,39 @@ def test_a_clock_keeps_numbers_behind_lost_frames() -> None:
     assert unstamped.tick(None) == (2, 0.2)
 
 
+def test_a_clock_of_a_broadcast_counts_frames_that_are_missing() -> None:
+    clock = Clock(rate=10, longest=10, steady=True)
+    assert [clock.tick(stamp)[0] for stamp in (0.0, 0.1, 0.2, 0.6, 0.7)] == [0, 1, 2, 6, 7]
+    film_on_dvd = Clock(rate=24000 / 1001, longest=10, steady=True)
+    steps = np.cumsum([0.0, *([1 / 29.97, 1.5 / 29.97] * 20)])
+    assert [film_on_dvd.tick(stamp)[0] for stamp in steps] == list(range(41))
+
+
+def test_a_clock_does_not_follow_one_wrong_stamp() -> None:
+    clock = Clock(rate=10, longest=10)
+    times = [clock.tick(stamp)[1] for stamp in (0.0, 0.1, 0.2, 5.0, 0.4, 0.5, 5.1)]
+    assert times[-1] == 5.1
+    assert np.diff(times).min() > 0
+
+
+@pytest.mark.parametrize("codec", ["mpeg2video", "libx264"])
+def test_numbers_and_times_are_right_behind_a_hole_in_a_transport_stream(
+    tmp_path: Path, codec: str, reader: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = made(tmp_path / "a.ts", 24, codec, bf="0", g="4")
+    data = bytearray(path.read_bytes())
+    begin, length = len(data) // 188 // 3 * 188, len(data) // 188 // 6 * 188
+    path.write_bytes(data[:begin] + data[begin + length :])
+    reader()
+    stills = list(Film(path).stills())
+    told = f"a.ts: damaged; {len(stills)} frames could be decoded, about {24 - len(stills)} could not"
+    assert told in capsys.readouterr().err
+    del stills[:-6]
+    assert [still.number for still in stills] == list(range(18, 24))
+    assert [number_of(still.frame) for still in stills] == list(range(18, 24))
+    np.testing.assert_allclose([still.time for still in stills], np.arange(18, 24) / 25, atol=2e-3)
+
+
 def test_any_stamps_give_times_that_never_go_back() -> None:
     random = np.random.default_rng(3)
     for _ in range(200):

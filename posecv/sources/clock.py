@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from statistics import median_low
 
-__all__ = ["Clock", "Unbroken", "is_broadcast", "longest_gap"]
+__all__ = ["Clock", "Unbroken", "format_of", "is_broadcast", "longest_gap"]
 
 BROADCAST = frozenset({"mpegts", "mpegtsraw", "mpeg", "mpegvideo", "vob", "rtp", "rtsp", "dvbsub"})
 RATE = 25.0  # frames per second, if a video tells no rate
 STEPS = 9  # steps between frames whose median is the usual step
+GAP = 1.75  # steps from which on a frame is missing; films on DVDs have steps of 1 and 1.5
 JITTER = 6  # steps by which a stamp may be too early without being a new beginning
 
 
@@ -19,6 +21,20 @@ def longest_gap(container: str) -> float:
     Formats of broadcasts are recorded, cut and joined, so their clocks jump; in others a picture may stay for hours.
     """
     return 10.0 if is_broadcast(container) else 30 * 3600.0
+
+
+def format_of(head: bytes) -> str:
+    """FFmpeg's name of a format of broadcasts, or of AVI, from the first bytes of a file; empty for others.
+
+    >>> format_of(bytes([0, 0, 1, 0xBA]) + bytes(400))
+    'mpeg'
+    """
+    for first, step in ((0, 188), (4, 192)):
+        if len(head) > first + 2 * step and {head[first], head[first + step], head[first + 2 * step]} == {0x47}:
+            return "mpegts"
+    if head.startswith(b"\0\0\x01\xba"):
+        return "mpeg"
+    return "avi" if head[:4] == b"RIFF" and head[8:12] == b"AVI " else ""
 
 
 def is_broadcast(container: str) -> bool:
@@ -68,6 +84,8 @@ class Clock:
         Frames per second according to the header, 0 if unknown.
     longest : float
         The longest gap in seconds that is believed.
+    steady : bool
+        Whether a gap means that frames are missing, although no damage was seen: broadcasts have a constant rate.
 
     Examples
     --------
@@ -76,12 +94,13 @@ class Clock:
     [(0, 0.0), (1, 0.1), (2, 0.2), (3, 0.3)]
     """
 
-    def __init__(self, rate: float, longest: float = 30 * 3600.0) -> None:
-        self._nominal, self._longest = 1 / (rate or RATE), longest
+    def __init__(self, rate: float, longest: float = 30 * 3600.0, *, steady: bool = False) -> None:
+        self._nominal, self._longest, self._steady = 1 / (rate or RATE), longest, steady
         self._steps: deque[float] = deque(maxlen=STEPS)
         self._number, self._time = -1, 0.0
         self._stamp: float | None = None  # the last one, as it came
         self._shift = 0.0
+        self._before_gap: float | None = None  # the time before the last gap
         self._lost = 0  # frames that are missing since the last one
 
     def lose(self) -> None:
@@ -110,10 +129,13 @@ class Clock:
         if time is None:  # no stamp, or the same again
             missing = self._lost if stamp is None else 0
             next_time = self._time + step * (1 + missing)
-        elif self._time - JITTER * step < time <= self._time:
+        elif self._time - JITTER * step < time <= self._time or self._is_before_a_gap(time):
             missing, next_time = 0, self._time + step / 10
         elif self._time < time <= self._time + self._longest:
-            missing = min(self._lost, max(0, round((time - self._time) / step) - 1))
+            gap = max(0, math.floor((time - self._time) / step + 1 - GAP))
+            missing = gap if self._steady else min(self._lost, gap)
+            if gap:
+                self._before_gap = self._time
             next_time = time
             if not missing:
                 self._steps.append(time - self._time)
@@ -121,5 +143,9 @@ class Clock:
             missing, next_time = 0, self._time + step
             self._shift += next_time - time
         self._number += 1 + missing
-        self._lost -= missing
+        self._lost = max(0, self._lost - missing)
         self._time = next_time
+
+    def _is_before_a_gap(self, time: float) -> bool:
+        """Whether a time lies in the last gap: then not this stamp was wrong, but the one after the gap."""
+        return self._before_gap is not None and self._before_gap < time <= self._time

@@ -22,7 +22,7 @@ from posecv.arrays import Frame
 from posecv.errors import InputError
 from posecv.sources import Still
 from posecv.sources.animations import animation_frames, needs_pillow
-from posecv.sources.clock import Clock, longest_gap
+from posecv.sources.clock import Clock, format_of, is_broadcast, longest_gap
 from posecv.sources.display import UPRIGHT, Turn, pixel_aspect, turn_in_header
 from posecv.sources.interlaced import LINE, MAY_FAIL, is_progressive, loses_frames
 from posecv.sources.pictures import check_file
@@ -105,13 +105,13 @@ class Film:
         told = round(reader.count) if reader.is_exact else 0
         if told > reader.decoded and (reader.lost or reader.ended_early()):
             say(f"{self.path}: the header tells of {told} frames, {reader.decoded} could be decoded")
-        elif reader.lost:
-            say(f"{self.path}: damaged; {reader.decoded} frames could be decoded, about {reader.lost} could not")
+        elif missing := max(reader.lost, reader.numbered - reader.decoded):
+            say(f"{self.path}: damaged; {reader.decoded} frames could be decoded, about {missing} could not")
 
 
 def _numbered(reader: _Reader, rate: float) -> Iterator[tuple[int, float, Callable[[], Frame | None]]]:
     """The numbers and times of a video's frames, also behind those that cannot be decoded."""
-    clock = Clock(rate, reader.longest)
+    clock = Clock(rate, longest_gap(reader.format), steady=is_broadcast(reader.format))
     for grabbed in reader.frames():
         if grabbed is None:
             reader.lost += 1
@@ -119,6 +119,7 @@ def _numbered(reader: _Reader, rate: float) -> Iterator[tuple[int, float, Callab
         else:
             reader.decoded += 1
             number, reader.end = clock.tick(grabbed[0])
+            reader.numbered = number + 1
             yield number, reader.end, grabbed[1]
 
 
@@ -135,10 +136,10 @@ class _Reader:
         The width of a pixel divided by its height, in the file.
     swapped : bool
         Whether the frames are turned by 90 or 270 degrees when they are decoded; known with the first one.
-    longest : float
-        The longest gap in seconds between two frames that is believed.
-    decoded, lost : int
-        Frames so far that could be decoded, and that could not.
+    format : str
+        FFmpeg's name of its format, if it is known.
+    decoded, lost, numbered : int
+        Frames so far that could be decoded, that could not, and all with those that are missing.
     duration, end : float
         Seconds according to the header, 0 if unknown, and the time of the last frame so far.
     """
@@ -146,8 +147,8 @@ class _Reader:
     def __init__(self) -> None:
         self.count = self.rate = self.duration = self.end = 0.0
         self.is_exact = False
-        self.aspect, self.swapped, self.longest = 1.0, False, longest_gap("")
-        self.decoded = self.lost = 0
+        self.aspect, self.swapped, self.format = 1.0, False, ""
+        self.decoded = self.lost = self.numbered = 0
 
     def frames(self) -> Iterator[Grabbed | None]:
         """The frames in order, upright, and None for each that is damaged.
@@ -223,6 +224,7 @@ class _OpenCvReader(_Reader):
             raise InputError(f"{path}: not a video that OpenCV can read, or damaged")
         if MAY_FAIL and not is_progressive(self._capture) and loses_frames(address or path):
             raise InputError(f"{path}: this video is {LINE}; pip install av")
+        self.format = "" if address else format_of(_head(path))
         self.count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.is_exact = 0 < self.count < 1e9
@@ -265,6 +267,15 @@ class _OpenCvReader(_Reader):
         self._capture.release()
 
 
+def _head(path: Path) -> bytes:
+    """The first bytes of a file."""
+    try:
+        with path.open("rb") as file:
+            return file.read(1024)
+    except OSError:
+        return b""
+
+
 class _AvReader(_Reader):
     """PyAV's reader."""
 
@@ -294,9 +305,9 @@ class _AvReader(_Reader):
         self.duration = float((stream.duration or 0) * stream.time_base)
         sides = stream.sample_aspect_ratio
         self.aspect = pixel_aspect(sides.numerator, sides.denominator) if sides else 1.0
-        name = self._container.format.name
-        self.longest = longest_gap(name)
-        self._by_dts = name == "avi"  # it has no times of display: FFmpeg takes those of packets, in another order
+        self.format = self._container.format.name
+        # AVI has no times of display: FFmpeg takes those of packets, which are in another order.
+        self._by_dts = self.format == "avi"
 
     def frames(self) -> Iterator[Grabbed | None]:
         zero = None if self._by_dts or self._stream.start_time is None else zero_of(self._stream)
