@@ -58,11 +58,13 @@ def find(name: str) -> Model:
         raise ModelError(f"{error}; nor is there shared data in {folder()}: POSECV_SHARED names its folder") from None
 
 
-def load(model: str, engine: str = "opencv", stages: int | None = None) -> Network:
+def load(
+    model: str, engine: str = "opencv", stages: int | None = None, detector: str | None = None
+) -> Network:
     """A network by its name, also in the shared data, or by its pair of files, separated by a comma."""
     if "," not in model:
         find(model)
-    return posecv.load_network(*model.split(","), engine=engine, stages=stages)
+    return posecv.load_network(*model.split(","), engine=engine, stages=stages, detector=detector)
 
 
 def evaluation_set(limit: int | None = None) -> Data:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import shared
@@ -20,8 +21,9 @@ from posecv.engines.layouts import crop_layout
 from posecv.engines.network import Network
 from posecv.errors import UsageError
 from posecv.estimators.single_pass import Everybody
-from posecv.estimators.top_down import BoxesOfBodies, CropNetwork, Detector, TopDown
+from posecv.estimators.top_down import BoxesOfBodies, BoxList, BoxMaps, CropNetwork, Detector, TopDown
 from posecv.evaluation import coco
+from posecv.geometry import NetSize
 from training import teacher
 
 
@@ -53,8 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--teacher", action="store_true", help="PicoDet and TinyPose")
     parser.add_argument("--pose", metavar="NAME|P,M", help="the network that looks at each person; " + shared.MODEL)
-    parser.add_argument("--boxes", choices=("light_body", "picodet"), default="light_body", help="source of boxes")
-    parser.add_argument("--box-threshold", type=float, default=0.4, help="lowest score of PicoDet's boxes")
+    parser.add_argument(
+        "--boxes", default="light_body", metavar="WHAT", help="light_body, picodet, or a detector: " + shared.MODEL
+    )
+    parser.add_argument("--net-size", help="size of the detector's input (default: its own)")
+    parser.add_argument("--box-threshold", type=float, default=0.4, help="lowest score of a detector's boxes")
     parser.add_argument("--pad", type=float, help="sides of a crop relative to the box (default: the network's)")
     parser.add_argument("--tune", action="store_true", help="use a part of the training set")
     parser.add_argument("--held-out", action="store_true", help="use the part that our own networks never saw")
@@ -67,8 +72,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     detector: Detector
     if options.teacher or options.boxes == "picodet":
         detector = teacher.detector(_teachers(), options.box_threshold)
-    else:
+    elif options.boxes == "light_body":
         detector = BoxesOfBodies(Everybody(shared.load("light_body")))
+    else:
+        detector = TopDown.of(shared.load(options.pose or "light_pose", detector=options.boxes)).detector
+        assert isinstance(detector, (BoxMaps, BoxList))
+        detector = replace(detector, threshold=options.box_threshold)
+        if isinstance(detector, BoxMaps) and options.net_size:
+            detector = replace(detector, net_size=NetSize.parse(options.net_size))
     tuning = options.tune or options.held_out
     data = shared.tuning_set(held_out=options.held_out) if tuning else shared.evaluation_set()
     figures = run(TopDown(detector, pose, pad=options.pad), data)
