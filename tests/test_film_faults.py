@@ -159,38 +159,55 @@ def test_times_go_on_where_recordings_were_joined(tmp_path: Path, name: str, rea
     assert seconds_of(drawn(path, tmp_path / "b.avi")) == pytest.approx(len(times) / 25, abs=0.05)
 
 
+def ticked(clock: Clock, stamp: float | None) -> tuple[int, float]:
+    """The number and time of a frame that does not come too late."""
+    tick = clock.tick(stamp)
+    assert tick
+    return tick
+
+
+def test_a_frame_that_a_decoder_kept_back_changes_no_numbers_behind_damage() -> None:
+    clock = Clock(rate=25)
+    for number in range(20):
+        ticked(clock, number / 25)
+    clock.lose()
+    assert ticked(clock, 60 / 25)[0] == 60
+    assert clock.tick(21 / 25) is None
+    assert ticked(clock, 61 / 25) == (61, 61 / 25)
+
+
 def test_a_clock_believes_gaps_but_no_steps_back() -> None:
     clock = Clock(rate=10, longest=10)
-    assert [clock.tick(stamp)[1] for stamp in (0.0, 0.1, 5.0)] == [0.0, 0.1, 5.0]
-    times = [clock.tick(stamp)[1] for stamp in (700.0, 700.1, 0.0, 0.1, None, 0.3)]
+    assert [ticked(clock, stamp)[1] for stamp in (0.0, 0.1, 5.0)] == [0.0, 0.1, 5.0]
+    times = [ticked(clock, stamp)[1] for stamp in (700.0, 700.1, 0.0, 0.1, None, 0.3)]
     np.testing.assert_allclose(times, 5.0 + 0.1 * np.arange(1, 7))
 
 
 def test_a_clock_keeps_numbers_behind_lost_frames() -> None:
     clock = Clock(rate=10)
-    assert clock.tick(0.0)[0] == 0
+    assert ticked(clock, 0.0)[0] == 0
     for _ in range(3):
         clock.lose()
-    assert clock.tick(0.4) == (4, 0.4)
+    assert ticked(clock, 0.4) == (4, 0.4)
     clock.lose()
-    assert clock.tick(0.5)[0] == 5  # it was not a frame that was lost
+    assert ticked(clock, 0.5)[0] == 5  # it was not a frame that was lost
     unstamped = Clock(rate=10)
-    unstamped.tick(None)
+    ticked(unstamped, None)
     unstamped.lose()
-    assert unstamped.tick(None) == (2, 0.2)
+    assert ticked(unstamped, None) == (2, 0.2)
 
 
 def test_a_clock_of_a_broadcast_counts_frames_that_are_missing() -> None:
     clock = Clock(rate=10, longest=10, steady=True)
-    assert [clock.tick(stamp)[0] for stamp in (0.0, 0.1, 0.2, 0.6, 0.7)] == [0, 1, 2, 6, 7]
+    assert [ticked(clock, stamp)[0] for stamp in (0.0, 0.1, 0.2, 0.6, 0.7)] == [0, 1, 2, 6, 7]
     film_on_dvd = Clock(rate=24000 / 1001, longest=10, steady=True)
     steps = np.cumsum([0.0, *([1 / 29.97, 1.5 / 29.97] * 20)])
-    assert [film_on_dvd.tick(stamp)[0] for stamp in steps] == list(range(41))
+    assert [ticked(film_on_dvd, stamp)[0] for stamp in steps] == list(range(41))
 
 
 def test_a_clock_does_not_follow_one_wrong_stamp() -> None:
     clock = Clock(rate=10, longest=10)
-    times = [clock.tick(stamp)[1] for stamp in (0.0, 0.1, 0.2, 5.0, 0.4, 0.5, 5.1)]
+    times = [ticked(clock, stamp)[1] for stamp in (0.0, 0.1, 0.2, 5.0, 0.4, 0.5, 5.1)]
     assert times[-1] == 5.1
     assert np.diff(times).min() > 0
 
@@ -217,7 +234,7 @@ def test_any_stamps_give_times_that_never_go_back() -> None:
     random = np.random.default_rng(3)
     for _ in range(200):
         clock, stamps = Clock(rate=25, longest=10), random.uniform(-5, 40, 30)
-        times = [clock.tick(None if stamp < -4 else float(stamp))[1] for stamp in stamps]
+        times = [ticked(clock, None if stamp < -4 else float(stamp))[1] for stamp in stamps]
         assert np.diff(times).min() > 0
         assert times[0] >= 0
     move = Unbroken(longest=10)
@@ -278,6 +295,25 @@ def test_no_frame_of_an_interlaced_video_is_another_one(
             list(Film(path).stills())
     else:
         assert [number_of(still.frame) for still in Film(path).stills()] == list(range(24))
+
+
+@pytest.mark.parametrize("codec", ["mpeg2video", "libx264"])
+def test_no_frame_is_another_one_where_a_video_becomes_interlaced(tmp_path: Path, codec: str, reader: Any) -> None:
+    first = made(tmp_path / "a.ts", 70, codec, flags="-ildct-ilme", bf="0").read_bytes()
+    second = made(tmp_path / "b.ts", 24, codec, flags="+ildct+ilme", bf="0").read_bytes()
+    (tmp_path / "c.ts").write_bytes(first + second)
+    reader()
+    stills: list[Any] = []
+    if not pyav() and MAY_FAIL:
+        with pytest.raises(InputError, match=r"c\.ts: from frame \d+ on, this video is interlaced"):
+            stills.extend(Film(tmp_path / "c.ts").stills())
+    else:
+        stills.extend(Film(tmp_path / "c.ts").stills())
+        assert len(stills) >= 92
+    seen = [number_of(still.frame) for still in stills]
+    assert seen[:69] == [number % 25 for number in range(69)]  # a frame may be lost at the joint
+    if len(seen) > 70:
+        assert seen[-23:] == list(range(1, 24))
 
 
 @pytest.mark.parametrize("flags", ["+ildct+ilme", "-ildct-ilme"])

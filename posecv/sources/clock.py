@@ -10,6 +10,8 @@ __all__ = ["Clock", "Unbroken", "format_of", "is_broadcast", "longest_gap"]
 
 BROADCAST = frozenset({"mpegts", "mpegtsraw", "mpeg", "mpegvideo", "vob", "rtp", "rtsp", "dvbsub"})
 RATE = 25.0  # frames per second, if a video tells no rate
+STRAYS = 4  # frames that a decoder keeps back, at most
+EVEN = 1.25  # the longest of some steps divided by the shortest, at a constant rate
 STEPS = 9  # steps between frames whose median is the usual step
 GAP = 1.75  # steps from which on a frame is missing; films on DVDs have steps of 1 and 1.5
 JITTER = 6  # steps by which a stamp may be too early without being a new beginning
@@ -101,14 +103,22 @@ class Clock:
         self._stamp: float | None = None  # the last one, as it came
         self._shift = 0.0
         self._before_gap: float | None = None  # the time before the last gap
+        self._strays = 0  # how many frames may come too late
         self._lost = 0  # frames that are missing since the last one
 
     def lose(self) -> None:
         """A frame cannot be decoded; the next ones keep their numbers and times."""
         self._lost += 1
+        self._strays = STRAYS
 
-    def tick(self, stamp: float | None) -> tuple[int, float]:
-        """The number and time of the next frame, whose time stamp in seconds may be None."""
+    def tick(self, stamp: float | None) -> tuple[int, float] | None:
+        """The number and time of the next frame, whose time stamp in seconds may be None.
+
+        It is None for a frame that comes too late: behind damage, a decoder has kept some from before.
+        """
+        if self._strays and stamp is not None and self._is_before_a_gap(stamp + self._shift):
+            self._strays -= 1
+            return None
         if self._number < 0:
             self._time = 0.0 if stamp is None else max(stamp, 0.0)
             if stamp is None:
@@ -133,7 +143,8 @@ class Clock:
             missing, next_time = 0, self._time + step / 10
         elif self._time < time <= self._time + self._longest:
             gap = max(0, math.floor((time - self._time) / step + 1 - GAP))
-            missing = gap if self._steady else min(self._lost, gap)
+            whole = self._steady or (self._lost > 0 and self._is_even())
+            missing = gap if whole else min(self._lost, gap)
             if gap:
                 self._before_gap = self._time
             next_time = time
@@ -145,6 +156,10 @@ class Clock:
         self._number += 1 + missing
         self._lost = max(0, self._lost - missing)
         self._time = next_time
+
+    def _is_even(self) -> bool:
+        """Whether the last steps are about equal, so that a gap tells how many frames are missing."""
+        return len(self._steps) == STEPS and max(self._steps) < EVEN * min(self._steps)
 
     def _is_before_a_gap(self, time: float) -> bool:
         """Whether a time lies in the last gap: then not this stamp was wrong, but the one after the gap."""

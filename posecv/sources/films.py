@@ -24,7 +24,7 @@ from posecv.sources import Still
 from posecv.sources.animations import animation_frames, needs_pillow
 from posecv.sources.clock import Clock, format_of, is_broadcast, longest_gap
 from posecv.sources.display import UPRIGHT, Turn, pixel_aspect, turn_in_header
-from posecv.sources.interlaced import LINE, MAY_FAIL, is_progressive, loses_frames
+from posecv.sources.interlaced import LINE, MAY_FAIL, is_progressive, loses_frames, loses_frames_at
 from posecv.sources.pictures import check_file
 from posecv.sources.selection import Selection
 from posecv.terminal import say
@@ -34,6 +34,8 @@ __all__ = ["Film", "is_unicode", "length_of", "pyav", "zero_of"]
 Grabbed = tuple[float | None, Callable[[], Frame | None]]  # a frame's stamp in seconds, and a function that decodes it
 
 TRIES = 100  # failed reads in a row after which a damaged video has ended
+CHECKS = 3  # frames equal to the one before that are looked into, as each takes a while in a long video
+ROWS = 8  # every so many rows are compared
 LONGEST = 1e9  # seconds; OpenCV gives such times to frames that have none
 FASTEST = 1000.0  # the highest plausible frame rate; headers without a rate contain about 90000
 
@@ -116,9 +118,9 @@ def _numbered(reader: _Reader, rate: float) -> Iterator[tuple[int, float, Callab
         if grabbed is None:
             reader.lost += 1
             clock.lose()
-        else:
+        elif ticked := clock.tick(grabbed[0]):
             reader.decoded += 1
-            number, reader.end = clock.tick(grabbed[0])
+            number, reader.end = ticked
             reader.numbered = number + 1
             yield number, reader.end, grabbed[1]
 
@@ -222,8 +224,12 @@ class _OpenCvReader(_Reader):
         self._capture = cv2.VideoCapture(address or os.path.abspath(path), cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
             raise InputError(f"{path}: not a video that OpenCV can read, or damaged")
-        if MAY_FAIL and not is_progressive(self._capture) and loses_frames(address or path):
+        self._path, self._place = path, address or path
+        self._checks = CHECKS if MAY_FAIL and not is_progressive(self._capture) else 0
+        if self._checks and loses_frames(self._place):
             raise InputError(f"{path}: this video is {LINE}; pip install av")
+        self._was_equal = False
+        self._before: Frame | None = None  # some rows of the frame before
         self.format = "" if address else format_of(_head(path))
         self.count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.rate = self._capture.get(cv2.CAP_PROP_FPS)
@@ -261,7 +267,19 @@ class _OpenCvReader(_Reader):
         if not whole:
             return None
         frame = frame.astype(np.uint8, copy=False)
+        if self._checks:
+            self._check(frame[::ROWS])
         return self._turn(frame) if self._turn else frame
+
+    def _check(self, rows: Frame) -> None:
+        """Refuse a frame that is the one before once more, if the video has become interlaced."""
+        equal = self._before is not None and np.array_equal(rows, self._before)
+        if equal and not self._was_equal:
+            self._checks -= 1
+            if loses_frames_at(self._place, self.numbered):
+                said = f"from frame {self.numbered - 1} on, this video is {LINE}"
+                raise InputError(f"{self._path}: {said}; pip install av")
+        self._before, self._was_equal = rows.copy(), equal
 
     def close(self) -> None:
         self._capture.release()

@@ -20,15 +20,18 @@ import numpy as np
 from posecv.arrays import Frame
 from posecv.terminal import quiet_stderr
 
-__all__ = ["LINE", "MAY_FAIL", "is_progressive", "loses_frames"]
+__all__ = ["LINE", "MAY_FAIL", "is_progressive", "loses_frames", "loses_frames_at"]
 
 MAY_FAIL = tuple(int(part) for part in cv2.__version__.split(".")[:2]) >= (4, 13)
 LINE = f"interlaced, which OpenCV {cv2.__version__} cannot read"
 PACKETS = 60  # encoded packets that are looked at
+AROUND = 16  # packets before and after a frame that are looked at
 READ = 100  # frames that are compared at most, if all of them are equal
 SMALL = 200, 0.03  # bytes, and share of the largest: packets of frames in which nothing changes are smaller
 
 _PROGRESSIVE = frozenset({"mjpg", "vp80", "vp90", "av01", "ffv1", "gif", "png"})
+_MPEG = "mpg1", "mpg2", "mpeg", "m2v", "mpgv"
+_H264 = frozenset({"h264", "avc1", "x264"})
 _UNIT = re.compile(rb"\0\0\x01(?=(.))", re.DOTALL)
 
 
@@ -41,13 +44,26 @@ def loses_frames(address: str | Path) -> bool:
     """Whether OpenCV does not convert the frames of a video or stream."""
     address = os.path.abspath(address) if isinstance(address, Path) else address
     codec, packets = _packets(address)
-    if codec.startswith(("mpg1", "mpg2", "mpeg", "m2v", "mpgv")):
+    if codec.startswith(_MPEG):
         return any(map(_has_interlaced_picture, packets))
-    if codec in ("h264", "avc1", "x264"):
+    if codec in _H264:
         return any(map(_may_have_fields, packets)) and _never_change(address)
     sizes = [len(packet) for packet in packets]
     changes = bool(sizes) and median_low(sizes) > max(SMALL[0], SMALL[1] * max(sizes))
     return changes and _never_change(address)
+
+
+def loses_frames_at(address: str | Path, number: int) -> bool:
+    """Whether OpenCV does not convert the frames around one that equals the frame before; it reads up to there."""
+    address = os.path.abspath(address) if isinstance(address, Path) else address
+    codec, packets = _packets(address, number + AROUND)
+    near = packets[max(0, number - AROUND) :]
+    if codec.startswith(_MPEG):
+        return any(map(_has_interlaced_picture, near))
+    if codec in _H264:
+        last = next((packet for packet in reversed(packets) if _has_parameters(packet)), b"")
+        return _may_have_fields(last)
+    return False
 
 
 def _codec(capture: cv2.VideoCapture) -> str:
@@ -55,14 +71,14 @@ def _codec(capture: cv2.VideoCapture) -> str:
     return name.rstrip(b"\0 ").decode("latin-1").lower()
 
 
-def _packets(address: str) -> tuple[str, list[bytes]]:
+def _packets(address: str, count: int = PACKETS) -> tuple[str, list[bytes]]:
     """The codec and the first packets, encoded."""
     packets: list[bytes] = []
     with quiet_stderr():
         capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG)
         codec = _codec(capture)
         if capture.set(cv2.CAP_PROP_FORMAT, -1):
-            while len(packets) < PACKETS and (read := capture.read())[0]:
+            while len(packets) < count and (read := capture.read())[0]:
                 packets.append(read[1].tobytes())
         capture.release()
     return codec, packets
@@ -92,6 +108,11 @@ def _has_interlaced_picture(packet: bytes) -> bool:
         if unit[1] == b"\xb5" and len(extension) == 5 and extension[0] >> 4 == 8 and not extension[4] >> 7:
             return True
     return False
+
+
+def _has_parameters(packet: bytes) -> bool:
+    """Whether an H.264 packet has parameters of a sequence."""
+    return any(unit[1][0] & 31 == 7 for unit in _UNIT.finditer(packet))
 
 
 def _may_have_fields(packet: bytes) -> bool:
