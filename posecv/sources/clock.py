@@ -118,6 +118,7 @@ class Clock:
         """
         if self._strays and stamp is not None and self._is_before_a_gap(stamp + self._shift):
             self._strays -= 1
+            self._lost += 1
             return None
         if self._number < 0:
             self._time = 0.0 if stamp is None else max(stamp, 0.0)
