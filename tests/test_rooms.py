@@ -16,7 +16,7 @@ PACKAGE = REPOSITORY / "posecv"
 ROOMS = (
     "errors", "arrays", "skeletons",
     "terminal", "memory", "files", "opencv",
-    "geometry", "oks", "people", "result",
+    "geometry", "oks", "people", "result", "angles",
     "models", "formats", "engines", "decoding",
     "estimators", "steps",
     "sources", "drawing", "outputs",
