@@ -113,10 +113,11 @@ class DrawnFilm:
     def write(self, result: Result) -> None:
         """Add a frame; OutputError if that fails."""
         drawn = self.style.drawn(result)
-        result = result if result.rate else replace(result, rate=self.rate)
+        has_rate = result.rate > 0
+        result = result if has_rate else replace(result, rate=self.rate)
         try:
             if self._writer is None:
-                self._writer = _opened(part_of(self.path), drawn, result, self._codecs())
+                self._writer = _opened(part_of(self.path), drawn, result, self._codecs(), follows_times=has_rate)
             time = self._times.of(result)
             if self._times.is_new_source:
                 self._writer.end_sound(time)
@@ -197,7 +198,9 @@ def check_codec(path: Path, codec: str | None) -> None:
     raise UsageError(f"{path}: h264 needs PyAV; pip install av, or choose another codec or .avi")
 
 
-def _opened(part: Path, drawn: Frame, result: Result, codecs: Sequence[str]) -> _Writer:
+def _opened(
+    part: Path, drawn: Frame, result: Result, codecs: Sequence[str], *, follows_times: bool
+) -> _Writer:
     """A writer for frames like the drawn one, with the first codec that works here."""
     part.parent.mkdir(parents=True, exist_ok=True)
     rate = result.rate
@@ -210,7 +213,7 @@ def _opened(part: Path, drawn: Frame, result: Result, codecs: Sequence[str]) -> 
         size = _even_size(_stretched(drawn, result.aspect))
         if codec == "gif" and can_write_gif():
             return GifWriter(part, size, rate)
-        writer = _OpenCvWriter.opened(part, size, rate, codec)
+        writer = _OpenCvWriter.opened(part, size, rate, codec, follows_times=follows_times)
         if writer:
             _tell(part.suffix.lower(), result.number is not None)
             return writer
@@ -230,29 +233,33 @@ def _tell(suffix: str, of_film: bool) -> None:
 class _OpenCvWriter:
     """OpenCV's writer; it reports no errors, so the disk and the file are checked.
 
-    It writes a constant rate: frames are repeated or skipped where the source has another one.
+    It writes a constant rate: frames are repeated or skipped where the source has another one, unless it tells no rate.
     """
 
     aspect = 1.0
 
-    def __init__(self, part: Path, writer: cv2.VideoWriter, size: tuple[int, int], rate: float) -> None:
-        self.size = size
+    def __init__(
+        self, part: Path, writer: cv2.VideoWriter, size: tuple[int, int], rate: float, *, follows_times: bool
+    ) -> None:
+        self.size, self._follows_times = size, follows_times
         self._part, self._writer, self._rate = part, writer, rate
         self._written = 0
         self._held: Frame | None = None
 
     @classmethod
-    def opened(cls, part: Path, size: tuple[int, int], rate: float, codec: str) -> _OpenCvWriter | None:
+    def opened(
+        cls, part: Path, size: tuple[int, int], rate: float, codec: str, *, follows_times: bool
+    ) -> _OpenCvWriter | None:
         """A writer, or None if OpenCV does not have that codec."""
         if not is_unicode(part):  # OpenCV crashes
             raise OutputError(f"{part}: OpenCV cannot write this name, which is not UTF-8; choose another one")
         fourcc = cv2.VideoWriter.fourcc(*FOURCC.get(codec, codec))
         with quiet_stderr():  # FFmpeg comments on its own tags
             writer = cv2.VideoWriter(os.path.abspath(part), cv2.CAP_FFMPEG, fourcc, rate, size)
-        return cls(part, writer, size, rate) if writer.isOpened() else None
+        return cls(part, writer, size, rate, follows_times=follows_times) if writer.isOpened() else None
 
     def write(self, frame: Frame, time: float) -> None:
-        behind = time * self._rate - self._written
+        behind = time * self._rate - self._written if self._follows_times else 0.0
         if self._held is not None:
             for _ in range(math.floor(behind + 1 - LATE)):
                 self._add(self._held)
