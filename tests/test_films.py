@@ -350,6 +350,51 @@ def test_sound_is_copied_from_where_the_film_begins(tmp_path: Path) -> None:
     assert 0.8 < max(heard) < 1.0
 
 
+FULL = """
+import resource, sys, test_films
+from posecv.errors import OutputError
+from posecv.outputs.films import DrawnFilm
+output = DrawnFilm(sys.argv[1])
+for result in test_films.noisy(30):
+    output.write(result)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    output.close()
+except OutputError as error:
+    sys.exit(str(error))
+"""
+
+
+def noisy(count: int) -> list[Result]:
+    random = np.random.default_rng(1)
+    frames = [random.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for _ in range(count)]
+    return [
+        result_of(frame=frame, source="a.avi", number=number, time=number / 10, rate=10.0)
+        for number, frame in enumerate(frames)
+    ]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX limits the size of files")
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+@pytest.mark.parametrize("missing", [2000, 20_000])
+def test_a_disk_that_is_full_when_a_film_is_closed_is_an_error(tmp_path: Path, name: str, missing: int) -> None:
+    pytest.importorskip("av")
+    whole = DrawnFilm(tmp_path / f"whole-{name}")
+    for result in noisy(30):
+        whole.write(result)
+    whole.close()
+    size = (tmp_path / f"whole-{name}").stat().st_size
+    paths = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])
+    run = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path / name), str(size - missing)],
+        env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert run.returncode == 1, run.stderr
+    assert f"a.part.{name[2:]} cannot be" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not (tmp_path / name).exists()
+
+
 def test_a_codec_that_is_not_there_is_named_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="codec=nonsense"):
         check_codec(Path("a.avi"), "nonsense")

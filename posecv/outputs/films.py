@@ -7,6 +7,7 @@ play at all.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
@@ -292,7 +293,7 @@ class _AvWriter:
     def __init__(self, av: Any, part: Path, size: tuple[int, int], rate: float, result: Result) -> None:
         self.size, self.aspect = size, result.aspect
         self._av, self._part, self._rate = av, part, rate
-        self._last = -1
+        self._last, self._count = -1, 0
         # A container whose header failed cannot be used any more, so each way to write the sound gets a new one.
         for way, add in sounds_of(av, part.suffix.lower(), result):
             try:
@@ -338,6 +339,7 @@ class _AvWriter:
         self._last = max(round(time * TICKS), self._last + 1)
         still.pts, still.time_base = self._last, Fraction(1, TICKS)
         self._mux(self._stream.encode(still))
+        self._count += 1
 
     def end_sound(self, time: float) -> None:
         if self._sound:
@@ -356,8 +358,30 @@ class _AvWriter:
         if self._sound:
             self._sound.copy(self._last / TICKS + 1 / self._rate)
             self._sound.close()
-        self._mux(self._stream.encode(None))
-        self._container.close()
+        try:
+            self._mux(self._stream.encode(None))
+        except OutputError:
+            with contextlib.suppress(self._av.error.FFmpegError):
+                self._container.close()
+            raise
+        try:
+            self._container.close()
+        except self._av.error.FFmpegError as error:
+            raise OutputError(f"{self._part} cannot be finished ({error.strerror.lower()})") from None
+        self._check()
+
+    def _check(self) -> None:
+        """Count the frames in the file: FFmpeg does not report when its last bytes find no place on the disk."""
+        arrived = 0
+        try:
+            with self._av.open(os.path.abspath(self._part)) as container:
+                packets = container.demux(container.streams.video[0])
+                arrived = sum(packet.size > 0 and not packet.is_corrupt for packet in packets)
+        except (self._av.error.FFmpegError, IndexError):
+            pass
+        if arrived < self._count:
+            told = f"it has {arrived} of {self._count} frames"
+            raise OutputError(f"{self._part} cannot be finished: {told}; is the disk full?")
 
 
 def _fitted(frame: Frame, size: tuple[int, int]) -> Frame:
