@@ -88,7 +88,10 @@ class _ByPyAV:
 
     def close(self) -> None:
         self._mux(None)
-        self._container.close()
+        try:
+            self._container.close()
+        except self._av.error.FFmpegError as error:
+            raise OutputError(f"{self._part} cannot be finished ({error.strerror.lower()})") from None
 
 
 class _ByPillow:
