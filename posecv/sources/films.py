@@ -36,6 +36,7 @@ Grabbed = tuple[float | None, Callable[[], Frame | None]]  # a frame's stamp in 
 TRIES = 100  # failed reads in a row after which a damaged video has ended
 CHECKS = 3  # frames equal to the one before that are looked into, as each takes a while in a long video
 ROWS = 8  # every so many rows are compared
+TIMEOUT = 30.0  # seconds without data after which a server is given up
 LONGEST = 1e9  # seconds; OpenCV gives such times to frames that have none
 FASTEST = 1000.0  # the highest plausible frame rate; headers without a rate contain about 90000
 
@@ -301,7 +302,10 @@ class _AvReader(_Reader):
         super().__init__()
         self._error = av.error.FFmpegError
         try:
-            self._container = av.open(address or os.path.abspath(path))
+            if address is None:
+                self._container, self._tries = av.open(os.path.abspath(path)), TRIES
+            else:
+                self._container, self._tries = av.open(address, timeout=TIMEOUT), 1
         except (self._error, ValueError):
             raise InputError(f"{path}: not a video that FFmpeg can read, or damaged") from None
         if not self._container.streams.video:
@@ -348,7 +352,7 @@ class _AvReader(_Reader):
         """PyAV's frames, and None for each packet that is damaged, until the video cannot be read any further."""
         failures = 0
         packets = self._container.demux(self._stream)
-        while failures < TRIES:
+        while failures < self._tries:
             try:
                 packet = next(packets)
             except StopIteration:
