@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import select
 import sys
 import tempfile
@@ -16,14 +17,25 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import IO, ParamSpec, TypeVar
 
-__all__ = ["STDERR", "UNREAD", "ends_unread", "occupy_stderr", "quiet_stderr", "say", "silence_opencv"]
+__all__ = ["STDERR", "UNREAD", "ends_unread", "occupy_stderr", "plain", "quiet_stderr", "say", "silence_opencv"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 UNREAD = 141  # exit code of a program whose output nobody reads, as in `| head`: 128 + SIGPIPE, as in a shell
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
 STDERR = threading.RLock()  # held while printing: a message printed while another thread silences stderr would be lost
+
+
+def plain(line: str) -> str:
+    r"""A line without control characters, which names of files may contain: a terminal would obey them.
+
+    >>> plain("a\x1b[2Jb\nc.png")
+    'a\\x1b[2Jb\\nc.png'
+    """
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), line)
 
 
 def say(line: str) -> None:
@@ -31,7 +43,7 @@ def say(line: str) -> None:
     with STDERR:
         if sys.stderr is not None:  # print would use stdout instead
             with contextlib.suppress(BrokenPipeError):  # nobody reads it; the work goes on
-                print(line, file=sys.stderr, flush=True)
+                print(plain(line), file=sys.stderr, flush=True)
 
 
 def ends_unread(program: Callable[P, T]) -> Callable[P, T]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,20 +17,23 @@ import cv2
 import numpy as np
 import pytest
 
+from conftest import REPOSITORY
 from figures import Screen, raising, result_of, someone
 from networks import black
 from posecv.drawing import skeletons as drawing
 from posecv.drawing.rate import Rate
 from posecv.drawing.style import Style
 from posecv.errors import OutputError, UsageError
+from posecv.files import Owner, unfinished_file
 from posecv.outputs import openpose_json, pictures
 from posecv.outputs.files import plan_files, prepare_files, result_names, write_whole
 from posecv.outputs.films import DrawnFilm
-from posecv.outputs.growing import CocoResults, Csv, JsonLines
+from posecv.outputs.growing import CocoResults, Csv, JsonLines, part_of
 from posecv.outputs.openpose_json import OpenPoseJson, format_record
 from posecv.outputs.pictures import DrawnPicture
 from posecv.outputs.window import Window, WindowClosed
 from posecv.people import People
+from posecv.result import Result
 from posecv.skeletons import BODY_25, COCO, FACE, HAND, SKELETONS, Skeleton
 from posecv.sources.pictures import read_picture
 
@@ -158,16 +163,84 @@ def test_a_folder_that_cannot_be_written_to_is_noticed(tmp_path: Path, monkeypat
         prepare_files([tmp_path / "a.png"], [])
 
 
-@pytest.mark.skipif(os.name != "posix", reason="leftovers of other processes are told by signals")
 def test_what_a_killed_run_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    living, left = tmp_path / f".posecv-{os.getppid()}-0.tmp", tmp_path / f".posecv-{ended.pid}-0.tmp"
-    own, other = tmp_path / f".posecv-{os.getpid()}-99.tmp", tmp_path / ".other.tmp"
-    for path in (living, left, own, other):
+    left, living, other = (tmp_path / name for name in (".posecv-0123.tmp", ".posecv-4567.tmp", ".other.tmp"))
+    for path in (left, living, other):
         path.write_bytes(b"half")
+    for path in (left, other):
+        os.utime(path, (time.time() - 3600,) * 2)  # nobody has written to it for an hour
     prepare_files([tmp_path / "a.png"], [])
     assert sorted(tmp_path.iterdir()) == sorted([living, other])
+
+
+def test_unfinished_files_have_names_of_their_own_in_every_process(tmp_path: Path) -> None:
+    names = {unfinished_file(tmp_path).name for _ in range(50)}
+    assert len(names) == 50
+    assert not any(str(os.getpid()) in name for name in names)  # containers share the numbers of processes
+
+
+OWNED = """
+import sys, time
+from pathlib import Path
+from posecv.files import Owner
+owner = Owner(Path(sys.argv[1]))
+print("owned", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_growing_file_has_one_owner_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.jsonl"
+    with JsonLines(path) as one:
+        one.write(result_of(someone()))
+        with pytest.raises(OutputError, match=r"a\.part\.jsonl is being written by another run"):
+            JsonLines(path).write(result_of(someone()))
+    assert len(path.read_text().splitlines()) == 1
+    with JsonLines(path) as again:
+        again.write(result_of(someone(count=2)))
+    assert [file.name for file in path.parent.iterdir()] == ["a.jsonl"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes are killed in another way there")
+def test_a_killed_owner_owns_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.part.csv"
+    other = subprocess.Popen([sys.executable, "-c", OWNED, path], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "owned\n"
+    with pytest.raises(OutputError, match="by another run"):
+        Owner(path)
+    other.kill()
+    other.wait()
+    other.stdout.close()
+    Owner(path).release()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b'{"version":1.3,"peop', b"[1]", b"{}", b"\xff\xfe"])
+def test_a_record_that_is_empty_or_broken_is_not_there_for_a_resumed_run(tmp_path: Path, content: bytes) -> None:
+    output = OpenPoseJson(tmp_path / "a_keypoints.json")
+    output.path.write_bytes(content)
+    assert not output.has(None)
+    output.write(result_of(someone()))
+    assert output.has(None)
+
+
+def test_an_empty_image_is_not_there_for_a_resumed_run(tmp_path: Path) -> None:
+    output = DrawnPicture(tmp_path / "a.png")
+    output.path.touch()
+    assert not output.has(None)
+
+
+def test_a_video_that_was_cut_off_keeps_its_unfinished_name_where_a_run_can_be_resumed(tmp_path: Path) -> None:
+    frame = np.zeros((48, 64, 3), np.uint8)
+    for only_whole in (True, False):
+        path = tmp_path / f"{only_whole}.avi"
+        film = DrawnFilm(path, "mjpg", only_whole=only_whole)
+        film.write(Result(someone(), frame, number=0, rate=10))
+        film.cut_off()
+        film.close()
+        assert path.exists() != only_whole
+        assert part_of(path).exists() == only_whole
 
 
 # --- whole or not at all --------------------------------------------------------------------------------------------
@@ -408,3 +481,27 @@ def test_a_large_picture_is_shown_reduced() -> None:
     screen = Screen()
     Window("posecv", gui=screen).show(black(8000, 6000))
     assert screen.shown[0].shape == (800, 1067, 3)
+
+
+# --- names of files as they come ------------------------------------------------------------------------------------
+
+
+def test_a_table_s_sources_are_no_formulas(tmp_path: Path) -> None:
+    with Csv(tmp_path / "a.csv") as table:
+        for name in ("=1+1.png", "+a.png", "-b.png", "@c.png", "d=1.png"):
+            table.write(replace(result_of(someone()), source=Path(name)))
+    with (tmp_path / "a.csv").open(newline="") as file:
+        sources = [row["source"] for row in csv.DictReader(file)]
+    assert sources == ["./=1+1.png", "./+a.png", "./-b.png", "./@c.png", "d=1.png"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are text there")
+def test_a_name_that_is_not_utf_8_comes_back_from_a_record(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    result = replace(result_of(someone()), source=Path(name))
+    with JsonLines(tmp_path / "a.jsonl") as lines, Csv(tmp_path / "a.csv") as table:
+        lines.write(result)
+        table.write(result)
+    record = json.loads((tmp_path / "a.jsonl").read_text(encoding="utf-8"))
+    assert os.fsencode(record["source"]) == b"caf\xe9.png"
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()[1].startswith("caf\\udce9.png,")

@@ -29,12 +29,14 @@ import pytest
 from conftest import HIDDEN, REPOSITORY, RunScript
 from figures import Finds, Frames, Sink, raising, result_of, someone
 from networks import Pair, painted_network
+from posecv.app.scripts import _ended_in_order
 from posecv.errors import InputError, OutputError
 from posecv.outputs import Output
 from posecv.outputs.growing import CocoResults, Csv, JsonLines, part_of
 from posecv.result import Result
 from posecv.run import pipeline
 from posecv.run.job import Job
+from posecv.run.pipeline import without_frames
 from posecv.skeletons import COCO
 from posecv.sources.pictures import read_picture
 from walking import HEIGHT, WIDTH, film, unsteady_film, walk, walker, words
@@ -144,6 +146,58 @@ def test_a_folder_is_finished_after_a_run_was_killed_in_its_middle(coco: Pair, t
     (whole,) = (drawn / name for name in names if name.startswith("film"))
     assert names == {f"{number}_pose.png" for number in range(20)} | {whole.name}
     assert played(whole) == 60
+
+
+@posix
+def test_a_video_that_was_interrupted_and_resumed_is_that_of_an_undisturbed_run(coco: Pair, tmp_path: Path) -> None:
+    film(tmp_path / "film.avi", 60)
+    command = words(coco, "-i", "film.avi", "-o", "drawn/", "--json", "records", "--codec", "mjpg", "--resume")
+    run = started(tmp_path, *command)
+    records = tmp_path / "records"
+    wait_until(lambda: records.is_dir() and len(list(records.glob("*.json"))) > 5, run)
+    run.send_signal(signal.SIGTERM)
+    run.send_signal(signal.SIGINT)  # another one at once changes nothing
+    _, said = run.communicate(timeout=120)
+    assert run.returncode in (128 + signal.SIGTERM, 128 + signal.SIGINT), said
+    assert not [path for path in (tmp_path / "drawn").iterdir() if ".part" not in path.name]
+    run = started(tmp_path, *command)
+    _, said = run.communicate(timeout=120)
+    assert run.returncode == 0, said
+    assert len(list(records.glob("*.json"))) == 60
+    run = started(tmp_path, *(word.replace("drawn/", "whole/") if isinstance(word, str) else word for word in command))
+    run.communicate(timeout=120)
+    (resumed,), (whole,) = (list((tmp_path / name).iterdir()) for name in ("drawn", "whole"))
+    assert played(resumed) == 60
+    assert resumed.read_bytes() == whole.read_bytes()
+
+
+def test_a_second_signal_in_the_same_moment_does_not_interrupt_the_end() -> None:
+    finished = []
+
+    def work() -> None:
+        with _ended_in_order():
+            try:
+                signal.raise_signal(signal.SIGTERM)
+            finally:
+                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(signal.SIGTERM)
+                finished.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert finished
+
+
+def test_a_failure_keeps_no_frames_in_memory() -> None:
+    def fail(frame: object) -> None:
+        raise InputError("damaged")
+
+    try:
+        fail(np.zeros((9, 9, 3), np.uint8))
+    except InputError as error:
+        kept = without_frames(error)
+    assert (kept.__traceback__, kept.__context__, kept.__cause__) == (None, None, None)
+    assert str(kept) == "damaged"
 
 
 def at_frame(last: int, act: Callable[[], None]) -> Callable[[Result], None]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import struct
+import threading
 import zlib
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,9 @@ from numpy.typing import NDArray
 
 from posecv.errors import InputError
 from posecv.sources.find import find_sources
-from posecv.sources.pictures import find_files, read_picture
+from posecv.sources.pictures import _searched, find_files, jpegs, read_picture
 from posecv.sources.selection import Selection
+from posecv.sources.streams import StandardInput, pipe
 from posecv.terminal import quiet_stderr
 
 Frame = NDArray[np.uint8]
@@ -266,3 +269,108 @@ def test_a_selection_takes_the_images_of_a_sequence_by_their_place(tmp_path: Pat
     assert [source.path.name for source in one] == ["4.png"]
     with pytest.raises(InputError, match="there is no image 9: there are 7, counted from 0"):
         find_sources([str(tmp_path)], Selection(first=9))
+
+
+# --- pipes and devices ----------------------------------------------------------------------------------------------
+
+posix = pytest.mark.skipif(os.name != "posix", reason="there are no pipes with names")
+
+
+class Chunks:
+    """A stream that hands out a few bytes at a time."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        self._file, self._size = io.BytesIO(data), size
+
+    def read(self, count: int = -1) -> bytes:
+        return self._file.read(count)
+
+    def read1(self, _count: int) -> bytes:
+        return self._file.read(self._size)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000, 1 << 20])
+def test_jpegs_are_found_in_a_stream_however_it_comes(size: int) -> None:
+    small = [encoded(".jpg", np.full((24, 40, 3), 60 * number, np.uint8)) for number in range(4)]
+    small[1] = with_exif(small[1], 1, thumbnail=small[0])  # whose end marker is not the image's
+    stream = small[0] + b"--boundary\r\n\xff" + small[1] + small[2] + b"\xff\xff" + small[3][:-40]
+    found = list(jpegs(Chunks(stream, size)))  # type: ignore[arg-type]
+    assert found == [*small[:3], small[3][:-40]]
+
+
+def test_a_stream_is_searched_once() -> None:
+    """A second pass over what was searched would take a time that grows with the square of an image's size."""
+    jpeg = encoded(".jpg", noise(800, 600))
+    data, position, searched = bytearray(), 2, 0
+    for begin in range(0, len(jpeg), 1000):
+        data += jpeg[begin : begin + 1000]
+        before = position
+        end, position = _searched(data, position)
+        searched += len(data) - before
+    assert end == len(jpeg)
+    assert searched < 2 * len(jpeg)
+
+
+def test_a_damaged_image_of_a_stream_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    good = encoded(".jpg", quadrants())
+    bad = good[:4] + b"\x00" * 60 + b"\xff\xd9"
+    source = StandardInput(Selection(), lambda: io.BytesIO(bad + good + bad + good))
+    assert [still.number for still in source.stills()] == [1, 3]
+    assert capsys.readouterr().err.splitlines() == [
+        "stdin: image 0 is damaged and was left out",
+        "stdin: image 2 is damaged and was left out",
+    ]
+    with pytest.raises(InputError, match="stdin: the image is damaged"):
+        list(StandardInput(Selection(), lambda: io.BytesIO(bad + bad)).stills())
+
+
+@posix
+def test_a_pipe_with_a_name_is_read_whole(tmp_path: Path) -> None:
+    fifo = tmp_path / "pipe"
+    os.mkfifo(fifo)
+    data = encoded(".png", quadrants())
+    writer = threading.Thread(target=fifo.write_bytes, args=(data,))
+    (source,) = find_sources([str(fifo)], Selection())
+    writer.start()
+    (still,) = source.stills()
+    writer.join()
+    np.testing.assert_array_equal(still.frame, quadrants())
+
+
+@posix
+def test_a_pipe_into_which_nobody_writes_is_one_line(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    source = pipe(tmp_path / "pipe", Selection(), silence=0.05)
+    assert source is not None
+    with pytest.raises(InputError, match="pipe: nobody writes into this pipe"):
+        list(source.stills())
+
+
+@posix
+def test_a_device_is_not_read(tmp_path: Path) -> None:
+    (source,) = find_sources(["/dev/zero"], Selection())
+    with pytest.raises(InputError, match="/dev/zero: a device, not a file"):
+        list(source.stills())
+
+
+def test_a_file_that_is_too_large_for_an_image_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    with path.open("wb") as large:
+        large.truncate((1 << 29) + 1)  # a hole
+    with pytest.raises(InputError, match="a file of 512 MB is not an image"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp"])
+def test_an_image_of_too_many_pixels_is_not_decoded(tmp_path: Path, suffix: str) -> None:
+    small = bytearray(encoded(suffix, np.zeros((16, 16, 3), np.uint8)))
+    assert read_picture(file(tmp_path, f"small{suffix}", bytes(small))).shape == (16, 16, 3)
+    sides = {
+        ".png": (struct.pack(">II", 16, 16), struct.pack(">II", 20_000, 30_000)),
+        ".jpg": (struct.pack(">BHH", 8, 16, 16), struct.pack(">BHH", 8, 30_000, 20_000)),
+        ".bmp": (struct.pack("<Ii", 16, 16), struct.pack("<Ii", 20_000, 30_000)),
+    }[suffix]
+    at = small.index(sides[0])
+    small[at : at + len(sides[0])] = sides[1]
+    with pytest.raises(InputError, match="an image of 20000 x 30000 pixels is too large; make it smaller"):
+        read_picture(file(tmp_path, f"a{suffix}", bytes(small)))

@@ -33,8 +33,8 @@ class Plan:
     told: tuple[Path, ...] = ()
 
     def is_done(self) -> bool:
-        """Whether all files exist; unknown, so false, for a folder of many files."""
-        return all(file.exists() for file in self.files)
+        """Whether all files are there and whole; unknown, so false, for a folder of many files."""
+        return all(output.has(None) for output in self.outputs)
 
     def add(self, planned: Planned) -> None:
         """Add an output."""

@@ -11,6 +11,7 @@ import argparse
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_hand", "run_multi_pose", "run_pose", "webcam_pose"]
 
+PATIENCE = 3.0  # seconds after a signal in which others are ignored
 # Default model -> the model that getModels.sh can fetch instead.
 OWN_MODELS = {"light_body": "coco", "light_hand": "hand", "light_face": "face"}
 
@@ -133,19 +135,27 @@ class _Terminated(KeyboardInterrupt):
 
 @contextmanager
 def _ended_in_order() -> Iterator[None]:
-    """Let SIGTERM end the work like Ctrl-C, so that open files are finished."""
+    """Let SIGTERM end the work like Ctrl-C, so that open files are finished.
+
+    Only the first signal interrupts the work; more of them in the next moments, which would interrupt its end, do not.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    since: list[float] = []
 
-    def end(_number: int, _frame: object) -> None:
-        raise _Terminated
+    def end(number: int, _frame: object) -> None:
+        if since and time.monotonic() - since[0] < PATIENCE:
+            return
+        since[:] = [time.monotonic()]
+        raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, end)
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _versions() -> str:

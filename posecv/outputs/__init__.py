@@ -10,11 +10,11 @@ Outputs can be used alone:
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from posecv.result import Result
 
-__all__ = ["Output"]
+__all__ = ["CanBeCutOff", "Output"]
 
 
 class Output(Protocol):
@@ -41,3 +41,10 @@ class Output(Protocol):
     def close(self) -> None:
         """Finish the output."""
 
+
+@runtime_checkable
+class CanBeCutOff(Protocol):
+    """An output that wants to know when the run is stopped before its end."""
+
+    def cut_off(self) -> None:
+        """Note that frames are missing at the end; `close` follows."""

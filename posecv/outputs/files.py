@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,9 +10,9 @@ from itertools import chain, count
 from pathlib import Path
 
 from posecv.errors import OutputError, UsageError, reason
-from posecv.files import unfinished_file, write_whole
+from posecv.files import clear_unfinished, unfinished_file, write_whole
 
-__all__ = ["Kind", "plan_files", "prepare_files", "result_names", "write_whole"]
+__all__ = ["Kind", "is_filled", "plan_files", "prepare_files", "result_names", "write_whole"]
 
 # A name with one of these suffixes is a file, for every option, not a folder: formats that people ask for.
 FILE_SUFFIXES = frozenset({
@@ -125,6 +124,14 @@ def plan_files(sources: Sequence[Path], where: str, kind: Kind) -> list[Path]:
     return [path]
 
 
+def is_filled(file: Path) -> bool:
+    """Whether a file is there and not empty: after a power failure a new one may be empty."""
+    try:
+        return file.stat().st_size > 0
+    except OSError:
+        return False
+
+
 def prepare_files(targets: Iterable[Path], sources: Iterable[Path]) -> None:
     """Check before the run that all targets can be written, and remove unfinished files of killed runs.
 
@@ -143,7 +150,7 @@ def prepare_files(targets: Iterable[Path], sources: Iterable[Path]) -> None:
         _check_file(target, inputs)
     for folder in dict.fromkeys(target.parent for target in targets):
         _check_folder(folder)
-        _clear(folder)
+        clear_unfinished(folder)
 
 
 def _check_file(target: Path, inputs: Mapping[tuple[int, int], Path]) -> None:
@@ -179,27 +186,3 @@ def _check_folder(folder: Path) -> None:
     except OSError as error:
         why = f"{nearest} is a file" if isinstance(error, NotADirectoryError) else reason(error)
         raise OutputError(f"{folder}: nothing can be written there ({why})") from None
-
-
-def _clear(folder: Path) -> None:
-    """Remove unfinished files whose process has ended."""
-    with contextlib.suppress(OSError):
-        for leftover in folder.glob(".posecv-*.tmp"):
-            if not _in_use(leftover):
-                leftover.unlink()
-
-
-def _in_use(unfinished: Path) -> bool:
-    """Whether the process that is writing a file still runs."""
-    if os.name != "posix":  # Windows does not remove open files anyway, and has no harmless signal
-        return False
-    process = unfinished.name.split("-")[1]
-    if not process.isdecimal() or int(process) == os.getpid():  # in containers every run may have the same number
-        return False
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True

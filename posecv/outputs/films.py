@@ -24,6 +24,7 @@ import numpy as np
 from posecv.arrays import Frame
 from posecv.drawing.style import Style
 from posecv.errors import OutputError, UsageError, reason
+from posecv.files import Owner
 from posecv.outputs.files import Kind
 from posecv.outputs.gif import GifWriter, can_write_gif
 from posecv.outputs.growing import part_of
@@ -97,18 +98,24 @@ class DrawnFilm:
         How people are drawn.
     rate : float
         Images per second, if the video is made of images; videos keep their own rate.
+    only_whole : bool
+        Whether the video keeps its unfinished name if the run is stopped before its end, so that a resumed run makes
+        it again.
     """
 
     wants_view = interactive = False
     wants_rate = True
 
     def __init__(
-        self, path: str | Path, codec: str | None = None, style: Style | None = None, *, rate: float = RATE
-    ) -> None:
+        self, path: str | Path, codec: str | None = None, style: Style | None = None, *, rate: float = RATE,
+        only_whole: bool = False,
+    ) -> None:  # fmt: skip
         self.path, self.codec, self.style, self.rate = Path(path), codec, style or Style(), rate
+        self._only_whole = only_whole
         self._writer: _Writer | None = None
         self._times = _Times()
         self._whole = True
+        self._owner: Owner | None = None
         self._there = self.path.exists()
 
     def write(self, result: Result) -> None:
@@ -118,6 +125,7 @@ class DrawnFilm:
         result = result if has_rate else replace(result, rate=self.rate)
         try:
             if self._writer is None:
+                self._owner = self._owner or Owner(part_of(self.path))
                 self._writer = _opened(part_of(self.path), drawn, result, self._codecs(), follows_times=has_rate)
             time = self._times.of(result)
             if self._times.is_new_source:
@@ -142,6 +150,13 @@ class DrawnFilm:
 
     def close(self) -> None:
         """Finish the video and rename it; after an error it keeps its unfinished name."""
+        try:
+            self._finish()
+        finally:
+            if self._owner:
+                self._owner.release()
+
+    def _finish(self) -> None:
         if self._writer is None:
             return
         writer, self._writer = self._writer, None
@@ -152,6 +167,11 @@ class DrawnFilm:
                 os.replace(part, self.path)
         except OSError as error:
             raise OutputError(f"{part} cannot be finished ({reason(error)})") from None
+
+    def cut_off(self) -> None:
+        """Note that the run was stopped, so that frames are missing at the end."""
+        if self._only_whole:
+            self._whole = False
 
     def __enter__(self) -> DrawnFilm:
         return self

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from posecv.errors import OutputError, UsageError, reason
+from posecv.files import Owner
 from posecv.outputs.coordinates import converted
 from posecv.outputs.files import Kind
 from posecv.outputs.forms import form_of, formatted
@@ -28,6 +29,7 @@ JSONL_KIND = Kind("json", ending="_keypoints.jsonl", suffixes=frozenset({".jsonl
 CSV_KIND = Kind("csv", ending="_keypoints.csv", suffixes=frozenset({".csv"}))
 COCO_KIND = Kind("coco_json", ending="_coco.json", suffixes=frozenset({".json"}))
 
+_NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 CSV_FORMS = ("plain", "excel")
 DIGITS = 6  # significant digits, as in OpenPose's records; for times, digits after the decimal point
 
@@ -48,6 +50,7 @@ class _Growing:
         self.path = path
         self._opening, self._closing = opening, closing
         self._file: io.FileIO | None = None
+        self._owner: Owner | None = None
         self._end = 0  # where the closing bytes begin
         self._whole = True
 
@@ -55,7 +58,7 @@ class _Growing:
         """Add bytes; if that fails, the file keeps its content and its unfinished name."""
         try:
             if self._file is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._owner = Owner(part_of(self.path))
                 self._file = part_of(self.path).open("wb", buffering=0)
                 self._write(self._opening + self._closing)
                 self._end = len(self._opening)
@@ -89,6 +92,8 @@ class _Growing:
             raise OutputError(f"{self.path} cannot be written ({reason(error)})") from None
         finally:
             self._file = None
+            if self._owner:
+                self._owner.release()
 
 
 class JsonLines:
@@ -105,7 +110,8 @@ class JsonLines:
         place = {"source": str(result.source), "frame": result.number or 0, "time": round(result.time, DIGITS)}
         begin = json.dumps(place, ensure_ascii=False, separators=(",", ":"))[:-1]
         record = formatted(self._form(converted(result, self._scale), result))
-        self._file.grow(f"{begin},{record[1:]}\n".encode())
+        # A name that is not UTF-8 gets \\udcXX for each such byte, which JSON allows and os.fsencode undoes.
+        self._file.grow(f"{begin},{record[1:]}\n".encode("utf-8", "backslashreplace"))
 
     def has(self, number: int | None) -> bool:
         """Always false: an unfinished file is not resumed."""
@@ -154,12 +160,12 @@ class Csv:
             rows.append(["source", "frame", "time", "person", "score", *columns])
         for index, (keypoints, score) in enumerate(zip(people.keypoints, people.scores, strict=True)):
             values = [f"{value:.{DIGITS}g}" for value in (score, *keypoints.ravel())]
-            rows.append([result.source, result.number or 0, round(result.time, DIGITS), index, *values])
+            rows.append([_harmless(result.source), result.number or 0, round(result.time, DIGITS), index, *values])
         text = io.StringIO()
         if self._excel:
             rows = [[_with_comma(value) for value in row] for row in rows]
         csv.writer(text, lineterminator="\n", delimiter=";" if self._excel else ",").writerows(rows)
-        self._file.grow(text.getvalue().encode())
+        self._file.grow(text.getvalue().encode("utf-8", "backslashreplace"))
         self._first = False
 
     def has(self, number: int | None) -> bool:
@@ -213,9 +219,19 @@ class CocoResults:
         self.close()
 
 
+def _harmless(source: Path) -> str:
+    """A path that no spreadsheet takes for a formula, and that names the same file.
+
+    >>> _harmless(Path("=1+1.png"))
+    './=1+1.png'
+    """
+    text = str(source)
+    return f"./{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
 def _with_comma(value: Any) -> Any:
     """Numbers with a decimal comma; names as they are."""
-    return re.sub(r"^(-?\d+)\.(\d+)", r"\1,\2", str(value)) if not isinstance(value, Path) else value
+    return value if isinstance(value, str) and not _NUMBER.fullmatch(value) else str(value).replace(".", ",")
 
 
 def _short(value: float) -> float:

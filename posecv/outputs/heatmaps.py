@@ -14,7 +14,7 @@ import numpy as np
 from posecv.arrays import Array
 from posecv.drawing.maps import farthest, overlay
 from posecv.errors import UsageError
-from posecv.outputs.files import write_whole
+from posecv.outputs.files import is_filled, write_whole
 from posecv.result import Result
 from posecv.skeletons import Skeleton
 
@@ -115,7 +115,7 @@ class Heatmaps:
 
     def has(self, number: int | None) -> bool:
         """Whether the frame's values exist."""
-        return self._file(_numbered(number), ".npy").exists()
+        return is_filled(self._file(_numbered(number), ".npy"))
 
     def close(self) -> None:
         """Do nothing: the files are complete."""

@@ -117,7 +117,7 @@ def _drawn(where: str, sources: Sequence[Source], settings: OutputSettings) -> l
             film = file.with_name(file.name.removesuffix(pictures.KIND.ending) + films.KIND.ending)
             film = film.with_name(film.name + films.default_suffix())
             films.check_codec(film, codec)
-            planned.append([Planned(films.DrawnFilm(film, codec, style), film, film)])
+            planned.append([Planned(films.DrawnFilm(film, codec, style, only_whole=True), film, film)])
         else:
             planned.append([Planned(pictures.DrawnPicture(file, style), file, file)])
     return planned

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from posecv.outputs.coordinates import converted
-from posecv.outputs.files import Kind, write_whole
+from posecv.outputs.files import Kind, is_filled, write_whole
 from posecv.outputs.forms import form_of, formatted
 from posecv.people import People
 from posecv.result import Result
@@ -66,8 +67,14 @@ class OpenPoseJson:
         write_whole(self.file(result.number), formatted(self.form(converted(result, self.scale), result)).encode())
 
     def has(self, number: int | None) -> bool:
-        """Whether the frame's file exists."""
-        return self.file(number).exists()
+        """Whether the frame's file holds a record."""
+        file = self.file(number)
+        if not is_filled(file):
+            return False
+        try:
+            return "people" in json.loads(file.read_bytes())
+        except (OSError, ValueError, TypeError):
+            return False
 
     def close(self) -> None:
         """Do nothing: the file is complete."""

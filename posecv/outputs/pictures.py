@@ -9,7 +9,7 @@ import cv2
 from posecv.arrays import Frame
 from posecv.drawing.style import Style
 from posecv.errors import OutputError
-from posecv.outputs.files import Kind, write_whole
+from posecv.outputs.files import Kind, is_filled, write_whole
 from posecv.result import Result
 
 __all__ = ["KIND", "DrawnFrames", "DrawnPicture"]
@@ -43,8 +43,8 @@ class DrawnPicture:
         write_whole(self.file(result.number), self._encode(self.style.drawn(result)))
 
     def has(self, number: int | None) -> bool:
-        """Whether the file exists."""
-        return self.file(number).exists()
+        """Whether the file is there and not empty."""
+        return is_filled(self.file(number))
 
     def file(self, number: int | None) -> Path:
         """The file for a frame."""

@@ -17,6 +17,7 @@ import cv2
 
 from posecv.errors import InputError, OutputError
 from posecv.estimators import Estimator
+from posecv.outputs import CanBeCutOff
 from posecv.outputs.window import WindowClosed
 from posecv.result import Result
 from posecv.run.ahead import PATIENCE, Ahead
@@ -222,7 +223,7 @@ class _Line:
                 self._give(job, tally, message.result)
         except FAILURES as error:
             if not tally.failure:
-                tally.failure = error
+                tally.failure = without_frames(error)
                 self.reporter.failed(job, error)
 
     def _give(self, job: Job, tally: Tally, result: Result) -> None:
@@ -248,13 +249,16 @@ class _Line:
                 self.reporter.ended(self.jobs[index], tally)
 
     def _close_all(self) -> None:
-        """Close all open outputs."""
+        """Close all open outputs; those of a job that was stopped before its end hear of it."""
         for index, (job, tally) in enumerate(zip(self.jobs, self.tallies, strict=True)):
+            for output in job.outputs:
+                if not tally.done and id(output) in self._open and isinstance(output, CanBeCutOff):
+                    output.cut_off()
             try:
                 self._close(index)
             except FAILURES as error:
                 if not tally.failure:
-                    tally.failure = error
+                    tally.failure = without_frames(error)
                     self.reporter.failed(job, error)
 
     def _close(self, index: int) -> None:
@@ -262,3 +266,9 @@ class _Line:
         for output in self.jobs[index].outputs:
             if self._last_use[id(output)] == index and id(output) in self._open:
                 self._open.pop(id(output)).close()
+
+
+def without_frames(error: Exception) -> Exception:
+    """The error without its traceback, which would keep the images that its functions were working on in memory."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)

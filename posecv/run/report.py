@@ -12,7 +12,7 @@ import cv2
 from posecv.people import People
 from posecv.result import Result
 from posecv.run.job import TIMED, Job, Tally
-from posecv.terminal import STDERR, say
+from posecv.terminal import STDERR, plain, say
 
 __all__ = ["Reporter", "describe"]
 
@@ -96,7 +96,7 @@ class Reporter:
         if self._bar is None:
             say(line)
         else:
-            self._bar.write(line, file=sys.stderr)
+            self._bar.write(plain(line), file=sys.stderr)
 
     def _inputs(self) -> str:
         """The number of inputs, in words."""

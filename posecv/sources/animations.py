@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ _LENGTHS = 2  # of images in a GIF that make an animation
 
 def is_animated(path: Path) -> bool:
     """Whether a file is an image with more than one frame: GIF, APNG, WebP or AVIF."""
+    if not os.path.isfile(path):  # what is read from a pipe is lost
+        return False
     try:
         with path.open("rb") as file:
             head = file.read(HEADER)

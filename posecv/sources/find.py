@@ -13,7 +13,7 @@ from posecv.sources.animations import Page, is_animated, pages
 from posecv.sources.films import Film
 from posecv.sources.pictures import Picture, find_files, is_film
 from posecv.sources.selection import Selection
-from posecv.sources.streams import Camera, live_source
+from posecv.sources.streams import Camera, live_source, pipe
 
 __all__ = ["find_sources"]
 
@@ -56,6 +56,8 @@ def _selected(sources: list[Source], selection: Selection) -> list[Source]:
 
 def _of_file(path: Path, selection: Selection) -> list[Source]:
     """A video or an animated image, an image, or the pages of one."""
+    if source := pipe(path, selection):
+        return [source]
     if is_film(path) or is_animated(path):
         return [Film(path, selection)]
     count = pages(path)

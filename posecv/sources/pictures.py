@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Literal
 
 from posecv.errors import InputError, reason
 from posecv.sources import Still
@@ -54,6 +54,8 @@ _NOT_PICTURES = (
 )
 _JPEG_START = b"\xff\xd8\xff"
 CHUNK = 1 << 16  # bytes read at once from a pipe
+MOST = 1 << 29  # bytes of an image file
+MOST_PIXELS = 1 << 28  # of an image; as an array it takes three bytes for each
 # A marker that begins a segment or ends the image: not image data (FF 00), a restart, a start or padding.
 _JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
 
@@ -124,6 +126,8 @@ def is_film(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix in PICTURE_SUFFIXES | FILM_SUFFIXES:
         return suffix in FILM_SUFFIXES
+    if not os.path.isfile(path):  # what is read from a pipe is lost
+        return False
     try:
         with path.open("rb") as file:
             return _FILM.match(file.read(16)) is not None
@@ -178,6 +182,9 @@ def decode_picture(path: Path, data: bytes) -> Frame:
     """Decode the bytes of an image file like `read_picture`; the path is for messages."""
     if not data:
         raise InputError(f"{path}: the file is empty")
+    width, height = _size(data)
+    if width * height > MOST_PIXELS:
+        raise InputError(f"{path}: an image of {width} x {height} pixels is too large; make it smaller")
     # OpenCV 4.8 returns a half-grey image for a JPEG that ends early.
     if data.startswith(_JPEG_START) and _jpeg_end(data) is None:
         raise InputError(f"{path}: the image is cut short (its end marker is missing); copy or download it again")
@@ -194,11 +201,45 @@ def decode_picture(path: Path, data: bytes) -> Frame:
     raise InputError(f"{path}: not an image")
 
 
+def _size(data: bytes) -> tuple[int, int]:
+    """Width and height of a PNG, JPEG, BMP, GIF or WebP, by its header; 0, 0 for other formats."""
+    if data.startswith(b"\x89PNG"):
+        return _integers(data[16:24], 4, "big")
+    if data.startswith(b"GIF8"):
+        return _integers(data[6:10], 2, "little")
+    if data.startswith(b"BM"):
+        return _integers(data[18:26], 4, "little")
+    if data[:4] == b"RIFF" and data[8:16] == b"WEBPVP8X":
+        width, height = _integers(data[24:30], 3, "little")
+        return width + 1, height + 1
+    if data.startswith(_JPEG_START):
+        return _jpeg_size(data)
+    return 0, 0
+
+
+def _integers(data: bytes, length: int, order: Literal["big", "little"]) -> tuple[int, int]:
+    return int.from_bytes(data[:length], order), int.from_bytes(data[length:], order)
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """Width and height by the segment that begins the image."""
+    position = 2
+    while marker := _JPEG_MARKER.search(data, position):
+        kind = marker[0][1]
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+            height, width = _integers(data[marker.end() + 3 : marker.end() + 7], 2, "big")
+            return width, height
+        position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+    return 0, 0
+
+
 def check_file(path: Path) -> None:
     """Raise InputError if the file does not exist or cannot be read."""
     if os.path.isdir(path):
         closed = not os.access(path, os.R_OK | os.X_OK)
         raise InputError(f"{path}: {'no permission to read' if closed else 'no images or videos in'} this folder")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f"{path}: a device, not a file; give an image, a video, or a camera by its number")
     try:
         with path.open("rb"):
             pass
@@ -214,6 +255,8 @@ def _read_bytes(path: Path) -> bytes:
     """The content of a file."""
     check_file(path)
     try:
+        if (size := path.stat().st_size) > MOST:
+            raise InputError(f"{path}: a file of {size >> 20} MB is not an image; images have at most {MOST >> 20} MB")
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({reason(error)})") from None
@@ -238,40 +281,63 @@ def _decode(path: Path, data: bytes) -> tuple[Frame | None, str]:
 
 
 def jpegs(file: IO[bytes]) -> Iterator[bytes]:
-    """Split a stream into JPEGs, ignoring anything between them; any other content is returned as a whole."""
+    """Split a stream into JPEGs, ignoring anything between them; any other content is returned as a whole.
+
+    InputError if an image does not end within `MOST` bytes.
+    """
     read = getattr(file, "read1", file.read)  # a pipe returns what is available
-    data = file.read(len(_JPEG_START))
+    data = bytearray(file.read(len(_JPEG_START)))
     if not data.startswith(_JPEG_START):
-        rest = data + file.read()
-        if rest:
-            yield rest
+        data += file.read(MOST + 1)
+        _check_length(len(data))
+        if data:
+            yield bytes(data)
         return
+    position = 2  # what is before it has been searched for the end
     while chunk := read(CHUNK):
-        data = _from_start(data + chunk)
-        while end := _jpeg_end(data):
-            yield data[:end]
-            data = _from_start(data[end:])
+        data += chunk
+        while True:
+            if not data.startswith(_JPEG_START):
+                del data[: _start(data)]
+                position = 2
+            end, position = _searched(data, position)
+            if end is None:
+                break
+            yield bytes(data[:end])
+            del data[:end]
+            position = 2
+        _check_length(len(data))
     if data.startswith(_JPEG_START):
-        yield data  # cut short; decoding reports it
+        yield bytes(data)  # cut short; decoding reports it
 
 
-def _from_start(data: bytes) -> bytes:
-    """The bytes from the start of a JPEG on; without one, the last two, which may be part of a start."""
+def _check_length(length: int) -> None:
+    if length > MOST:
+        raise InputError(f"an image of more than {MOST >> 20} MB: no image ends there; pipe images or Motion JPEG")
+
+
+def _start(data: bytearray) -> int:
+    """Where a JPEG starts; without one, the last two bytes, which may be part of a start."""
     start = data.find(_JPEG_START)
-    return data[start:] if start >= 0 else data[-2:]
+    return start if start >= 0 else max(0, len(data) - 2)
 
 
 def _jpeg_end(data: bytes) -> int | None:
-    """The end of a JPEG by its end marker, or None; bytes after it are ignored.
+    """The end of a JPEG by its end marker, or None; bytes after it are ignored."""
+    return _searched(data, 2)[0]
+
+
+def _searched(data: bytes | bytearray, position: int) -> tuple[int | None, int]:
+    """Search a JPEG for its end from a position on; its end, or None, and where to go on when there is more of it.
 
     It skips the segments before the image by their length, since a thumbnail in them has an end marker too.
     """
     if not data.startswith(_JPEG_START):
-        return None
-    position = 2
+        return None, position
     while marker := _JPEG_MARKER.search(data, position):
         if marker[0] == b"\xff\xd9":
-            return marker.end()
-        length = int.from_bytes(data[marker.end() : marker.end() + 2], "big")
-        position = marker.end() + length
-    return None
+            return marker.end(), marker.end()
+        if marker.end() + 2 > len(data):
+            return None, marker.start()
+        position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+    return None, max(position, len(data) - 1)  # the last byte may begin a marker

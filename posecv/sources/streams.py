@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import select
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -17,7 +21,7 @@ import cv2
 import numpy as np
 
 from posecv.arrays import Frame
-from posecv.errors import InputError
+from posecv.errors import InputError, reason
 from posecv.sources import Still
 from posecv.sources.films import FASTEST, pyav
 from posecv.sources.interlaced import LINE, MAY_FAIL, is_progressive, loses_frames
@@ -25,12 +29,13 @@ from posecv.sources.pictures import decode_picture, jpegs
 from posecv.sources.selection import Selection
 from posecv.terminal import quiet_stderr, say
 
-__all__ = ["Camera", "StandardInput", "Stream", "live_source"]
+__all__ = ["Camera", "StandardInput", "Stream", "live_source", "pipe"]
 
 
 PATIENCE = 30  # failed reads in a row that a camera is allowed: some need a second to start
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before each attempt to reopen a stream
 HELD = 8  # frames of a stream that are held back while all are equal: then OpenCV may not have converted them
+SILENCE = 10.0  # seconds after which nobody is taken to write into a pipe
 TIMEOUT = 30.0  # seconds without data after which PyAV takes a stream for broken
 CAMERAS = range(8)  # numbers to try for the list of cameras, if the requested one is missing
 ADDRESS = re.compile(r"[a-z]{2,}://", re.IGNORECASE)
@@ -226,30 +231,74 @@ class StandardInput:
         False: the writer waits.
     has_frames : bool
         False: its images are separate results.
+    path : Path
+        The name in results and messages.
     """
 
     selection: Selection = field(default_factory=Selection)
     file: Callable[[], IO[bytes]] = lambda: sys.stdin.buffer
     live: bool = False
     has_frames: bool = False
-
-    @property
-    def path(self) -> Path:
-        """The name in results and messages."""
-        return Path("stdin")
+    path: Path = Path("stdin")
 
     def expected(self) -> None:
         """Unknown."""
 
     def stills(self) -> Iterator[Still]:
-        """The images; InputError if there is none, or one is damaged."""
-        number = -1
-        for number, data in enumerate(jpegs(self.file())):
-            if self.selection.wants(number):
+        """The images; InputError if there is none. A damaged one among others is left out, with a line."""
+        file = self.file()
+        try:
+            yield from self._of(file)
+        finally:
+            if sys.stdin is None or file is not sys.stdin.buffer:
+                file.close()
+
+    def _of(self, file: IO[bytes]) -> Iterator[Still]:
+        number, good = -1, False
+        damaged: list[tuple[int, InputError]] = []  # before the first whole one
+        for number, data in enumerate(jpegs(file)):
+            if not self.selection.wants(number):
+                continue
+            try:
                 frame = self.selection.turned(decode_picture(self.path, data))
+            except InputError as error:
+                damaged.append((number, error))
+            else:
+                good = True
                 yield Still(frame, self.path, number)
+            if good:
+                for index, _ in damaged:
+                    say(f"{self.path}: image {index} is damaged and was left out")
+                damaged = []
+        if damaged:
+            raise damaged[0][1]
         if number < 0:
-            raise InputError("standard input is empty; pipe images or Motion JPEG into it")
+            raise InputError(f"{self.path} is empty; pipe images or Motion JPEG into it")
+
+
+def pipe(path: Path, selection: Selection, silence: float = SILENCE) -> StandardInput | None:
+    """A pipe with a name, such as /dev/stdin or that of `<(command)`, as a source; None for anything else.
+
+    Nobody is taken to write into it if nothing comes for `silence` seconds.
+    """
+    try:
+        is_pipe = stat.S_ISFIFO(os.stat(path).st_mode)
+    except OSError:
+        return None
+    return StandardInput(selection, partial(_opened, path, silence), path=path) if is_pipe else None
+
+
+def _opened(path: Path, silence: float) -> IO[bytes]:
+    """Open a pipe for reading; InputError if nobody writes into it."""
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from None
+    if not select.select([number], [], [], silence)[0]:
+        os.close(number)
+        raise InputError(f"{path}: nobody writes into this pipe")
+    os.set_blocking(number, True)
+    return open(number, "rb")  # its reader closes it
 
 
 def live_source(word: str, selection: Selection) -> Camera | Stream | StandardInput | None:
