@@ -18,7 +18,7 @@ from posecv.app.options import CSV_FORMS as CSV_WORDS
 from posecv.app.options import JSON_FORMS
 from posecv.errors import UsageError
 from posecv.outputs.forms import FORMS, as_body_25, as_controlnet
-from posecv.outputs.growing import CSV_FORMS, Csv, JsonLines
+from posecv.outputs.growing import CSV_FORMS, CocoResults, Csv, JsonLines, check_ids, image_ids
 from posecv.outputs.openpose_json import OpenPoseJson
 from posecv.people import People
 from posecv.result import Result
@@ -176,3 +176,55 @@ class TestScripts:
         assert result.returncode == 0
         assert "--rate 3 is ignored: a drawn video keeps the frame rate of its source" in result.stderr
         assert cv2.VideoCapture(str(tmp_path / "a.avi")).get(cv2.CAP_PROP_FPS) == pytest.approx(10, rel=0.01)
+
+
+class TestCocoIds:
+    def images(self, folder: Path, *names: str) -> None:
+        for name in names:
+            (folder / name).parent.mkdir(exist_ok=True)
+            cv2.imwrite(str(folder / name), np.zeros((48, 64, 3), np.uint8))
+
+    @pytest.mark.parametrize(
+        "names", [("cam1_0001.png", "cam2_0001.png"), ("a.png", "b.png"), ("x/1.png", "y/1.png")]
+    )
+    def test_two_images_with_one_id_are_refused_before_the_run(
+        self, tmp_path: Path, run_script: RunScript, names: tuple[str, ...]
+    ) -> None:
+        self.images(tmp_path, *names)
+        result = run_script("run_multi_pose.py", "-i", *names, "--coco-json", "c.json")
+        assert result.returncode == 2
+        (line,) = result.stderr.splitlines()
+        assert f"{names[0]} and {names[1]} would both have the id" in line
+        assert "--coco-annotations FILE" in line
+        assert not (tmp_path / "c.json").exists()
+
+    def test_ids_come_from_annotations(self, tmp_path: Path, run_script: RunScript) -> None:
+        self.images(tmp_path, "cam1_0001.png", "cam2_0001.png")
+        images = [{"id": 17, "file_name": "cam1_0001.png"}, {"id": 4, "file_name": "val/cam2_0001.png"}]
+        (tmp_path / "truth.json").write_text(json.dumps({"images": images}))
+        ids = image_ids(tmp_path / "truth.json")
+        with CocoResults(tmp_path / "c.json", ids=ids) as out:
+            for name in ("cam1_0001.png", "cam2_0001.png"):
+                out.write(Result(someone(), source=tmp_path / name))
+        assert [row["image_id"] for row in json.loads((tmp_path / "c.json").read_text())] == [17, 4]
+        words = "-i", "cam1_0001.png", "cam2_0001.png", "--coco-json", "d.json", "--coco-annotations", "truth.json"
+        result = run_script("run_multi_pose.py", *words)
+        assert result.returncode == 0, result.stderr
+        self.images(tmp_path, "other.png")
+        result = run_script("run_multi_pose.py", *words, "-i", "other.png")
+        assert result.returncode == 2
+        assert "other.png: the annotations have no image of this name" in result.stderr
+
+    def test_what_are_no_annotations_is_one_line(self, tmp_path: Path) -> None:
+        for content in ("[]", "{}", '{"images": [1]}', "no"):
+            (tmp_path / "a.json").write_text(content)
+            with pytest.raises(UsageError, match="is not a file of COCO annotations: it needs 'images'"):
+                image_ids(tmp_path / "a.json")
+        with pytest.raises(UsageError, match=r"cannot be read \(no such file"):
+            image_ids(tmp_path / "b.json")
+
+    def test_videos_have_their_frames_numbers_so_each_needs_a_run_of_its_own(self) -> None:
+        check_ids([(Path("a.avi"), True)], None)
+        check_ids([(Path("1.png"), False), (Path("2.png"), False)], None)
+        with pytest.raises(UsageError, match=r"the ids of a\.avi are its frames' numbers, which others would have too"):
+            check_ids([(Path("a.avi"), True), (Path("9.png"), False)], None)

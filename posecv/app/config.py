@@ -170,6 +170,7 @@ def _outputs(options: Namespace) -> OutputSettings:
         options.json_form,
         options.json_layout == "folders",
         options.csv_form,
+        options.coco_annotations,
         getattr(options, "rate", None),
         **turned,
     )

@@ -206,6 +206,7 @@ def _add_outputs(parser: Parser) -> None:
         "--csv-form", choices=CSV_FORMS, default=CSV_FORMS[0], help="excel: with semicolons and decimal commas"
     )
     parser.add_argument("--coco-json", metavar="FILE", help="COCO's result format, 17 keypoints, for evaluation")
+    parser.add_argument("--coco-annotations", metavar="FILE", help="COCO's annotations, for the ids of the images")
     parser.add_argument("--codec", metavar="NAME", help="codec of videos: h264 (needs PyAV), mjpg, mp4v, vp8, vp9, ...")
     _add_heatmaps(parser)
 

@@ -123,7 +123,7 @@ PARAMETERS = (
     "net_size", "hand_net_size", "face_net_size", "scale_number", "scale_gap", "scale_range", "merge", "engine",
     "device", "skeleton", "stages", "first", "last", "step", "rotate", "keypoint_scale", "heatmaps_of", "heatmaps",
     "threshold", "body_model", "model", "maximize_positives", "detector", "detector_every", "codec", "output", "json",
-    "csv", "coco_json", "record", "images", "json_form", "csv_form", "mask",
+    "csv", "coco_json", "record", "images", "json_form", "csv_form", "mask", "coco_annotations",
 )  # fmt: skip
 
 

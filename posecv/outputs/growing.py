@@ -12,7 +12,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,10 @@ from posecv.outputs.files import Kind
 from posecv.outputs.forms import form_of, formatted
 from posecv.result import Result
 
-__all__ = ["COCO_KIND", "CSV_KIND", "JSONL_KIND", "CocoResults", "Csv", "JsonLines", "part_of"]
+__all__ = [
+    "COCO_KIND", "CSV_FORMS", "CSV_KIND", "JSONL_KIND", "CocoResults", "Csv", "JsonLines", "check_ids", "image_ids",
+    "part_of",
+]  # fmt: skip
 
 JSONL_KIND = Kind("json", ending="_keypoints.jsonl", suffixes=frozenset({".jsonl"}))
 CSV_KIND = Kind("csv", ending="_keypoints.csv", suffixes=frozenset({".csv"}))
@@ -184,17 +187,27 @@ class Csv:
 
 
 class CocoResults:
-    """COCO's result format: a list of people with 17 keypoints; as in OpenPose's files, missing ones are -1, -1."""
+    """COCO's result format: a list of people with 17 keypoints; as in OpenPose's files, missing ones are -1, -1.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    ids : mapping of str to int
+        The ids of images by their names, such as `image_ids` reads from a file of annotations. Without it, an image's
+        id is the last number in its name, and a frame's id is its number in the video.
+    """
 
     wants_view = wants_rate = interactive = False
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, ids: Mapping[str, int] | None = None) -> None:
         self._file = _Growing(Path(path), opening=b"[", closing=b"\n]\n")
         self._first = True
+        self._ids = ids
 
     def write(self, result: Result) -> None:
         """Add the people; OutputError if that fails, ModelError if they lack COCO's keypoints."""
-        image = result.number if result.number is not None else _last_number(result.source)
+        image = self._id(result)
         rows = []
         for person in result.people.to_coco():
             keypoints = [_short(value) for value in person["keypoints"]]
@@ -203,6 +216,15 @@ class CocoResults:
         before = "" if self._first or not rows else ","
         self._file.grow((before + ",".join("\n" + row for row in rows)).encode())
         self._first = self._first and not rows
+
+    def _id(self, result: Result) -> int:
+        if result.number is not None:
+            return result.number
+        if self._ids is None:
+            return last_number(result.source)
+        if result.source.name not in self._ids:
+            raise OutputError(f"{result.source}: the annotations have no image of this name")
+        return self._ids[result.source.name]
 
     def has(self, number: int | None) -> bool:
         """Always false: an unfinished file is not resumed."""
@@ -217,6 +239,38 @@ class CocoResults:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def image_ids(path: str | Path) -> dict[str, int]:
+    """The ids of images by their names, from a file of COCO annotations; UsageError if it is not one."""
+    try:
+        images = json.loads(Path(path).read_bytes())["images"]
+        return {Path(image["file_name"]).name: int(image["id"]) for image in images}
+    except OSError as error:
+        raise UsageError(f"coco_annotations={path} cannot be read ({reason(error)})") from None
+    except (ValueError, KeyError, TypeError):
+        said = f"coco_annotations={path} is not a file of COCO annotations"
+        raise UsageError(f"{said}: it needs 'images', a list with 'id' and 'file_name'") from None
+
+
+def check_ids(sources: Iterable[tuple[Path, bool]], ids: Mapping[str, int] | None) -> None:
+    """Raise UsageError if two sources, paths and whether they are videos, would share an id, or one has none."""
+    taken: dict[int, Path] = {}
+    videos: list[Path] = []
+    for path, is_video in sources:
+        if is_video:
+            videos.append(path)
+        elif ids is not None and path.name not in ids:
+            raise UsageError(f"{path}: the annotations have no image of this name")
+        else:
+            number = last_number(path) if ids is None else ids[path.name]
+            if number in taken:
+                said = f"coco_json: {taken[number]} and {path} would both have the id {number}"
+                raise UsageError(f"{said}; give coco_annotations=FILE, which has the ids of the images")
+            taken[number] = path
+    if videos and (len(videos) > 1 or taken):
+        said = f"coco_json: the ids of {videos[0]} are its frames' numbers, which others would have too"
+        raise UsageError(f"{said}; give it a run of its own")
 
 
 def _harmless(source: Path) -> str:
@@ -238,7 +292,7 @@ def _short(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
 
 
-def _last_number(path: Path) -> int:
+def last_number(path: Path) -> int:
     """COCO's id of an image: the last number in its name, 0 if there is none."""
     numbers = re.findall(r"\d+", path.stem)
     return int(numbers[-1]) if numbers else 0

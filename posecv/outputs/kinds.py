@@ -39,6 +39,8 @@ class OutputSettings:
         Whether the records of each video go into a folder of their own.
     csv_form : str
         The form of tables, one of `posecv.outputs.growing.CSV_FORMS`.
+    annotations : str or None
+        A file of COCO annotations with the ids of the images.
     rate : float or None
         Images per second in a video that is made of images.
     rotate, flip
@@ -52,6 +54,7 @@ class OutputSettings:
     json_form: str = "openpose"
     json_folders: bool = False
     csv_form: str = "plain"
+    annotations: str | None = None
     rate: float | None = None
     rotate: int = 0
     flip: bool = False
@@ -159,7 +162,9 @@ def _table(where: str, sources: Sequence[Source], settings: OutputSettings) -> l
 
 def _coco(where: str, sources: Sequence[Source], settings: OutputSettings) -> list[list[Planned]]:
     file = one_file(where, growing.COCO_KIND)
-    return _shared(sources, settings.recorded(growing.CocoResults(file)), file)
+    ids = growing.image_ids(settings.annotations) if settings.annotations else None
+    growing.check_ids(((source.path, source.has_frames) for source in sources), ids)
+    return _shared(sources, settings.recorded(growing.CocoResults(file, ids=ids)), file)
 
 
 def _heatmaps(where: str, sources: Sequence[Source], settings: OutputSettings) -> list[list[Planned]]:
