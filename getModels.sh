@@ -3,10 +3,18 @@
 # Fetches the weights that posecv may not ship, checks them and puts them where the scripts look.
 # Needs bash 3.2 or newer, curl or wget, and one of sha256sum, shasum, md5sum, md5, openssl.
 
+[ -n "${BASH_VERSION-}" ] || exec bash "$0" "$@"  # "sh getModels.sh" may be dash
+
 set -uf              # -f: addresses may hold ? and *
 export LC_ALL=C      # reasons are read from wget's English messages
 
-home=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+unset CDPATH         # an exported one would change where cd goes, and what it prints
+script=${BASH_SOURCE[0]}
+while [ -L "$script" ]; do  # called through a link: the models lie beside the script itself
+    link=$(readlink "$script")
+    case $link in /*) script=$link ;; *) script=$(dirname "$script")/$link ;; esac
+done
+home=$(cd "$(dirname "$script")" && pwd)
 manifest=$home/models/MANIFEST.tsv
 into=$home/models
 timeout=${GETMODELS_TIMEOUT:-60}
@@ -28,6 +36,7 @@ What is there and right is not fetched again. No file of yours is ever deleted.
   --manifest FILE  read the models from FILE
   --help           this text
 
+curl's own settings (~/.curlrc) are not read; a proxy is set with https_proxy=ADDRESS.
 GETMODELS_TIMEOUT=SECONDS (60) is how long a mirror may take to answer, or be silent in the middle of a file.
 Exit status: 0 all that was asked for is there, 1 something is missing, 2 wrong usage, 130 Ctrl-C.
 TEXT
@@ -225,7 +234,7 @@ await() {
 transfer_curl() {
     local bar=--silent
     [ -t 2 ] && bar=--progress-bar
-    curl --location --fail --globoff "$bar" --connect-timeout "$timeout" --speed-limit 1 --speed-time "$timeout" \
+    curl --disable --location --fail --globoff "$bar" --connect-timeout "$timeout" --speed-limit 1 --speed-time "$timeout" \
         --continue-at - --output "$part" --write-out '%{http_code}' "$1" >"$scratch/code" &
     await
     outcome=failed

@@ -292,7 +292,8 @@ def cache_folder(kind: str, system: str = sys.platform) -> Path:
     elif system == "darwin":
         base = home / "Library" / "Caches"
     else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+        own = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        base = own if own.is_absolute() else home / ".cache"  # its specification: relative paths are ignored
     return base / "posecv" / kind
 
 

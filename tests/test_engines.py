@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
-import time
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -19,6 +21,8 @@ from posecv.engines import ENGINES, Engine, fastest
 from posecv.engines.network import load_network
 from posecv.errors import DeviceError, ModelError, PoseError, UsageError
 from posecv.estimators.functions import estimate_people
+from posecv.formats import onnx
+from posecv.formats.caffe import parse_prototxt
 from posecv.models import Model
 from posecv.skeletons import COCO
 
@@ -136,13 +140,11 @@ def test_v_tells_the_engine(tmp_path: Path, run_script: RunScript) -> None:
 
 
 @pytest.mark.parametrize(("prototxt", "wide"), [("coco", True), ("body_25", False), ("light_body", False)])
-def test_networks_of_7_by_7_kernels_alone_have_a_thin_way(
-    prototxt: str, wide: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fastest, "free_memory", lambda: 1 << 40)
+def test_networks_of_7_by_7_kernels_alone_have_a_thin_way(prototxt: str, wide: bool, tmp_path: Path) -> None:
     weights = tmp_path / "pose.caffemodel"
     weights.write_bytes(bytes(1000))
-    found = fastest.candidates(Model(prototxt, REPOSITORY / "models" / prototxt / "pose.prototxt", weights))
+    model = Model(prototxt, REPOSITORY / "models" / prototxt / "pose.prototxt", weights)
+    found = fastest.candidates(model, free=lambda: 1 << 40)
     assert next(iter(found)) == "opencv"
     assert ("opencv-thin" in found) == wide
 
@@ -152,14 +154,26 @@ def test_networks_of_7_by_7_kernels_alone_have_a_thin_way(
     [(20_001, 1000, True), (20_000, 1000, False), (None, 1000, False), (1 << 40, None, False)],
 )
 def test_the_thin_way_is_tried_only_where_its_memory_is_there(
-    free: int | None, size: int | None, tried: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    free: int | None, size: int | None, tried: bool, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(fastest, "free_memory", lambda: free)
     weights = tmp_path / "pose.caffemodel"
     if size is not None:
         weights.write_bytes(bytes(size))
-    found = fastest.candidates(Model("coco", REPOSITORY / "models" / "coco" / "pose.prototxt", weights))
+    model = Model("coco", REPOSITORY / "models" / "coco" / "pose.prototxt", weights)
+    found = fastest.candidates(model, free=lambda: free)
     assert ("opencv-thin" in found) == tried
+
+
+@pytest.mark.parametrize(
+    ("option", "wide"),
+    [
+        *((f"{name}: 1", True) for name in ("stride", "group", "dilation")),
+        *((f"{name}: 2", False) for name in ("stride", "group", "dilation")),
+    ],
+)
+def test_an_option_of_1_does_not_forbid_the_thin_way(option: str, wide: bool) -> None:
+    layer = f'type: "Convolution" convolution_param {{ num_output: 4 kernel_size: 7 pad: 3 {option} }}'
+    assert onnx.is_wide(parse_prototxt(layer)) == wide
 
 
 # ------------------------------------------------------------------------------------------------- the fastest
@@ -167,23 +181,54 @@ def test_the_thin_way_is_tried_only_where_its_memory_is_there(
 Loaded = list[str]
 
 
+SECONDS = {"opencv": 3.0, "openvino": 2.0, "onnxruntime": 1.0}
+
+
+class Clock:
+    """A clock that only forward passes move."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def put_engine(
+    name: str, clock: Clock, monkeypatch: pytest.MonkeyPatch, passes: Iterable[float], names: Loaded | None = None
+) -> None:
+    """Make an engine of that name whose forward passes take these seconds."""
+
+    def load(model: Model, device: str) -> Engine:
+        times = iter(passes)
+
+        def forward(blob: Array) -> list[Array]:
+            clock.now += next(times)
+            return [blob]
+
+        if names is not None:
+            names.append(name)
+        return Engine(name, ("maps",), forward, f"this is {name}")
+
+    monkeypatch.setitem(ENGINES, name, load)
+
+
 @pytest.fixture
-def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Loaded:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def fastest_of(clock: Clock) -> Callable[..., Engine]:
+    """`load_fastest` with the three engines and the clock."""
+    return partial(fastest.load_fastest, versions=dict.fromkeys(SECONDS, "1.0"), clock=clock, today=lambda: 1e9)
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clock: Clock) -> Loaded:
     """The engines that are loaded from now on. OpenCV takes 3 seconds, OpenVINO 2, ONNX Runtime 1."""
     names: Loaded = []
-
-    def loader(name: str) -> Callable[[Model, str], Engine]:
-        def load(model: Model, device: str) -> Engine:
-            names.append(name)
-            return Engine(name, ("maps",), lambda blob: [blob], f"this is {name}")
-
-        return load
-
-    seconds = {"opencv": 3.0, "openvino": 2.0, "onnxruntime": 1.0}
-    for name in seconds:
-        monkeypatch.setitem(ENGINES, name, loader(name))
-    monkeypatch.setattr(fastest, "candidates", lambda _: dict.fromkeys(seconds, "1.0"))
-    monkeypatch.setattr(fastest, "_seconds", lambda engine, blob: seconds[engine.name])
+    for name, seconds in SECONDS.items():
+        put_engine(name, clock, monkeypatch, itertools.repeat(seconds), names)
     monkeypatch.setenv("POSECV_CACHE", str(tmp_path / "kept"))
     return names
 
@@ -194,54 +239,57 @@ def model(tmp_path: Path) -> Model:
     return Model("a", tmp_path / "a.prototxt", tmp_path / "a.caffemodel")
 
 
-def test_the_fastest_engine_is_taken_and_remembered(loaded: Loaded, model: Model) -> None:
-    engine = fastest.load_fastest(model, 64, 96)
+def test_the_fastest_engine_is_taken_and_remembered(
+    loaded: Loaded, model: Model, fastest_of: Callable[..., Engine]
+) -> None:
+    engine = fastest_of(model, 64, 96)
     assert engine.name == "onnxruntime"
     assert "this is onnxruntime; engines compared: opencv 3000 ms, openvino 2000 ms, onnxruntime 1000 ms" in engine.note
     assert engine.warning == ""
     assert loaded == ["opencv", "openvino", "onnxruntime"]
     loaded.clear()
-    assert fastest.load_fastest(model, 64, 96).name == "onnxruntime"
+    assert fastest_of(model, 64, 96).name == "onnxruntime"
     assert loaded == ["onnxruntime"]
 
 
 def test_another_size_network_or_set_of_engines_is_compared_anew(
-    loaded: Loaded, model: Model, monkeypatch: pytest.MonkeyPatch
+    loaded: Loaded, model: Model, fastest_of: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fastest.load_fastest(model, 64, 96)
+    fastest_of(model, 64, 96)
     for change in (
-        lambda: fastest.load_fastest(model, 96, 64),
+        lambda: fastest_of(model, 96, 64),
         lambda: (
             model.prototxt.write_text('layer { name: "another" type: "ReLU" }'),
-            fastest.load_fastest(model, 64, 96),
+            fastest_of(model, 64, 96),
         ),
-        lambda: (
-            monkeypatch.setattr(fastest, "candidates", lambda _: {"opencv": "2.0", "openvino": "1.0"}),
-            fastest.load_fastest(model, 64, 96),
-        ),
+        lambda: fastest_of(model, 64, 96, versions={"opencv": "2.0", "openvino": "1.0"}),
     ):
         loaded.clear()
         change()
         assert loaded[:2] == ["opencv", "openvino"]
 
 
-@pytest.mark.parametrize("content", [b"", b"tensorrt", b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "content", [b"", b"tensorrt", b"tensorrt 1000000000", b"openvino", b"openvino yesterday", b"\xff\xfe"]
+)
 def test_a_note_that_is_damaged_is_written_again(
-    loaded: Loaded, model: Model, tmp_path: Path, content: bytes
+    loaded: Loaded, model: Model, fastest_of: Callable[..., Engine], tmp_path: Path, content: bytes
 ) -> None:
-    fastest.load_fastest(model, 64, 96)
+    fastest_of(model, 64, 96)
     (note,) = (tmp_path / "kept" / "engines").iterdir()
     whole = note.read_bytes()
     note.write_bytes(content)
     loaded.clear()
-    assert fastest.load_fastest(model, 64, 96).name == "onnxruntime"
+    assert fastest_of(model, 64, 96).name == "onnxruntime"
     assert len(loaded) == 3
     assert note.read_bytes() == whole
 
 
-def test_a_folder_that_cannot_be_written_to_does_no_harm(loaded: Loaded, model: Model, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_does_no_harm(
+    loaded: Loaded, model: Model, fastest_of: Callable[..., Engine], tmp_path: Path
+) -> None:
     (tmp_path / "kept").write_text("in the way")
-    assert fastest.load_fastest(model, 64, 96).name == "onnxruntime"
+    assert fastest_of(model, 64, 96).name == "onnxruntime"
 
 
 def refusing(words: str) -> Callable[[Model, str], Engine]:
@@ -252,10 +300,10 @@ def refusing(words: str) -> Callable[[Model, str], Engine]:
 
 
 def test_an_engine_that_refuses_the_network_is_passed_over_in_one_line(
-    loaded: Loaded, model: Model, monkeypatch: pytest.MonkeyPatch
+    loaded: Loaded, model: Model, fastest_of: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(ENGINES, "onnxruntime", refusing("ONNX Runtime says no"))
-    engine = fastest.load_fastest(model, 64, 96)
+    engine = fastest_of(model, 64, 96)
     assert engine.name == "openvino"
     assert engine.warning == "ONNX Runtime says no; using another engine"
 
@@ -267,27 +315,77 @@ def test_an_engine_that_refuses_by_name_fails(loaded: Loaded, pair: Pair, monkey
 
 
 def test_a_network_that_opencv_cannot_read_is_an_error_whatever_others_say(
-    loaded: Loaded, model: Model, monkeypatch: pytest.MonkeyPatch
+    loaded: Loaded, model: Model, fastest_of: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(ENGINES, "opencv", refusing("the file is damaged"))
     with pytest.raises(ModelError, match="damaged"):
-        fastest.load_fastest(model, 64, 96)
+        fastest_of(model, 64, 96)
 
 
 def test_where_only_opencv_is_installed_nothing_is_compared_or_kept(
-    loaded: Loaded, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loaded: Loaded, model: Model, fastest_of: Callable[..., Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fastest, "candidates", lambda _: {"opencv": "1.0"})
-    assert fastest.load_fastest(model, 64, 96).note == "this is opencv"
+    assert fastest_of(model, 64, 96, versions={"opencv": "1.0"}).note == "this is opencv"
     assert loaded == ["opencv"]
     assert "kept" not in os.listdir(tmp_path)
 
 
-def test_a_slow_network_is_timed_once_more_and_a_quick_one_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    for each, runs in ((1.0, 2), (0.001, 1 + fastest.RUNS)):
-        clock = iter(np.arange(99) * each)
-        monkeypatch.setattr(time, "perf_counter", lambda clock=clock: next(clock))
-        forwards: list[Array] = []
-        engine = Engine("any", ("maps",), lambda blob, forwards=forwards: forwards.append(blob) or [blob])  # type: ignore[misc]
-        assert fastest._seconds(engine, blob()) == pytest.approx(each)
-        assert len(forwards) == runs
+@pytest.mark.parametrize(("days", "compared"), [(0, False), (13, False), (14, True), (-1, True)])
+def test_a_choice_is_measured_again_after_14_days(
+    loaded: Loaded, model: Model, fastest_of: Callable[..., Engine], days: int, compared: bool
+) -> None:
+    fastest_of(model, 64, 96)
+    loaded.clear()
+    engine = fastest_of(model, 64, 96, today=lambda: 1e9 + 86400 * days)
+    assert engine.name == "onnxruntime"
+    assert (len(loaded) == 3) == compared
+    told = "engines compared" if compared else f"onnxruntime was the fastest engine {days} days ago"
+    assert told in engine.note
+
+
+def test_one_disturbed_pass_does_not_decide(
+    loaded: Loaded, model: Model, clock: Clock, fastest_of: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_engine("onnxruntime", clock, monkeypatch, [9.0, 9.0, 1.0])
+    assert fastest_of(model, 64, 96).name == "onnxruntime"
+
+
+@pytest.mark.parametrize(("seconds", "passes"), [(1.0, 1 + 2), (0.001, 1 + 6)])
+def test_a_slow_network_is_timed_twice_and_a_quick_one_often(
+    seconds: float, passes: int, loaded: Loaded, model: Model, clock: Clock, fastest_of: Callable[..., Engine],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    for name in SECONDS:  # the passes are exactly as many as the engine has
+        put_engine(name, clock, monkeypatch, [seconds] * passes)
+    assert fastest_of(model, 64, 96).warning == ""
+    for name in SECONDS:
+        put_engine(name, clock, monkeypatch, [seconds] * (passes - 1))
+    with pytest.raises(StopIteration):
+        fastest_of(model, 96, 64)
+
+
+@pytest.mark.parametrize("hangs", ["load", "first pass", "later pass"])
+def test_an_engine_that_never_answers_is_passed_over(
+    hangs: str, loaded: Loaded, model: Model, fastest_of: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended, passes = threading.Event(), itertools.count()
+    for name in ("opencv", "openvino"):  # a pass of no time, so that only the patience counts
+        put_engine(name, Clock(), monkeypatch, itertools.repeat(0.0))
+
+    def load(model: Model, device: str) -> Engine:
+        def forward(blob: Array) -> list[Array]:
+            if next(passes) == (0 if hangs == "first pass" else 1):
+                ended.wait()
+            return [blob]
+
+        if hangs == "load":
+            ended.wait()
+        return Engine("onnxruntime", ("maps",), forward)
+
+    monkeypatch.setitem(ENGINES, "onnxruntime", load)
+    try:
+        engine = fastest_of(model, 64, 96, patience=0.2)
+    finally:
+        ended.set()
+    assert engine.name != "onnxruntime"
+    assert engine.warning == "engine=onnxruntime gave no result within 0 s; using another engine"

@@ -561,6 +561,40 @@ def test_list_tells_what_is_there_and_fetches_nothing(any_shop: Workshop) -> Non
     assert any_shop.mirror.requests == []
 
 
+@pytest.mark.parametrize("way", ["sh", "link", "link to a link", "CDPATH"])
+def test_it_finds_its_models_however_it_is_called(tmp_path: Path, way: str) -> None:
+    checkout = tmp_path / "checkout"
+    (checkout / "models").mkdir(parents=True)
+    shutil.copy(SCRIPT, checkout)
+    (checkout / "models" / "MANIFEST.tsv").write_text("name\tweights\tmirrors\nmine\tmine\thttp://localhost/a\n")
+    (tmp_path / "elsewhere" / "checkout").mkdir(parents=True)  # what CDPATH would lead to
+    (tmp_path / "link").symlink_to("checkout/getModels.sh")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "link").symlink_to("../link")
+    command = {"sh": ["sh", "checkout/getModels.sh"], "link": ["./link"], "link to a link": ["bin/link"]}
+    result = subprocess.run(
+        [*command.get(way, [str(BASH), "checkout/getModels.sh"]), "--list"],
+        cwd=tmp_path,
+        env=os.environ | {"CDPATH": str(tmp_path / "elsewhere")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert [line.split()[0] for line in result.stdout.splitlines()[1:]] == ["mine"]
+
+
+@pytest.mark.parametrize("option", ["output = elsewhere", "remote-name", "include", "head"])
+def test_a_curlrc_changes_nothing(any_shop: Workshop, option: str) -> None:
+    if not (any_shop.path / "curl").exists():
+        pytest.skip("curl is not installed")
+    (any_shop.folder / ".curlrc").write_text(f"{option}\n")
+    any_shop.offer("whole")
+    result = any_shop.run("coco")
+    assert result.returncode == 0, result.stdout
+    assert any_shop.holds()
+
+
 def test_the_real_manifest_is_listed_from_any_folder(tmp_path: Path) -> None:
     if not (SCRIPT.parent / "models" / "MANIFEST.tsv").is_file():
         pytest.skip("models/MANIFEST.tsv is not there")

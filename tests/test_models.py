@@ -400,6 +400,14 @@ def test_the_cache_is_where_the_system_wants_it(
     assert models.cache_folder("models", platform) == tmp_path / folder / "posecv" / "models"
 
 
+@pytest.mark.parametrize("relative", ["cache", "./cache", "../cache"])
+def test_a_relative_xdg_cache_home_is_ignored(relative: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", relative)
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    assert models.cache_folder("models", "linux") == tmp_path / ".cache" / "posecv" / "models"
+
+
 # ----------------------------------------------------------------------------------------- models by their files
 
 

@@ -230,13 +230,13 @@ def test_kept_conversions_tell_stages_apart(tmp_path: Path, monkeypatch: pytest.
 
 def test_engines_are_compared_for_each_number_of_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSECV_CACHE", str(tmp_path / "kept"))
-    monkeypatch.setattr(fastest, "candidates", lambda _: {"opencv": "1", "onnxruntime": "1"})
     for name in ("opencv", "onnxruntime"):
         engine = Engine(name, ("maps",), lambda blob: [blob])
         monkeypatch.setitem(ENGINES, name, lambda *_, engine=engine: engine)
     prototxt, caffemodel = stages_of_a_hand(tmp_path, 2)
     for stages in (None, 1, 2, 1):
-        fastest.load_fastest(Model("hand", prototxt, caffemodel, stages=stages), 32, 48)
+        model = Model("hand", prototxt, caffemodel, stages=stages)
+        fastest.load_fastest(model, 32, 48, versions={"opencv": "1", "onnxruntime": "1"})
     assert len(os.listdir(tmp_path / "kept" / "engines")) == 3
 
 

@@ -237,7 +237,9 @@ def is_wide(layer: Message) -> bool:
     True
     """
     options = value_of(layer, "convolution_param", Message())
-    plain = not options.keys() - {"num_output", "kernel_size", "pad", "bias_term", "weight_filler", "bias_filler"}
+    ones = {"stride", "group", "dilation"}  # OpenPose's hand network writes them although they are 1
+    known = {"num_output", "kernel_size", "pad", "bias_term", "weight_filler", "bias_filler"} | ones
+    plain = options.keys() <= known and all(set(values_of(options, name, int)) <= {1} for name in ones)
     sizes = [set(values_of(options, name, int)) for name in ("kernel_size", "pad")]
     return type_of(layer) == "convolution" and plain and sizes == [{7}, {3}]
 
