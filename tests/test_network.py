@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -199,9 +200,7 @@ def test_a_network_tells_its_stride(stride: int, tmp_path: Path) -> None:
     assert network.maps(blob(64, 96)).shape == (57, 64 // stride, 96 // stride)
 
 
-def test_keypoints_of_a_stride_of_4_lie_where_they_are_painted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_keypoints_of_a_stride_of_4_lie_where_they_are_painted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(networks, "STRIDE", 4)
     monkeypatch.setattr(networks, "REACH", 2 * networks.REACH)  # in cells, which are half as large
     network = load_network(*painted_network(tmp_path, COCO), device="cpu", engine="opencv")
@@ -345,6 +344,24 @@ def test_an_unknown_skeleton_is_told_those_that_are_known(tmp_path: Path) -> Non
     assert all(name in one_line(caught.value) for name in SKELETONS)
 
 
+@pytest.mark.parametrize("name", ["graph.pb", "weights.h5", "model.PT", "net.pth", "pose.tflite"])
+@pytest.mark.parametrize("with_prototxt", [False, True])
+def test_files_of_other_frameworks_are_told_to_become_onnx(name: str, with_prototxt: bool, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"any")
+    (tmp_path / "pose.prototxt").write_text("")
+    given = (tmp_path / "pose.prototxt", tmp_path / name) if with_prototxt else (tmp_path / name,)
+    with pytest.raises(ModelError, match=rf"{name} is a \w+ file.* ONNX"):
+        load_network(*given)
+
+
+@pytest.mark.parametrize(("channels", "layout"), [(97, "BODY_25B"), (439, "BODY_135")])
+def test_openposes_layouts_that_are_not_supported_are_named(channels: int, layout: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        ModelError, match=rf"{channels} channels, as OpenPose's {layout}, which posecv does not support"
+    ):
+        load_network(*plain_network(tmp_path, channels), device="cpu")
+
+
 # ---------------------------------------------------------------------------------------------------------- devices
 
 
@@ -353,13 +370,13 @@ def lists(device: str) -> bool:
     return target in cv2.dnn.getAvailableTargets(backend)
 
 
-def test_auto_is_cuda_only_where_opencv_lists_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_is_cuda_only_where_opencv_lists_it(tmp_path: Path) -> None:
+    def listing(*targets: int) -> SimpleNamespace:
+        return SimpleNamespace(dnn=SimpleNamespace(getAvailableTargets=lambda backend: targets))
+
     assert load_network(*packed_network(tmp_path, COCO)).device == ("cuda" if lists("cuda") else "cpu")
-    monkeypatch.setattr(cv2.dnn, "getAvailableTargets", lambda backend: [cv2.dnn.DNN_TARGET_CPU])
-    assert choose_device("auto") == "cpu"
-    everything = [target for _, target in DEVICES.values()]
-    monkeypatch.setattr(cv2.dnn, "getAvailableTargets", lambda backend: everything)
-    assert choose_device("auto") == "cuda"
+    assert choose_device("auto", listing(cv2.dnn.DNN_TARGET_CPU)) == "cpu"
+    assert choose_device("auto", listing(*(target for _, target in DEVICES.values()))) == "cuda"
 
 
 @pytest.mark.parametrize(

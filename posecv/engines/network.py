@@ -41,6 +41,11 @@ __all__ = ["DEVICES", "Boxes", "Crops", "Network", "choose_device", "load_networ
 
 PROBE = 32  # side of the empty image for a trial run
 STRIDES = 4, 8, 16
+UNSUPPORTED = {97: "BODY_25B", 439: "BODY_135"}  # channels of OpenPose's experimental networks
+FOREIGN = {
+    ".pb": "TensorFlow", ".tflite": "TensorFlow", ".h5": "Keras", ".keras": "Keras",
+    ".pt": "PyTorch", ".pth": "PyTorch",
+}  # fmt: skip
 OWN_MODEL = "light_body"  # the default
 
 Scale = float | tuple[float, float, float]
@@ -312,6 +317,9 @@ def _here(model: Model) -> Model:
 def _model(name: str | Path, caffemodel: str | Path | None) -> Model:
     """The model for a pair, an ONNX file or a name."""
     path = Path(name)
+    for file in (path, Path(caffemodel or "")):
+        if framework := FOREIGN.get(file.suffix.lower()):
+            raise ModelError(f"{file} is a {framework} file; posecv reads Caffe pairs and ONNX: export it to NAME.onnx")
     if caffemodel and ".onnx" in (path.suffix.lower(), Path(caffemodel).suffix.lower()):
         raise UsageError("an ONNX file is a complete network: give it with -m, without -p")
     if path.suffix.lower() == ".onnx":
@@ -342,6 +350,9 @@ def _recognised(network: Network, asked: Skeleton | str | None) -> Network:
     total = sum(channels.values())
     skeleton = _skeleton(asked) or model.skeleton or skeleton_of_channels(total, _layer_names(model))
     said = f"{model.prototxt} has an output of {' + '.join(map(str, channels.values()))} channels"
+    if skeleton is None and total in UNSUPPORTED:
+        other = UNSUPPORTED[total]
+        raise ModelError(f"{said}, as OpenPose's {other}, which posecv does not support: use body_25 instead")
     if skeleton is None:
         known = ", ".join(f"{each.channels} ({each.name})" for each in SKELETONS.values())
         raise ModelError(f"{said}; known layouts have {known}: set yours with skeleton=NAME")
