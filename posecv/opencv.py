@@ -29,8 +29,8 @@ from typing import Any
 
 from posecv.errors import DeviceError
 
-__all__ = ["Desktop", "Facts", "complaint", "installed_wheels", "require_opencv", "require_packages", "why_no_window",
-           "window_complaint"]  # fmt: skip
+__all__ = ["Desktop", "Facts", "complaint", "installed_wheels", "require_opencv", "require_packages", "wheels_note",
+           "why_no_window", "window_complaint"]  # fmt: skip
 
 WHEELS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 COMPANIONS = ("numpy",)
@@ -94,6 +94,16 @@ def require_opencv() -> None:
         raise DeviceError(found)
 
 
+def wheels_note() -> str | None:
+    """A line about several OpenCV wheels that work nevertheless, as in environments with rtmlib; None for one."""
+    wheels = installed_wheels(sys.path)
+    if len(wheels) < 2:
+        return None
+    import cv2
+
+    return f"several OpenCV wheels are installed ({', '.join(wheels)}); Python imports OpenCV {cv2.__version__}"
+
+
 def require_packages(*names: str) -> None:
     """Check packages that only some programs need; DeviceError if one is not installed."""
     missing = _missing(names)
@@ -120,7 +130,8 @@ def complaint(facts: Facts) -> str | None:
         return f"Python {_dotted(facts.python)} is too old: posecv needs {_dotted(OLDEST_PYTHON)} or newer"
     if facts.missing:
         return f"not installed: {', '.join(facts.missing)}; pip install {' '.join(facts.missing)}"
-    if len(facts.wheels) > 1:
+    broken = facts.failure is not None or facts.version is None or not (facts.dnn and facts.importers)
+    if len(facts.wheels) > 1 and broken:
         return _too_many_wheels(facts.wheels)
     if facts.failure is not None:
         return _import_complaint(facts, wheel, install)
@@ -186,7 +197,7 @@ def _facts() -> Facts:
         missing += _missing(LIVE)
         missing += (f'"{WHEELS[0]}>=4.8,<6"',) if _missing(("cv2",)) else ()
     known = Facts(sys.version_info[:2], missing, installed_wheels(sys.path), _version_of("numpy") or "this one")
-    if missing or len(known.wheels) > 1:
+    if missing:
         return known  # importing cv2 would only print about the same problem
     printed = io.StringIO()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ import pytest
 
 import walking
 from conftest import RunScript
-from figures import Finds, Screen, Sink, Terminal, people_at, raising, with_display
+from figures import Finds, Screen, Sink, Terminal, people_at, raising, someone, with_display
 from networks import Pair, black, paint_person, painted_network, standing_person
 from posecv.app import scripts as cli
 from posecv.app.config import RunConfig, hand_config, many_config
@@ -34,6 +35,7 @@ from posecv.outputs import Output
 from posecv.outputs.window import WindowClosed
 from posecv.run import pipeline
 from posecv.run.job import Job
+from posecv.run.report import Counter, describe
 from posecv.skeletons import COCO, HAND, MPI
 from posecv.sources.find import find_sources
 from posecv.sources.pictures import Picture
@@ -626,3 +628,67 @@ def test_with_a_display_pictures_are_shown_and_nothing_is_saved(
     assert cli.run_multi_pose([*pair, "-i", str(picture), "--net-size", "64x64"], gui=screen) == 0
     assert [frame.shape for frame in screen.shown] == [(1, 2, 3)]
     assert set(picture.parent.iterdir()) == before
+
+
+# --- counting, and what is not used ----------------------------------------------------------------------------------
+
+
+class Clock:
+    """A clock that goes on by some seconds at each look."""
+
+    def __init__(self, step: float) -> None:
+        self.now, self.step = 0.0, step
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+def test_on_a_terminal_frames_are_counted_in_place(capsys: pytest.CaptureFixture[str]) -> None:
+    counter = Counter(True, Clock(0.1))
+    for _ in range(10):
+        counter.update(30)
+    counter.clear()
+    text = capsys.readouterr().err
+    shown = [part.strip() for part in text.split("\r") if part.strip()]
+    assert shown
+    assert all(re.fullmatch(r"\d+ of 30 frames", part) for part in shown)
+    assert text.count("\n") == 0
+    assert text.endswith("\r")  # nothing is left of it
+
+
+def test_elsewhere_a_line_now_and_then_tells_the_number(capsys: pytest.CaptureFixture[str]) -> None:
+    counter = Counter(False, Clock(1))
+    for _ in range(100):
+        counter.update(None)
+    lines = capsys.readouterr().err.splitlines()
+    assert 2 <= len(lines) <= 4
+    numbers = [int(line.removesuffix(" frames")) for line in lines]
+    assert numbers == sorted(numbers)
+
+
+def test_a_line_names_the_hands_and_faces_that_were_found() -> None:
+    body = someone(count=2)
+    hands, faces = np.zeros((2, 2, 21, 3), np.float32), np.zeros((2, 70, 3), np.float32)
+    hands[0, 1, 3] = hands[1, 0, 4] = hands[1, 1, 5] = 1, 1, 0.5
+    faces[1, 2] = 1, 1, 0.5
+    assert describe(replace(body, hands=hands, faces=faces)).endswith(", 3 hands, 1 face")
+    assert describe(replace(body, hands=0 * hands)).endswith(", 0 hands")
+    assert "hand" not in describe(body)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--hand-model light_hand", "--hand-model is not used without --hand"),
+        ("--face-model a --face-net-size 192x192", "--face-model and --face-net-size are not used without --face"),
+        ("--hand --hand-model light_hand", ""),
+    ],
+)
+def test_options_of_parts_that_are_not_searched_for_are_a_line(
+    words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = parse(multi_parser(), ["-i", "a.jpg", *words.split()])
+    assert capsys.readouterr().err.strip() == said
+    assert options.hand_model == "light_hand"
+    assert options.face_model == ("a" if "--face-model" in words else "light_face")

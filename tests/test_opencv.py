@@ -11,7 +11,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from conftest import REPOSITORY, RunScript
@@ -111,11 +114,16 @@ def test_a_headless_installation_is_never_told_to_add_the_other_wheel() -> None:
     assert 'pip install "opencv-python-headless>=4.8,<6"' in (complaint(headless) or "")
 
 
-def test_of_several_wheels_all_are_named_and_all_go() -> None:
-    line = complaint(replace(GOOD, wheels=("opencv-python 4.14.0.94", "opencv-contrib-python-headless 4.13.0.92")))
+@pytest.mark.parametrize(
+    "damage", [{"failure": "undefined symbol: _ZN2cv"}, {"version": None}, {"dnn": False}, {"importers": False}]
+)
+def test_of_several_wheels_that_broke_each_other_all_are_named_and_all_go(damage: dict[str, Any]) -> None:
+    both = replace(GOOD, wheels=("opencv-python 4.14.0.94", "opencv-contrib-python-headless 4.13.0.92"))
+    line = complaint(replace(both, **damage))
     assert line is not None
     assert "pip uninstall -y opencv-python opencv-contrib-python-headless" in line
     assert 'pip install "opencv-contrib-python>=4.8,<6"' in line
+    assert complaint(both) is None  # they work
 
 
 def test_wheels_in_one_folder_are_counted_and_those_it_hides_are_not(tmp_path: Path) -> None:
@@ -216,12 +224,28 @@ def test_scripts_that_open_no_camera_do_not_ask_for_imutils(
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_several_wheels_are_noticed_before_the_work(run_script: RunScript, tmp_path: Path) -> None:
-    install_metadata(tmp_path / "installed", "opencv-python", "4.14.0.94")
-    install_metadata(tmp_path / "installed", "opencv-python-headless", "4.14.0.94")
-    env = {"PYTHONPATH": str(tmp_path / "installed")}
+def test_several_wheels_are_noticed_before_the_work_if_they_do_not_work(
+    run_script: RunScript, tmp_path: Path, fake_cv2: FakeCv2
+) -> None:
+    env = fake_cv2("raise ImportError('undefined symbol')")
+    folder = Path(env["PYTHONPATH"])
+    install_metadata(folder, "opencv-python", "4.14.0.94")
+    install_metadata(folder, "opencv-python-headless", "4.14.0.94")
     result = run_script("run_multi_pose.py", "-p", "x", "-m", "y", "-i", "z.jpg", env=env)
     assert_one_line(result, "several OpenCV wheels", "pip uninstall -y opencv-python opencv-python-headless")
+
+
+def test_several_wheels_that_work_are_a_line_of_the_verbose_output(run_script: RunScript, tmp_path: Path) -> None:
+    install_metadata(tmp_path / "installed", "opencv-python", "4.14.0.94")
+    install_metadata(tmp_path / "installed", "opencv-contrib-python", "4.14.0.94")
+    env = {"PYTHONPATH": str(tmp_path / "installed")}
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((48, 64, 3), np.uint8))
+    said = []
+    for more in ([], ["-v"]):
+        result = run_script("run_multi_pose.py", "-i", "a.png", "--json", "a.json", *more, env=env)
+        assert result.returncode == 0, result.stderr
+        said.append("several OpenCV wheels are installed (opencv-python 4.14.0.94" in result.stderr)
+    assert said == [False, True]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -374,3 +374,17 @@ def test_an_image_of_too_many_pixels_is_not_decoded(tmp_path: Path, suffix: str)
     small[at : at + len(sides[0])] = sides[1]
     with pytest.raises(InputError, match="an image of 20000 x 30000 pixels is too large; make it smaller"):
         read_picture(file(tmp_path, f"a{suffix}", bytes(small)))
+
+
+def test_results_beside_their_sources_are_not_sources(tmp_path: Path) -> None:
+    for name in (
+        "team.jpg", "team_pose.png", "team_heatmaps_nose.png",
+        "clip.avi", "clip_pose.mp4", "clip_000000000007_pose.png",
+        "a.jpg", "a.png", "a.jpg_pose.png", "yoga_pose.jpg", "yoga_pose_pose.png",
+    ):  # fmt: skip
+        file(tmp_path, name, encoded(".png", quadrants()))
+    wanted = ["a.jpg", "a.png", "clip.avi", "team.jpg", "yoga_pose.jpg"]
+    assert [path.name for path in find_files([str(tmp_path)])] == wanted
+    assert [path.name for path in find_files([str(tmp_path / "*")])] == wanted
+    named = tmp_path / "team_pose.png"
+    assert find_files([str(named)]) == [named]

@@ -268,7 +268,6 @@ def _add_parts(parser: Parser) -> None:
         parts.add_argument(
             f"--{part}-model",
             metavar="NAME|P,M",
-            default=own,
             help=f"a model's name, or prototxt and caffemodel separated by a comma (default: {own})",
         )
         parts.add_argument(f"--{part}-net-size", metavar="SIZE", help="size of its input (default: the model's)")
@@ -440,6 +439,7 @@ def parse(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
     options, unknown = parser.parse_known_args(normalised(sys.argv[1:] if argv is None else argv, own))
     _refuse(unknown, [*own, *ALIASES])
     options.no_show |= options.display == 0
+    _complete_parts(options)
     _complete_heatmaps(options)
     options.net_size = _net_size(options)
     return options
@@ -467,6 +467,18 @@ def _refuse(unknown: Sequence[str], known: Sequence[str]) -> None:
         raise UsageError("; ".join(faults))
     if needless:
         say("; ".join(f"{name} is ignored: {HARMLESS[name]}" for name in dict.fromkeys(needless)))
+
+
+def _complete_parts(options: argparse.Namespace) -> None:
+    """The networks of hands and faces; a line about options for parts that are not searched for."""
+    for part, own in PARTS.items():
+        if not hasattr(options, f"{part}_model"):
+            continue
+        given = [name for name in (f"{part}_model", f"{part}_net_size") if getattr(options, name)]
+        if given and not getattr(options, part):
+            flags = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+            say(f"{flags} {'is' if len(given) == 1 else 'are'} not used without --{part}")
+        setattr(options, f"{part}_model", getattr(options, f"{part}_model") or own)
 
 
 def _complete_heatmaps(options: argparse.Namespace) -> None:

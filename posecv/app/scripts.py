@@ -236,6 +236,8 @@ def _loaded(config: RunConfig) -> Loaded:
         if network.model.use in ("non-commercial", "research"):
             say(f"{network.model.name}: for {network.model.use} use only ({network.model.licence})")
         if config.verbose:
+            if note := opencv.wheels_note():
+                say(note)
             stages = f", {network.model.stages} of its stages" if network.model.stages else ""
             name, engine = f"{network.model.name} ({network.skeleton.name}{stages})", network.engine
             say(f"network {name} runs on {network.device} with {engine.name}")

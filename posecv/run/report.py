@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 
+from posecv.arrays import Array
 from posecv.people import People
 from posecv.result import Result
 from posecv.run.job import TIMED, Job, Tally
 from posecv.terminal import STDERR, plain, say
 
-__all__ = ["Reporter", "describe"]
+__all__ = ["Counter", "Reporter", "describe"]
 
+IN_PLACE, IN_LINES = 0.5, 30.0  # seconds between two numbers of the counter
 NAMES = {"hand": ("hand", "hands"), "face": ("face", "faces")}
 
 
@@ -30,16 +34,74 @@ def describe(people: People) -> str:
         return f"no {people.skeleton.name}" if people.skeleton.name in NAMES else "nobody"
     one, several = NAMES.get(people.skeleton.name, ("person", "people"))
     found = int(people.found.sum())
-    return f"{len(people)} {one if len(people) == 1 else several}, {found} keypoint{'s' * (found != 1)}"
+    parts = [f"{len(people)} {one if len(people) == 1 else several}", f"{found} keypoint{'s' * (found != 1)}"]
+    for name, count in (("hand", _parts_found(people.hands)), ("face", _parts_found(people.faces))):
+        if count is not None:
+            parts.append(f"{count} {NAMES[name][count != 1]}")
+    return ", ".join(parts)
+
+
+def _parts_found(keypoints: Array | None) -> int | None:
+    """How many hands or faces have keypoints; None if they were not searched for."""
+    return None if keypoints is None else int((keypoints[..., 2] > 0).any(axis=-1).sum())
+
+
+class Counter:
+    """Counts stills on stderr where there is no progress bar: in place on a terminal, otherwise now and then in a line.
+
+    Parameters
+    ----------
+    in_place : bool
+        Whether stderr is a terminal.
+    clock : callable
+        The time in seconds.
+    """
+
+    def __init__(self, in_place: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._in_place, self._clock = in_place, clock
+        self._pause = IN_PLACE if in_place else IN_LINES
+        self._count = 0
+        self._next = clock() + self._pause
+        self._shown = ""
+
+    def update(self, total: int | None) -> None:
+        """Count a still, and show the number if it is time."""
+        self._count += 1
+        if self._clock() < self._next:
+            return
+        self._next = self._clock() + self._pause
+        line = f"{self._count} of {total} frames" if total else f"{self._count} frames"
+        if self._in_place:
+            self.clear()
+            self._print(line)
+            self._shown = line
+        else:
+            say(line)
+
+    def clear(self) -> None:
+        """Remove the number, so that a line can take its place."""
+        if self._shown:
+            self._print("\r" + " " * len(self._shown) + "\r")
+            self._shown = ""
+
+    def _print(self, text: str) -> None:
+        with STDERR, contextlib.suppress(BrokenPipeError):
+            if sys.stderr is not None:
+                print(text, end="", file=sys.stderr, flush=True)
 
 
 class Reporter:
-    """Lines on stderr, and a progress bar if stderr is a terminal, tqdm is installed and there are several stills."""
+    """Lines on stderr, and a progress bar if stderr is a terminal, tqdm is installed and there are several stills.
+
+    Without a bar, the frames of videos are counted.
+    """
 
     def __init__(self, jobs: Sequence[Job], *, bar: bool) -> None:
         self._jobs = jobs
-        self._tqdm = _tqdm() if bar and sys.stderr is not None and sys.stderr.isatty() else None
+        self._tqdm = _tqdm() if bar and _is_terminal() else None
         self._bar: Any = None
+        videos = any(job.source.has_frames for job in jobs)
+        self._counter = Counter(_is_terminal()) if bar and videos and not self._tqdm else None
         self._total: int | None = len(jobs)
         self._unit = "frame" if any(job.source.has_frames for job in jobs) else "picture"
 
@@ -57,6 +119,8 @@ class Reporter:
         """Count a finished still."""
         if self._bar is not None:
             self._bar.update()
+        elif self._counter:
+            self._counter.update(self._total)
 
     def found(self, job: Job, result: Result) -> None:
         """Report the people in an image and the files written."""
@@ -86,13 +150,17 @@ class Reporter:
             self._say(f"{done} of {self._inputs()} done, {failures} failed")
 
     def close(self) -> None:
-        """Remove the bar."""
+        """Remove the bar or the number."""
+        if self._counter:
+            self._counter.clear()
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
     def _say(self, line: str) -> None:
         """Print a line above the bar."""
+        if self._counter:
+            self._counter.clear()
         if self._bar is None:
             say(line)
         else:
@@ -116,6 +184,10 @@ def _failure(job: Job, error: Exception) -> str:
     text = " ".join(str(getattr(error, "err", None) or error).split())
     named = any(text.startswith(str(name)) for name in (path, *job.files))
     return text if named else f"{path}: {text}"
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _tqdm() -> Any:

@@ -52,6 +52,7 @@ _NOT_PICTURES = (
     (rb"....ftyp(?:hei|mif1|msf1)", "a HEIC image, which OpenCV cannot read: save it as JPEG or PNG"),
     (_FILM.pattern, "a video: rename it with a video suffix, such as video.mp4"),
 )
+_RESULT = re.compile(r"(.+?)(?:_pose|_heatmaps_.+)")
 _JPEG_START = b"\xff\xd8\xff"
 CHUNK = 1 << 16  # bytes read at once from a pipe
 MOST = 1 << 29  # bytes of an image file
@@ -90,7 +91,7 @@ def _expand(text: str) -> list[Path]:
     # os.path returns False where Path raises: for names that are too long, and in folders without permission.
     if os.path.isdir(text):
         with contextlib.suppress(OSError):
-            return sorted(filter(_looks_like_one, Path(text).iterdir()), key=natural_order)
+            return sorted(_without_results(filter(_looks_like_one, Path(text).iterdir())), key=natural_order)
         return []
     if os.path.lexists(text):
         return []
@@ -99,7 +100,27 @@ def _expand(text: str) -> list[Path]:
     if not glob.has_magic(text):
         return []
     matches = [path for path in map(Path, glob.glob(text, recursive=True)) if os.path.isfile(path)]
-    return sorted(list(filter(_looks_like_one, matches)) or matches, key=natural_order)
+    return sorted(_without_results(list(filter(_looks_like_one, matches)) or matches), key=natural_order)
+
+
+def _without_results(paths: Iterable[Path]) -> list[Path]:
+    """The files without those that posecv made of others among them, such as `team_pose.png` beside `team.jpg`."""
+    paths = list(paths)
+    names = {(path.parent, name) for path in paths for name in (path.stem, path.name)}
+    return [path for path in paths if not any((path.parent, name) in names for name in _made_of(path))]
+
+
+def _made_of(path: Path) -> list[str]:
+    """The names, with or without suffix, of what a file may be a result of.
+
+    >>> _made_of(Path("clip_000000000042_pose.png")), _made_of(Path("team_heatmaps_nose.png")), _made_of(Path("a.png"))
+    (['clip_000000000042', 'clip'], ['team'], [])
+    """
+    match = _RESULT.fullmatch(path.stem)
+    if not match:
+        return []
+    name = match[1]
+    return list(dict.fromkeys([name, re.sub(r"_\d{12}$", "", name)]))
 
 
 def _numbered(text: str) -> list[Path]:
