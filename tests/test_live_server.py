@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -296,6 +296,56 @@ def test_the_place_of_a_viewer_who_is_gone_or_stuck_becomes_free(serve: Serve, r
                 return
             except OSError:
                 assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"",
+        b"GET / HTTP/1.0\r\nA: ",
+        b"POST /do/pause HTTP/1.0\r\nHost: localhost\r\nContent-Length: 999\r\n\r\n",
+    ],
+)
+def test_a_request_that_trickles_in_is_given_up(serve: Serve, begin: bytes) -> None:
+    page = serve(limits=Limits(most=1, silence=0.3))
+    with socket.socket() as slow:
+        slow.settimeout(PATIENCE)
+        slow.connect(("127.0.0.1", port_of(page)))
+        slow.sendall(begin)
+        deadline = time.monotonic() + PATIENCE
+        with suppress(OSError):
+            while time.monotonic() < deadline:
+                slow.sendall(b"x")
+                time.sleep(0.05)
+        assert time.monotonic() < deadline  # the page closed it
+    while True:
+        try:
+            assert ask(page, "/").status == 200
+            return
+        except OSError:
+            assert time.monotonic() < deadline
+
+
+def test_another_computer_has_some_of_the_places(serve: Serve) -> None:
+    page = serve(limits=Limits(most=9, each=2))
+    assert [page._http._enter("192.0.2.1") for _ in range(3)] == [True, True, False]
+    assert page._http._enter("192.0.2.2")
+    assert [page._http._enter("127.0.0.1") for _ in range(5)] == [True] * 5  # this one has them all
+
+
+@pytest.mark.parametrize("place", ["/", "/stream.mjpg", "/events"])
+def test_head_is_answered_like_get_without_a_body(serve: Serve, place: str) -> None:
+    page = serve()
+    answer = ask(page, place, "HEAD")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == ask(page, place).headers["Content-Type"]
+    assert answer.read() == b""
+    assert ask(page, "/nothing", "HEAD").status == 404
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "null", "//"])
+def test_an_origin_that_is_none_is_a_foreign_one(serve: Serve, origin: str) -> None:
+    assert ask(serve(), "/do/pause", "POST", Origin=origin).status == 403
 
 
 def test_events_tell_the_state_and_each_change_of_it(serve: Serve) -> None:

@@ -10,12 +10,14 @@ If other computers can connect, all paths begin with a secret token: /TOKEN/, /T
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import secrets
 import socket
 import socketserver
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -66,13 +68,16 @@ class Limits:
     ----------
     most : int
         Simultaneous connections.
+    each : int
+        Those from one address, if other computers can connect.
     silence : float
-        Seconds for a viewer to receive data or send a request.
+        Seconds for a viewer to receive data, and for a whole request to arrive.
     repeated : float
         Seconds after which the same image is sent again, to detect closed connections.
     """
 
     most: int = 64
+    each: int = 16
     silence: float = 10.0
     repeated: float = 2.0
 
@@ -129,7 +134,7 @@ class Page:
         self._jpeg = 0, b""
         self._encoding = threading.Lock()
         try:
-            self._http = _Http(address, partial(_Handler, self), limits.most)
+            self._http = _Http(address, partial(_Handler, self), limits)
         except OSError as error:
             where = f"{address[0]} port {address[1]}"
             raise UsageError(f"--serve: cannot listen on {where} ({reason(error)}); choose another port") from None
@@ -193,30 +198,48 @@ class Page:
 
 
 class _Http(ThreadingHTTPServer):
-    """One thread per connection, up to a maximum."""
+    """One thread per connection, up to a maximum in all and for each address of another computer."""
 
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, address: tuple[str, int], handler: Callable[..., BaseHTTPRequestHandler], most: int) -> None:
+    def __init__(
+        self, address: tuple[str, int], handler: Callable[..., BaseHTTPRequestHandler], limits: Limits
+    ) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self._places, self._free = most, threading.BoundedSemaphore(most)
+        self._places, self._each = limits.most, limits.each
+        self._free = threading.BoundedSemaphore(limits.most)
+        self._counts: Counter[str] = Counter()
+        self._counting = threading.Lock()
         super().__init__(address, handler)
 
     def server_bind(self) -> None:
         socketserver.TCPServer.server_bind(self)  # http.server's version asks DNS for a name, which can be slow
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
+        elif not self._enter(client_address[0]):
+            self._free.release()
+            self.shutdown_request(request)
+        else:
+            super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
+            with self._counting:
+                self._counts[client_address[0]] -= 1
             self._free.release()
+
+    def _enter(self, address: str) -> bool:
+        """Count a connection, if its address has a place left."""
+        with self._counting:
+            if self._counts[address] >= self._each and not _is_loopback(address):
+                return False
+            self._counts[address] += 1
+            return True
 
     def wait_until_idle(self, seconds: float) -> None:
         """Wait, for limited time, until all connections are closed; then close the rest."""
@@ -244,7 +267,25 @@ class _Handler(BaseHTTPRequestHandler):
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().setup()
 
+    def handle(self) -> None:
+        """Handle requests; each must have arrived in time, however many bytes arrive now and then."""
+        self._deadline = threading.Timer(self.page.limits.silence, self._give_up)
+        self._deadline.daemon = True
+        self._deadline.start()
+        try:
+            super().handle()
+        finally:
+            self._deadline.cancel()
+
+    def _give_up(self) -> None:
+        with contextlib.suppress(OSError):
+            self.request.shutdown(socket.SHUT_RDWR)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def do_GET(self) -> None:
+        self._deadline.cancel()
         answers = {"": self._page, "stream.mjpg": self._stream, "events": self._events}
         place = self._place()
         if place in answers:
@@ -261,6 +302,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return
         self.rfile.read(int(length))
+        self._deadline.cancel()
         try:
             state = self.page.controls.do(place.removeprefix("do/") if place.startswith("do/") else "")
         except UsageError:
@@ -277,7 +319,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.FORBIDDEN)
             return None
         place = rest if token else path
-        if not self._is_own(entrance=place == "" and self.command == "GET"):
+        if not self._is_own(entrance=place == "" and self.command in ("GET", "HEAD")):
             self._refuse(HTTPStatus.FORBIDDEN)
             return None
         if token and not slash:
@@ -290,7 +332,10 @@ class _Handler(BaseHTTPRequestHandler):
         host = self.headers.get("Host", "")
         origin = self.headers.get("Origin")
         site = self.headers.get("Sec-Fetch-Site", "none")
-        own = origin is None or urlsplit(origin).netloc == host
+        try:
+            own = origin is None or urlsplit(origin).netloc == host
+        except ValueError:
+            own = False
         return self.page.is_known(host) and own and (entrance or site in ("same-origin", "none"))
 
     def _page(self) -> None:
@@ -301,6 +346,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _stream(self) -> None:
         """Send the newest image whenever the viewer has received the last one."""
         self._begin(HTTPStatus.OK, "multipart/x-mixed-replace; boundary=frame")
+        if self.command == "HEAD":
+            return
         self.wfile.write(b"--frame\r\n")
         number = 0
         while not self.page.controls.state.ended:
@@ -313,6 +360,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _events(self) -> None:
         """Send news."""
         self._begin(HTTPStatus.OK, "text/event-stream")
+        if self.command == "HEAD":
+            return
         controls, version = self.page.controls, self.page.session.news_version
         while not controls.state.ended:
             seen = version()
