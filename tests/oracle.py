@@ -2,9 +2,9 @@
 
 It enlarges every map to network size by bicubic interpolation and then walks over peaks, limbs, samples and
 connections one by one in float32. Positions inside are pixels of the enlarged maps; `to_cells` turns them back.
-Sources: Cao et al., CVPR 2017, and the rules of OpenPose 1.7 as its CUDA build applies them: strict maxima, the first
-127 of them, a 7 x 7 centroid, 5 to 25 samples of the part affinity field, greedy grouping over all limbs at once with
-merging, and a filter that does not count feet.
+Sources: Cao et al., CVPR 2017, and the rules of OpenPose 1.7 as its CUDA build applies them: strict maxima (all of
+them, where OpenPose's buffer holds 127), a 7 x 7 centroid, 5 to 25 samples of the part affinity field, greedy grouping
+over all limbs at once with merging, and a filter that does not count feet.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from posecv.skeletons import Skeleton, Thresholds
 Array = NDArray[np.float32]
 
 ENLARGED = 8  # network pixels in a cell
-MOST_PEAKS = 127  # of one keypoint
 LEAST_SCORE = 1e-6  # a connection exceeds this, and two peaks of a limb are further apart than this
 
 
@@ -66,7 +65,7 @@ def enlarge(maps: Array) -> Array:
 
 
 def find_peaks(heatmap: Array, threshold: float) -> list[Peak]:
-    """The first 127 pixels, row by row, that exceed the threshold and all of their 8 neighbours, made finer."""
+    """The pixels, row by row, that exceed the threshold and all of their 8 neighbours, made finer."""
     height, width = heatmap.shape
     inner = heatmap[1:-1, 1:-1]
     is_peak = inner > np.float32(threshold)
@@ -75,7 +74,7 @@ def find_peaks(heatmap: Array, threshold: float) -> list[Peak]:
             if (dy, dx) != (1, 1):
                 is_peak &= inner > heatmap[dy : height - 2 + dy, dx : width - 2 + dx]
     rows, columns = np.nonzero(is_peak)
-    return [refine(heatmap, x, y) for y, x in zip(rows[:MOST_PEAKS] + 1, columns[:MOST_PEAKS] + 1, strict=True)]
+    return [refine(heatmap, int(x), int(y)) for y, x in zip(rows + 1, columns + 1, strict=True)]
 
 
 def refine(heatmap: Array, x: int, y: int) -> Peak:

@@ -18,7 +18,7 @@ import oracle
 from posecv.decoding import decode_people, decode_person
 from posecv.decoding.grouping import group
 from posecv.decoding.limbs import Connections, connect
-from posecv.decoding.peaks import MAX_PEAKS, Peaks, cubic_weights, find_peaks, to_cells
+from posecv.decoding.peaks import MOST_PEAKS, Peaks, cubic_weights, find_peaks, to_cells
 from posecv.engines.network import Network, load_network
 from posecv.errors import InputError, UsageError
 from posecv.geometry import Fit, NetSize
@@ -192,17 +192,49 @@ def test_a_peak_exceeds_the_threshold() -> None:
     assert len(find_peaks(heatmaps, highest * 0.99999).score) == 1
 
 
-def test_of_more_than_127_peaks_the_first_row_by_row_are_kept() -> None:
-    places = [(x + 0.3, y + 0.2) for y in range(4, 60, 5) for x in range(4, 72, 5)]  # not midway between fine pixels
-    heatmaps = np.zeros((2, 64, 76), np.float32)
-    y, x = np.mgrid[:64, :76]
-    for number, (px, py) in enumerate(places):  # later ones are higher
-        heatmaps[0] += (0.5 + number / 1000) * np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * 0.7**2))
-    heatmaps[1] = np.exp(-((x - 20.3) ** 2 + (y - 30.2) ** 2) / (2 * 0.7**2))
-    peaks = find_peaks(heatmaps, 0.05)
-    assert len(places) > MAX_PEAKS == 127
-    np.testing.assert_array_equal(np.diff(peaks.first), [127, 1])
-    np.testing.assert_allclose(to_cells(peaks.xy[:127]), places[:127], atol=0.25)  # 5 cells apart
+def many_bumps(columns: int, rows: int) -> tuple[Array, Array]:
+    """A heatmap of bumps, 5 cells apart, with heights in a shuffled order; (N, 3) x, y, height of each."""
+    places = np.array([(5 * x + 4.3, 5 * y + 4.2) for y in range(rows) for x in range(columns)], np.float32)
+    heights = np.random.default_rng(0).permutation(np.linspace(0.3, 0.9, len(places))).astype(np.float32)
+    heatmap = np.zeros((5 * rows + 5, 5 * columns + 5), np.float32)
+    y, x = np.mgrid[-3:4, -3:4]
+    for (px, py), height in zip(places, heights, strict=True):
+        column, row = int(px), int(py)
+        bump = height * np.exp(-((x + column - px) ** 2 + (y + row - py) ** 2) / (2 * 0.7**2))
+        heatmap[row - 3 : row + 4, column - 3 : column + 4] += bump
+    return heatmap, np.column_stack([places, heights])
+
+
+def test_a_crowd_has_as_many_peaks_as_people(capsys: pytest.CaptureFixture[str]) -> None:
+    heatmap, bumps = many_bumps(20, 15)
+    peaks = find_peaks(np.stack([heatmap, heatmap]), 0.05)
+    np.testing.assert_array_equal(np.diff(peaks.first), [300, 300])
+    np.testing.assert_allclose(to_cells(peaks.xy[:300]), bumps[:, :2], atol=0.25)
+    assert capsys.readouterr().err == ""
+
+
+def test_everybody_in_a_crowd_of_150_is_found() -> None:
+    size = 92, 164
+    people = random_people(150, COCO, size, seed=4, heights=(8, 14))
+    found = decode_people(paint_maps(people, COCO, size), COCO)
+    distance = np.linalg.norm(people[:, None, :, :2] - found.keypoints[None, ..., :2], axis=-1)
+    near = (distance < 0.5) & found.found & (people[:, None, :, 2] > 0)
+    whole = (near.sum(axis=2) >= 0.9 * (people[..., 2] > 0).sum(axis=1)[:, None]).any(axis=1)
+    assert whole.mean() > 0.95  # some hide behind others
+
+
+def test_of_too_many_peaks_the_strongest_are_kept_in_reading_order() -> None:
+    heatmap, bumps = many_bumps(30, 20)
+    lower, few = many_bumps(3, 2)[0], np.zeros_like(heatmap)
+    few[: lower.shape[0], : lower.shape[1]] = lower
+    peaks = find_peaks(np.stack([heatmap, few]), 0.05)
+    np.testing.assert_array_equal(np.diff(peaks.first), [MOST_PEAKS, 6])
+    least = np.sort(bumps[:, 2])[-MOST_PEAKS]
+    strongest = bumps[bumps[:, 2] >= least]
+    assert len(strongest) == MOST_PEAKS
+    found = to_cells(peaks.xy[:MOST_PEAKS])
+    near = np.linalg.norm(found - strongest[:, :2], axis=1) < 0.25
+    assert near.mean() > 0.99  # bumps of nearly the same height may change places: cells do not show it exactly
 
 
 def test_cubic_weights_are_opencvs() -> None:

@@ -11,6 +11,7 @@ as OpenPose's is, they are the pixels of its input.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import cv2
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posecv.arrays import Array
+from posecv.terminal import say
 
 Index = NDArray[np.intp]
 
@@ -29,7 +31,7 @@ MARGIN = (PATCH - FINE) // 2
 SHARE_OF_NEIGHBOURS = 0.3  # a maximum's cell reaches this share of the highest cell round it
 OVERSHOOT = 1.5  # bicubic interpolation exceeds the cells round it by less than this factor
 FEW = 128  # patches enlarged by one matrix product
-MAX_PEAKS = 127  # per keypoint, as in OpenPose
+MOST_PEAKS = 512  # per keypoint: more are noise, and the time for pairs grows with the square of their number
 
 
 class Peaks(NamedTuple):
@@ -102,8 +104,9 @@ def find_peaks(heatmaps: Array, threshold: float | Array, refinement: str = "cen
     Returns
     -------
     Peaks
-        At most `MAX_PEAKS` per keypoint, the first ones in reading order. A peak is higher than its eight neighbours on
-        the enlarged map and does not lie on that map's edge; its score is the value at the maximum.
+        Of each keypoint all, or the `MOST_PEAKS` highest if there are more; OpenPose keeps the first 127. A peak is
+        higher than its eight neighbours on the enlarged map and does not lie on that map's edge; its score is the value
+        at the maximum.
 
     Notes
     -----
@@ -131,13 +134,33 @@ def find_peaks(heatmaps: Array, threshold: float | Array, refinement: str = "cen
     y, x, k = row[cell] * FINE + i, column[cell] * FINE + j, keypoint[cell]
     order = np.argsort((k * height + y) * width + x)
     order = order[((x > 0) & (x < width - 1) & (y > 0) & (y < height - 1))[order]]
-    rank = np.arange(len(order)) - np.searchsorted(k[order], k[order])            # among the keypoint's own
-    order = order[rank < MAX_PEAKS]
+    order = _strongest(order, k, patches[12, cell] + ground[cell])
     k = k[order]
     fine = _enlarged(ENLARGEMENT, patches[:, cell[order]]) + ground[cell[order]]
     i, j, x, y = i[order] + MARGIN, j[order] + MARGIN, x[order], y[order]
     xy = _centroids(fine, i, j, x, y, (width, height)) if refinement == "centroid" else _vertices(fine, i, j, x, y)
     return Peaks(k, xy, fine[i, j, np.arange(len(k))], np.searchsorted(k, np.arange(len(heatmaps) + 1)))
+
+
+def _strongest(order: Index, keypoint: Index, height: Array) -> Index:
+    """The peaks in the same order, without those of keypoints that have more than `MOST_PEAKS` stronger ones."""
+    counts = np.bincount(keypoint[order])
+    if counts.max(initial=0) <= MOST_PEAKS:
+        return order
+    _tell_once()
+    by_height = order[np.lexsort((-height[order], keypoint[order]))]
+    rank = np.arange(len(order)) - np.searchsorted(keypoint[by_height], keypoint[by_height])
+    kept = np.zeros(len(keypoint), bool)
+    kept[by_height[rank < MOST_PEAKS]] = True
+    return order[kept[order]]
+
+
+@cache
+def _tell_once() -> None:
+    say(
+        f"a keypoint has more than {MOST_PEAKS} peaks in a frame, most of them noise; the strongest are used "
+        "(nms_threshold removes weak ones)"
+    )
 
 
 def _candidates(heatmaps: Array, limits: Array) -> tuple[Index, Index, Index, Array]:
