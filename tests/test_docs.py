@@ -24,6 +24,9 @@ from posecv.app import main as posecv_command
 from posecv.app import options
 from posecv.app import scripts as cli
 from posecv.app.spellings import ALIASES
+from posecv.estimators import Estimator
+from posecv.outputs import Output
+from posecv.sources import Source
 
 BLOCK = re.compile(
     r"(?:<!-- (?:needs: (?P<needs>[^>]+)|(?P<name>[^>]+)) -->\n)?```(?P<language>\w+)\n(?P<code>.*?)```", re.DOTALL
@@ -271,13 +274,22 @@ def test_the_programs_of_the_librarys_page_run_one_after_the_other(
     assert capsys.readouterr().out.splitlines()[-1].startswith("net_size=370: ")
 
 
+ADDED = "Zoom", "Brightened", "OnlyTall", "Counts"
+
+
 def test_the_examples_of_what_can_be_added_run_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "samples").symlink_to(REPOSITORY / "samples")
     monkeypatch.chdir(tmp_path)
-    names = ran([block.code for block in python_of("CONTRIBUTING.md")], "CONTRIBUTING.md")
+    source, estimator, step, output, entry, together = (block.code for block in python_of("CONTRIBUTING.md"))
+    files = [ran([code], "CONTRIBUTING.md") for code in (source, estimator, step, output)]  # none sees another's names
+    names = {name: value for file in files for name, value in file.items() if name in ADDED}
+    exec(compile(entry + together, "CONTRIBUTING.md", "exec"), names)
     assert names["code"] == 0
+    for made, seam in ((names["source"], Source), (names["estimator"], Estimator), (names["output"], Output)):
+        asked = {name for name in vars(seam) if not name.startswith("_")}
+        assert {name for name in asked if not hasattr(made, name)} == set()
     counts = [line.split() for line in (tmp_path / "counts.txt").read_text(encoding="utf-8").splitlines()]
     assert [number for number, _ in counts] == ["0", "1", "2"]
     assert all(int(count) > 0 for _, count in counts)

@@ -50,6 +50,11 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
 
+    @property
+    def flags(self) -> list[str]:
+        """All options, in all spellings that the parser knows."""
+        return list(self._option_string_actions)
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(re.sub(r"^argument ", "", message))
 
@@ -435,7 +440,7 @@ def _address(text: str) -> tuple[str, int]:
 
 def parse(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line; UsageError suggests the nearest names for an unknown option."""
-    own = parser._option_string_actions
+    own = parser.flags
     options, unknown = parser.parse_known_args(normalised(sys.argv[1:] if argv is None else argv, own))
     _refuse(unknown, [*own, *ALIASES])
     options.no_show |= options.display == 0

@@ -121,7 +121,7 @@ def guarded(parser: Parser, argv: Sequence[str] | None, work: Callable[[argparse
             return work(options)
     except PoseError as error:
         hint = " (--help lists the options)" if isinstance(error, UsageError) else ""
-        say(" ".join(f"{parser.prog}: {in_flags(str(error))}{hint}".split()))
+        say(" ".join(f"{parser.prog}: {in_flags(str(error), parser.flags)}{hint}".split()))
         return error.exit_code
     except _Terminated:
         return 128 + signal.SIGTERM

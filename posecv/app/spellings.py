@@ -127,8 +127,13 @@ PARAMETERS = (
 )  # fmt: skip
 
 
-def in_flags(message: str) -> str:
+def in_flags(message: str, options: Iterable[str] = ()) -> str:
     """Replace the library's parameters and functions in a message by options and scripts.
+
+    `options` are the parser's own, for parameters of the same name:
+
+    >>> in_flags("counts=a.doc is not a text file", ["-o", "--counts"])
+    '--counts a.doc is not a text file'
 
     >>> in_flags("net_size=370: 370 is not a multiple of 16")
     '--net-size 370: 370 is not a multiple of 16'
@@ -141,7 +146,8 @@ def in_flags(message: str) -> str:
     '--hand-scales 3 --hand-range 3: too far apart'
     """
     message = re.sub(r"\bscale_number=(?=\S+ scale_range=)", "--hand-scales ", message)
-    names = "|".join(sorted(PARAMETERS, key=len, reverse=True))
+    own = (option[2:].replace("-", "_") for option in options if option.startswith("--"))
+    names = "|".join(sorted({*PARAMETERS, *own}, key=len, reverse=True))
     message = re.sub(r"\bestimate_\w+ \((run_\w+\.py)\)", r"\1", message)
     return re.sub(rf"\b({names})=", lambda match: f"--{FLAGS.get(match[1], match[1].replace('_', '-'))} ", message)
 
