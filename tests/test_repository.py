@@ -80,6 +80,19 @@ def test_git_and_the_wheel_leave_out_all_weights_but_our_own() -> None:
     assert {line[1:] for line in lines if line.startswith("!")} == set(OWN_WEIGHTS)
 
 
+def test_what_shells_and_make_read_keeps_its_line_ends_on_windows() -> None:
+    """Programs with a #! line, and the files that recipes of the Makefile read or run."""
+    rules = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    files = [path for path in tracked() if path.is_file()]
+    run = {path for path in files if path.read_bytes().startswith(b"#!")} | {REPOSITORY / "Makefile"}
+    read = {path for path in files if path.parent == REPOSITORY and path.suffix and f" {path.name}" in rules}
+    names = sorted(path.relative_to(REPOSITORY).as_posix() for path in run | read)
+    assert {"getModels.sh", "run_pose.py", "pyproject.toml", "requirements.txt"} <= set(names)
+    command = ["git", "check-attr", "eol", "--", *names]
+    said = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [line for line in said if not line.endswith(": lf")] == []
+
+
 def test_nothing_that_git_ignores_is_tracked() -> None:
     tracked()
     command = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
