@@ -7,10 +7,10 @@
 
 PYTHON ?= python3
 PYTEST ?= -m "not slow"
-# Files of tests that start programs, play films, measure, or compare with the slow decoder.
-HEAVY := accuracy benchmarks cli conversion docs engine_benchmarks engines films get_models live live_server networks \
-	notebook opencv oracle packaging prototxts repository runs samples scales scripts stages streams threads tools \
-	training tutorial
+# Files of tests that start programs, play videos, measure, or compare with the slow decoder.
+HEAVY := accuracy addresses animations benchmarks cli conversion docs engine_benchmarks engines estimate film_faults films \
+	forms get_models live live_server main networks notebook opencv oracle packaging prototxts regions repository runs \
+	samples scales scripts sound stages stream_function streams threads tools training tutorial
 BIN := .venv/bin
 QUIETLY := -m pip install --quiet --disable-pip-version-check
 PIP := $(BIN)/python $(QUIETLY)
