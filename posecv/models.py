@@ -72,6 +72,9 @@ class Model:
         By default the skeleton's.
     person_score : str
         How a person's score is computed; "openpose" is the sum of keypoints and limbs divided by P + L.
+    person_threshold : float
+        People that score this or less are left out: ghosts in flags and shards of people (benchmarks/README.md has the
+        figures it was chosen by).
     net_side : int
         Default height of the input, and its side for a hand or a face in a box.
     gate : float
@@ -93,6 +96,7 @@ class Model:
     preprocessing: Preprocessing = field(default_factory=lambda: _preprocessing({}))
     thresholds: Thresholds = field(default_factory=Thresholds)
     person_score: str = "openpose"
+    person_threshold: float = 0.0
     net_side: int = NET_SIDE
     gate: float = GATE
     use: str = "unknown"
@@ -117,6 +121,7 @@ class Row:
     preprocessing: Preprocessing
     thresholds: Thresholds
     person_score: str
+    person_threshold: float | None
     net_side: int | None
     gate: float | None
     weights: str
@@ -138,6 +143,7 @@ class Row:
             preprocessing=self.preprocessing,
             thresholds=self.thresholds,
             person_score=self.person_score,
+            person_threshold=self.person_threshold or 0.0,
             net_side=self.net_side or NET_SIDE,
             gate=GATE if self.gate is None else self.gate,
             use=self.use,
@@ -480,6 +486,7 @@ COLUMNS: dict[str, Callable[[str], Any]] = {
     "peak_share": _optional(read_number),
     "refinement": _optional(_one_of(*REFINEMENTS)),
     "person_score": _one_of(*PERSON_SCORES),
+    "person_threshold": _optional(read_number),
     "net_side": _optional(_count),
     "gate": _optional(read_number),
     "weights": _text,

@@ -142,6 +142,16 @@ class People:
         keypoints = np.where(kept[..., None], self.keypoints, 0).astype(np.float32)
         return replace(self, keypoints=keypoints)[np.asarray(kept.any(axis=1))]
 
+    def certain(self, score: float = 0.0, keypoints: int = 0, height: float = 0.0) -> People:
+        """The people who score more than `score` and have enough keypoints, in a box that is high enough, in pixels.
+
+        >>> from posecv.skeletons import COCO
+        >>> len(People.empty(COCO).certain(0.1))
+        0
+        """
+        enough = (self.scores > score) & (self.found.sum(axis=1) >= keypoints) & (self.boxes[:, 3] >= height)
+        return self if enough.all() else self[enough]
+
     def only_hands(self) -> People:
         """The hands found with these people, best first; a hand's score is the mean score of its keypoints."""
         hands = np.zeros((0, 2, len(HAND.keypoints), 3), np.float32) if self.hands is None else self.hands

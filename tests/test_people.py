@@ -324,3 +324,16 @@ def test_coco_s_results_hold_its_17_keypoints_in_its_order() -> None:
 def test_without_coco_s_keypoints_there_are_none_of_its_results(skeleton: Skeleton) -> None:
     with pytest.raises(ModelError, match=f"need 17 keypoints, but {skeleton.name} has no "):
         People.empty(skeleton).to_coco()
+
+
+def test_people_who_are_too_weak_too_small_or_have_too_few_keypoints_are_left_out() -> None:
+    keypoints = np.zeros((4, 18, 3), np.float32)
+    for person, (count, height) in enumerate([(18, 100), (3, 100), (18, 20), (18, 100)]):
+        keypoints[person, :count, 1] = np.linspace(10, 10 + height, count)
+        keypoints[person, :count, 2] = 0.5
+    people = People(keypoints, np.array([0.9, 0.8, 0.7, 0.05], np.float32), COCO)
+    assert people.certain().scores.tolist() == people.scores.tolist()
+    assert people.certain(0.05).scores.tolist() == pytest.approx([0.9, 0.8, 0.7])
+    assert people.certain(keypoints=4).scores.tolist() == pytest.approx([0.9, 0.7, 0.05])
+    assert people.certain(height=21).scores.tolist() == pytest.approx([0.9, 0.8, 0.05])
+    assert len(people.certain(0.06, 4, 30)) == 1

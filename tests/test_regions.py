@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+import posecv
 from conftest import RunScript
 from networks import Pair, black, paint_person, painted_network, standing_person
 from posecv.arrays import Frame
@@ -17,6 +18,7 @@ from posecv.engines.network import load_network
 from posecv.errors import InputError, UsageError
 from posecv.estimators.region import Region, shifted
 from posecv.estimators.single_pass import Everybody
+from posecv.models import manifest
 from posecv.outputs.coordinates import unturned
 from posecv.people import People
 from posecv.result import Result
@@ -187,3 +189,32 @@ class TestScripts:
         result = run_script("run_multi_pose.py", *network, "-i", "a.png", "--json", "a.json", *words)
         assert result.returncode == 2
         assert said in result.stderr.splitlines()[-1]
+
+
+class TestWhoIsLeftOut:
+    def test_everybody_by_default_and_fewer_on_request_in_the_library_and_the_scripts(
+        self, tmp_path: Path, run_script: RunScript, pair: Pair, everybody: Everybody
+    ) -> None:
+        frame = black(736, 368)
+        for x, scale in ((190, 1.0), (560, 0.5)):
+            paint_person(frame, standing_person(COCO, x, 60, scale), COCO)
+        whole = replace(everybody, net_size="736x368")
+        tall = whole(frame).people.boxes[:, 3]
+        assert len(tall) == 2
+        limit = float(tall.mean())
+        assert len(whole(frame, person_height=limit).people) == 1
+        scores = np.sort(whole(frame).people.scores)
+        assert len(whole(frame, person_threshold=float(scores[0])).people) == 1  # above, not at
+        assert len(whole(frame, person_keypoints=19).people) == 0
+        found = posecv.estimate_people(whole.network, frame, net_size="736x368", person_height=limit)
+        assert len(found) == 1
+        cv2.imwrite(str(tmp_path / "a.png"), frame)
+        words = "-p", pair[0], "-m", pair[1], "-i", "a.png", "--json", "a.json", "--engine", "opencv"
+        result = run_script("run_multi_pose.py", *words, "--person-height", str(limit))
+        assert result.returncode == 0, result.stderr
+        assert len(json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["people"]) == 1
+
+    def test_our_own_networks_leave_ghosts_out_and_openposes_keep_everybody(self) -> None:
+        thresholds = {row.name: row.person_threshold for row in manifest()}
+        assert thresholds["light_body"] == 0.085
+        assert thresholds["coco"] is None

@@ -184,6 +184,7 @@ def _bodies(options: Namespace) -> Bodies:
         every=options.detector_every,
         parts=tuple(_part(options, kind) for kind in PARTS if getattr(options, kind)),
         **_given(options, "net_size", "scale_number", "scale_gap"),
+        **_given(options, "person_threshold", "person_keypoints", "person_height"),
     )
 
 

@@ -74,6 +74,7 @@ def multi_parser(prog: str | None = None) -> Parser:
     parser = _picture_parser("Find the keypoints of everybody in each image or video.", prog)
     _add_scales(parser)
     parser.add_argument("--maximize-positives", action="store_true", help="more detections, more false positives")
+    _add_persons(parser)
     _add_region(parser)
     _add_parts(parser)
     _add_detector(parser)
@@ -139,6 +140,7 @@ def camera_parser(prog: str | None = None) -> Parser:
     people = parser.add_mutually_exclusive_group()
     people.add_argument("--multi", action="store_true", help="everybody (default if the network can)")
     people.add_argument("--single", action="store_true", help="one person, which is faster")
+    _add_persons(parser)
     _add_parts(parser)
     _add_detector(parser)
     no_show = "no window: print the frame rate each second"
@@ -292,6 +294,18 @@ def _add_detector(parser: Parser) -> None:
     group.add_argument("--detector-swap-rb", action="store_true", default=None, help="it expects RGB")
     group.add_argument(
         "--detector-every", type=int, default=1, metavar="N", help="run it in every Nth frame of a video (default: 1)"
+    )
+
+
+def _add_persons(parser: Parser) -> None:
+    """The options for who is left out."""
+    people = parser.add_argument_group("people who are left out")
+    people.add_argument(
+        "--person-threshold", type=_number, metavar="T", help="those that score T or less (default: the model's)"
+    )
+    people.add_argument("--person-keypoints", type=int, default=0, metavar="N", help="those with fewer keypoints")
+    people.add_argument(
+        "--person-height", type=_number, default=0.0, metavar="H", help="those whose keypoints span less, in pixels"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -101,6 +102,9 @@ class Bodies:
     scale_gap: float = SCALE_GAP
     maximize_positives: bool = False
     most: int | None = None
+    person_threshold: float | None = None
+    person_keypoints: int = 0
+    person_height: float = 0.0
     every: int = 1
     parts: tuple[Part, ...] = ()
 
@@ -253,8 +257,16 @@ def _everybody(bodies: Bodies, network: Network) -> Estimator:
         refuse_scales(network, bodies.scale_number)
         if bodies.maximize_positives:
             raise UsageError(f"maximize_positives=True: {network.model.name} has no part affinity fields; {FIELDS}")
-        return TopDown.of(network, bodies.net_size, most=bodies.most, every=bodies.every)
+        one_by_one = TopDown.of(network, bodies.net_size, most=bodies.most, every=bodies.every)
+        return replace(one_by_one, **{**_kept(bodies), "person_threshold": bodies.person_threshold or 0.0})
     limits = network.model.thresholds
     if bodies.maximize_positives:
         limits = Thresholds(**(vars(limits) | maximized(limits)))
-    return Everybody(network, bodies.net_size, bodies.scale_number, bodies.scale_gap, limits, bodies.most)
+    found = Everybody(network, bodies.net_size, bodies.scale_number, bodies.scale_gap, limits, bodies.most)
+    return replace(found, **_kept(bodies))
+
+
+def _kept(bodies: Bodies) -> dict[str, Any]:
+    """The settings of who is left out."""
+    names = "person_threshold", "person_keypoints", "person_height"
+    return {name: getattr(bodies, name) for name in names}

@@ -26,6 +26,7 @@ from posecv.skeletons import Thresholds
 __all__ = ["estimate_faces", "estimate_hand", "estimate_hands", "estimate_people", "estimate_person"]
 
 SCALING = ["net_size", "scale_number", "scale_gap"]
+PERSONS = ["person_threshold", "person_keypoints", "person_height"]
 HANDS = ["threshold", "net_size", "scale_number", "scale_range", "merge"]
 
 
@@ -36,6 +37,9 @@ def estimate_people(
     net_size: Size | None = None,
     scale_number: int = 1,
     scale_gap: float = SCALE_GAP,
+    person_threshold: float | None = None,
+    person_keypoints: int = 0,
+    person_height: float = 0.0,
     nms_threshold: float | None = None,
     inter_threshold: float | None = None,
     inter_min_above: float | None = None,
@@ -60,6 +64,12 @@ def estimate_people(
         Number of scales; their maps are averaged. The first scale has the size above.
     scale_gap : float
         Each further scale is smaller by this share of the first.
+    person_threshold : float
+        People that score this or less are left out; by default the model's.
+    person_keypoints : int
+        So are people with fewer keypoints.
+    person_height : float
+        And people whose keypoints span less than this, in pixels of the frame.
     nms_threshold, inter_threshold, inter_min_above, min_subset_cnt, min_subset_score, peak_share, refinement
         The constants of `posecv.skeletons.Thresholds`; by default the model's own.
 
@@ -90,15 +100,16 @@ def estimate_people(
         "peak_share": peak_share,
         "refinement": refinement,
     }
-    _refuse(unknown, [*SCALING, *given])
+    least = person_threshold, person_keypoints, person_height
+    _refuse(unknown, [*SCALING, *PERSONS, *given])
     if network.crops:
         refuse_scales(network, scale_number)
         if limits := [name for name, value in given.items() if value is not None]:
             raise UsageError(f"{limits[0]} is for part affinity fields; {network.model.name} has none: {FIELDS}")
-        return TopDown.of(network, net_size)(frame).people
+        return TopDown.of(network, net_size)(frame).people.certain(person_threshold or 0.0, *least[1:])
     own = network.model.thresholds
     thresholds = Thresholds(**(vars(own) | {name: value for name, value in given.items() if value is not None}))
-    estimator = Everybody(network, net_size, scale_number, scale_gap, thresholds)
+    estimator = Everybody(network, net_size, scale_number, scale_gap, thresholds, None, *least)
     return estimator(frame).people
 
 

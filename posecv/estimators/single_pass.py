@@ -90,6 +90,12 @@ class Everybody:
         The constants of decoding; by default the model's.
     most : int
         Maximum number of people to keep, best first; by default all.
+    person_threshold : float
+        People that score this or less are left out; by default the model's.
+    person_keypoints : int
+        So are people with fewer keypoints.
+    person_height : float
+        And people whose keypoints span less than this, in pixels of the frame.
     """
 
     network: Network
@@ -98,6 +104,9 @@ class Everybody:
     scale_gap: float = SCALE_GAP
     thresholds: Thresholds | None = None
     most: int | None = None
+    person_threshold: float | None = None
+    person_keypoints: int = 0
+    person_height: float = 0.0
 
     def __post_init__(self) -> None:
         network = self.network
@@ -127,6 +136,8 @@ class Everybody:
 
         result = _estimated(network, frame, fits, fits[0], decode, shift=HALF_PIXEL)
         people = _sized(result.people, fits[0]) if network.model.person_score == "sized" else result.people
+        least = network.model.person_threshold if self.person_threshold is None else self.person_threshold
+        people = people.certain(least, self.person_keypoints, self.person_height)
         return replace(result, people=people[: self.most])
 
 

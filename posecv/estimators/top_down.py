@@ -251,6 +251,8 @@ class TopDown:
         If the object keypoint similarity of two people is higher than this, the weaker one is dropped.
     most : int
         Maximum number of boxes to use, best first; by default all.
+    person_threshold, person_keypoints, person_height
+        As in `posecv.estimators.single_pass.Everybody`; by default everybody is kept.
     every : int
         Run the detector once in as many frames of a video; in between, use the people's previous positions.
     """
@@ -262,6 +264,9 @@ class TopDown:
     pad: float | None = None
     same_person: float = SAME_PERSON
     most: int | None = None
+    person_threshold: float = 0.0
+    person_keypoints: int = 0
+    person_height: float = 0.0
     every: int = 1
 
     @property
@@ -310,7 +315,8 @@ class TopDown:
         order = np.argsort(-scores, kind="stable")
         order = order[_distinct_people(found[order], self.skeleton, self.same_person)]
         order = order[kept[order].any(axis=1)]
-        return People(found[order], scores[order].astype(np.float32), self.skeleton)
+        people = People(found[order], scores[order].astype(np.float32), self.skeleton)
+        return people.certain(self.person_threshold, self.person_keypoints, self.person_height)
 
 
 def refuse_scales(network: Network, number: int) -> None:
