@@ -17,14 +17,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.arrays import Array, Frame
+from posecv.arrays import Array, Box, Frame, check_number
 from posecv.errors import UsageError
 
 __all__ = [
     "Box", "Fit", "NetSize", "Preprocessing", "common_fit", "hand_factors", "smaller_fits", "square_box", "zoomed",
 ]  # fmt: skip
-
-Box = tuple[float, float, float, float]
 
 STRIDE = 8  # network pixels per cell, in OpenPose's networks
 FREE = -1
@@ -59,6 +57,16 @@ class Preprocessing:
     mean: tuple[float, float, float] = (128.0, 128.0, 128.0)
     swap_rb: bool = False
     padding: int = 0
+
+    def __post_init__(self) -> None:
+        for name, values in (("scale", self.scale), ("mean", self.mean)):
+            if isinstance(values, tuple) and len(values) == 3:
+                for value in values:
+                    check_number(name, value)
+            elif name == "mean":
+                raise UsageError(f"mean={values!r}: give three numbers, such as (128, 128, 128)")
+            else:
+                check_number(name, values)
 
     def applied(self, canvas: Frame) -> Array:
         """Convert an image of the size of the network's input to a (1, 3, H, W) float32 array."""
@@ -271,6 +279,8 @@ def smaller_fits(fit: Fit, size: tuple[int, int], number: int, gap: float) -> li
     UsageError
         If a scale is 0 or less, or larger than the first.
     """
+    check_number("scale_number", number, whole=True)
+    check_number("scale_gap", gap)
     factors = [1 - index * gap for index in range(number)]
     if number < 1 or not all(0 < factor <= 1 for factor in factors):
         said = f"scale_number={number} scale_gap={gap:g}"
@@ -289,6 +299,8 @@ def hand_factors(number: int, spread: float) -> list[float]:
     >>> hand_factors(3, 1.0)
     [0.5, 1.0, 1.5]
     """
+    check_number("scale_number", number, whole=True)
+    check_number("scale_range", spread)
     if number < 1 or not 0 <= spread <= LARGEST_RANGE:
         said = f"scale_number={number} scale_range={spread:g}"
         raise UsageError(f"{said}: give 1 scale or more, and a range from 0 to {LARGEST_RANGE:g}")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from posecv.arrays import Array
 from posecv.errors import InputError, ModelError
-from posecv.skeletons import COCO_17, FACE, HAND, Skeleton
+from posecv.skeletons import COCO_17, FACE, HAND, Skeleton, checked_skeleton
 
 __all__ = ["People"]
 
@@ -87,7 +87,10 @@ class People:
         ------
         InputError
             If it is not such a record: a person has no keypoints, or the wrong number of them.
+        UsageError
+            If `skeleton` is something else, such as a name.
         """
+        skeleton = checked_skeleton(skeleton)
         persons = record.get("people") if isinstance(record, Mapping) else None
         if not isinstance(persons, Sequence) or not all(isinstance(person, Mapping) for person in persons):
             raise InputError("this is not an OpenPose record: it has no list of 'people' with a mapping for each")
@@ -114,10 +117,14 @@ class People:
 
     def __getitem__(self, which: int | slice | Sequence[int] | NDArray[Any]) -> People:
         """Select people by an index, a slice, a mask or an array of indices; IndexError if out of range."""
+        if isinstance(which, np.ndarray) and not which.ndim and which.dtype.kind in "iu":
+            which = int(which)
         if isinstance(which, (int, np.integer)):
             if not -len(self) <= which < len(self):
                 raise IndexError(f"index {which} is out of range for {len(self)} people")
             which = [int(which)]
+        elif not isinstance(which, slice) and np.ndim(which) != 1:
+            raise IndexError("people are selected by an index, a slice, a mask or a list of indices")
         parts = {name: getattr(self, name) for name in ("keypoints", "scores", "hands", "faces", "left")}
         return replace(self, **{name: part[which] for name, part in parts.items() if part is not None})
 

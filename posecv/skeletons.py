@@ -13,6 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from posecv.arrays import check_number
+from posecv.errors import UsageError
+
 __all__ = [
     "BODY_25",
     "COCO",
@@ -25,6 +28,7 @@ __all__ = [
     "SKELETONS",
     "Skeleton",
     "Thresholds",
+    "checked_skeleton",
     "maximized",
 ]
 
@@ -63,6 +67,11 @@ class Thresholds:
     min_subset_score: float = 0.4
     peak_share: float = 0.1
     refinement: str = "centroid"
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name != "refinement":
+                check_number(name, value)
 
 
 def maximized(limits: Thresholds) -> dict[str, float]:
@@ -134,6 +143,13 @@ class Skeleton:
         swap = {"left": "right", "right": "left"}
         names = ["_".join(swap.get(word, word) for word in name.split("_")) for name in self.keypoints]
         return tuple(self.keypoints.index(name) if name in self.keypoints else at for at, name in enumerate(names))
+
+
+def checked_skeleton(skeleton: object) -> Skeleton:
+    """Return the skeleton; UsageError if it is something else."""
+    if not isinstance(skeleton, Skeleton):
+        raise UsageError(f"skeleton={skeleton!r} is not a Skeleton; give one such as posecv.skeletons.COCO")
+    return skeleton
 
 
 def _bgr(*rgb: int) -> Color:

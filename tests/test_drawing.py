@@ -225,7 +225,7 @@ def test_alpha_is_a_share(alpha: float) -> None:
     ids=["grey", "one channel", "four channels", "float", "16 bit", "list", "nothing"],
 )
 def test_what_is_no_frame_is_refused(frame: Frame) -> None:
-    with pytest.raises(InputError, match=r"must be a \(H, W, 3\) uint8 array"):
+    with pytest.raises(InputError, match=r"a frame must be (a \(height, width, 3\) uint8 BGR array|an array), not "):
         draw_people(frame, People.empty(COCO))
 
 

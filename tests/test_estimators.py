@@ -28,7 +28,7 @@ from posecv.estimators.parts import Faces, Hands, HandsOfBodies, WithParts
 from posecv.estimators.single_pass import Everybody, OneHand, OnePerson
 from posecv.geometry import Fit, NetSize
 from posecv.people import People
-from posecv.skeletons import COCO, FACE, HAND
+from posecv.skeletons import COCO, FACE, HAND, Skeleton
 
 WIDTH, HEIGHT = 400, 368
 Asked = Callable[..., object]
@@ -238,6 +238,77 @@ def test_a_misspelt_parameter_is_told_the_nearest(
     people = [People.empty(COCO)] if estimate in (estimate_hands, estimate_faces) else []
     with pytest.raises(UsageError, match=f"^unknown setting {name}; did you mean {nearest}\\?$"):
         estimate(painted, black(64, 64), *people, **{name: 0.1})
+
+
+@pytest.mark.parametrize(
+    ("estimate", "settings", "words"),
+    [
+        (estimate_people, {"scale_number": "2"}, "scale_number='2' is not a whole number"),
+        (estimate_people, {"scale_number": 2.5}, "scale_number=2.5 is not a whole number"),
+        (estimate_people, {"scale_number": True}, "scale_number=True is not a whole number"),
+        (estimate_people, {"scale_gap": "a"}, "scale_gap='a' is not a number"),
+        (estimate_people, {"nms_threshold": "a"}, "nms_threshold='a' is not a number"),
+        (estimate_people, {"inter_threshold": float("nan")}, "inter_threshold=nan is not a number"),
+        (estimate_people, {"min_subset_cnt": [3]}, r"min_subset_cnt=\[3\] is not a number"),
+        (estimate_people, {"person_threshold": "a"}, "person_threshold='a' is not a number"),
+        (estimate_people, {"person_keypoints": 2.5}, "person_keypoints=2.5 is not a whole number"),
+        (estimate_people, {"net_size": 0}, "net_size=0: 0 is not a multiple of 16"),
+        (estimate_people, {"net_size": ""}, "net_size= is not a size"),
+        (estimate_person, {"scale_number": None}, "scale_number=None is not a whole number"),
+        (estimate_person, {"threshold": "a"}, "threshold='a' is not a number"),
+        (estimate_person, {"threshold": None}, "threshold=None is not a number"),
+        (estimate_person, {"net_size": 0}, "net_size=0: 0 is not a multiple of 16"),
+        (estimate_hand, {"scale_range": "a"}, "scale_range='a' is not a number"),
+        (estimate_hand, {"net_size": 0}, "net_size=0: 0 is not a multiple of 16"),
+        (estimate_hand, {"box": (1, 2)}, r"box=\(1, 2\): give four numbers \(x, y, width, height\)"),
+        (estimate_hand, {"box": "abcd"}, "box='abcd': give four numbers"),
+        (estimate_hand, {"box": 5}, "box=5: give four numbers"),
+        (estimate_hand, {"box": (0, 0, "5", 5)}, "box=.*: give four numbers"),
+        (estimate_hand, {"box": (0, 0, float("nan"), 5)}, "box=.*: give four numbers"),
+        (estimate_hands, {"threshold": "a"}, "threshold='a' is not a number"),
+    ],
+)
+def test_a_setting_of_the_wrong_type_is_one_line(
+    estimate: Callable[..., People], settings: dict[str, Any], words: str, painted: Network, hand: Network
+) -> None:
+    network = hand if estimate in (estimate_hand, estimate_hands) else painted
+    people = [People.empty(COCO)] if estimate is estimate_hands else []
+    with pytest.raises(UsageError, match=f"^{words}"):
+        estimate(network, black(64, 64), *people, **settings)
+
+
+@pytest.mark.parametrize("network", [None, "light_body", Network], ids=str)
+@pytest.mark.parametrize("estimate", [estimate_people, estimate_person, estimate_hand])
+def test_something_else_than_a_network_is_refused(estimate: Callable[..., People], network: Any) -> None:
+    with pytest.raises(UsageError, match=r"^network is a .*; load one with posecv.load_network$"):
+        estimate(network, black(64, 64))
+    with pytest.raises(UsageError, match=r"^network is a "):
+        Everybody(network)
+
+
+@pytest.mark.parametrize("people", [None, [], "somebody", np.zeros((1, 18, 3))], ids=lambda each: type(each).__name__)
+def test_hands_and_faces_of_something_else_than_people_are_refused(people: Any, hand: Network, face: Network) -> None:
+    for estimate, network in ((estimate_hands, hand), (estimate_faces, face)):
+        with pytest.raises(UsageError, match=r"^people is a .*; give People, such as estimate_people returns$"):
+            estimate(network, black(64, 64), people)
+
+
+@pytest.mark.parametrize("skeleton", [HAND, FACE], ids=lambda each: each.name)
+def test_hands_and_faces_have_no_hands_and_faces(skeleton: Skeleton, hand: Network, face: Network) -> None:
+    words = f"^hands and faces are located by the keypoints of bodies, but the people are {skeleton.name}s$"
+    for estimate, network in ((estimate_hands, hand), (estimate_faces, face)):
+        with pytest.raises(ModelError, match=words):
+            estimate(network, black(64, 64), People.empty(skeleton))
+    parts = OneHand(hand if skeleton is HAND else face)
+    with pytest.raises(ModelError, match=words):
+        WithParts(parts, (Hands(hand),))
+    with pytest.raises(ModelError, match=words):
+        HandsOfBodies(parts, Hands(hand))
+
+
+def test_a_face_s_network_finds_no_hands(face: Network) -> None:
+    with pytest.raises(ModelError, match=r"is a network for face, not for hands; try light_hand$"):
+        estimate_hand(face, black(64, 64))
 
 
 def test_functions_and_estimators_find_the_same(painted: Network, hand: Network) -> None:

@@ -305,6 +305,12 @@ def test_a_film_plays_with_its_frames_rate_and_size(tmp_path: Path, name: str, s
     assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(10, rel=0.01)
 
 
+@pytest.mark.parametrize("name", ["out.foo", "out", "out.png"])
+def test_a_file_that_is_no_video_is_refused_by_its_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name} is not the name of a video; give a file that ends in .mp4, .avi, "):
+        DrawnFilm(tmp_path / name)
+
+
 def test_people_are_drawn_into_a_film(tmp_path: Path) -> None:
     output = DrawnFilm(tmp_path / "a.avi", codec="ffv1")
     output.write(results(1, someone())[0])

@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -81,6 +82,29 @@ def test_a_skeleton_is_recognised_by_its_channels_and_its_last_stage(tmp_path: P
     assert network.model.thresholds == skeleton.thresholds
     assert network.has_fields == bool(skeleton.paf_channels)
     assert network.maps(blob()).shape == (skeleton.channels, 4, 6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"model": None}, "model=None: give a model's name or the path of a file"),
+        ({"model": 5}, "model=5: give a model's name"),
+        ({"model": b"light_body"}, "model=b'light_body': give a model's name"),
+        ({"caffemodel": 5}, "model=5: give a model's name or the path of a file"),
+        ({"skeleton": 5}, "skeleton=5 is not a Skeleton"),
+        ({"stages": "2"}, "stages='2' is not a whole number"),
+        ({"scale": "1/256"}, "scale='1/256' is not a number"),
+        ({"scale": (1.0, "2", 3.0)}, "scale='2' is not a number"),
+        ({"mean": 128}, "mean=128: give three numbers"),
+        ({"mean": (1.0, 2.0)}, r"mean=\(1.0, 2.0\): give three numbers"),
+        ({"mean": (1.0, 2.0, None)}, "mean=None is not a number"),
+    ],
+)
+def test_a_parameter_of_the_wrong_type_is_one_line(tmp_path: Path, settings: dict[str, Any], words: str) -> None:
+    prototxt, caffemodel = packed_network(tmp_path, COCO)
+    with pytest.raises(UsageError, match=f"^{words}") as caught:
+        load_network(**{"model": prototxt, "caffemodel": caffemodel, **settings})
+    one_line(caught.value)
 
 
 def test_the_prototxts_text_alone_tells_mpi_from_its_four_stages(tmp_path: Path) -> None:

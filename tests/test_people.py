@@ -11,7 +11,7 @@ import pytest
 
 import posecv
 from figures import someone
-from posecv.errors import InputError, ModelError
+from posecv.errors import InputError, ModelError, UsageError
 from posecv.people import People
 from posecv.skeletons import BODY_25, COCO, COCO_17, FACE, HAND, MPI, SKELETONS, Skeleton
 
@@ -185,6 +185,23 @@ def test_an_index_of_nobody_is_an_index_error(index: int) -> None:
 )
 def test_a_slice_a_mask_and_indices_give_several(chosen: slice, which: list[int]) -> None:
     assert_are(whole()[chosen], whole(), which)
+
+
+@pytest.mark.parametrize("index", [np.array(1), np.array(-2)], ids=str)
+def test_an_array_of_no_dimension_is_an_index(index: Any) -> None:
+    assert_are(whole()[index], whole(), [int(index)])
+
+
+@pytest.mark.parametrize("index", [None, ..., "nose", 1.0, np.zeros((2, 2), int), np.array(1.0), {0}], ids=str)
+def test_what_does_not_select_people_is_an_index_error(index: Any) -> None:
+    with pytest.raises(IndexError, match="people are selected by an index, a slice, a mask or a list of indices"):
+        whole()[index]
+
+
+@pytest.mark.parametrize("skeleton", ["coco", None, type(COCO)], ids=str)
+def test_something_else_than_a_skeleton_is_refused(skeleton: Any) -> None:
+    with pytest.raises(UsageError, match=r"is not a Skeleton; give one such as posecv.skeletons.COCO$"):
+        People.from_openpose({"people": []}, skeleton)
 
 
 def test_a_mask_of_another_length_is_an_index_error() -> None:

@@ -173,6 +173,15 @@ def test_a_damaged_file_raises(tmp_path: Path, everybody: Everybody) -> None:
         ([], {}, "inputs is empty"),
         ("", {}, "inputs is empty"),
         (["a.png", ""], {}, "inputs is empty"),
+        (None, {}, "inputs is a NoneType; give an image, a video, a folder or a camera's number"),
+        (1.5, {}, "inputs is a float"),
+        (b"a.png", {}, "inputs is a bytes"),
+        (np.zeros((4, 4, 3), np.uint8), {}, "inputs is a ndarray; .*; for an array, call an estimator"),
+        (["a.png", np.zeros((4, 4, 3), np.uint8)], {}, "inputs has a ndarray"),
+        ([None], {}, "inputs has a NoneType"),
+        ("a.avi", {"first": "2"}, "first='2' is not a whole number"),
+        ("a.avi", {"step": 1.5}, "step=1.5 is not a whole number"),
+        ("a.avi", {"last": 2.0}, "last=2.0 is not a whole number"),
         ("a.avi", {"first": -1}, "first=-1 step=1: frames are counted from 0"),
         ("a.avi", {"step": 0}, "first=0 step=0: frames are counted from 0, and a step is 1 or more"),
         ("a.avi", {"first": 5, "last": 4}, "last=4 is before first=5"),
@@ -181,6 +190,17 @@ def test_a_damaged_file_raises(tmp_path: Path, everybody: Everybody) -> None:
 def test_a_mistake_is_told_by_the_call_and_not_in_the_loop(given: Any, settings: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         posecv.stream(given, Finds(), **settings)
+
+
+@pytest.mark.parametrize("network", [5, People, [Finds()]], ids=str)
+def test_what_is_no_network_and_no_estimator_is_refused_by_the_call(network: Any) -> None:
+    with pytest.raises(UsageError, match=r"^network must be a Network, an estimator, or the name of a model"):
+        posecv.stream("a.avi", network)
+
+
+def test_the_path_of_an_onnx_file_will_do_for_a_network(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"pose.onnx is missing"):
+        posecv.stream("a.avi", tmp_path / "pose.onnx")
 
 
 def test_what_breaks_in_an_estimator_reaches_the_loop_and_ends_the_reading(film: Path) -> None:

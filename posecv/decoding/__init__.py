@@ -21,7 +21,7 @@ from posecv.decoding.peaks import FINE, find_peaks, to_cells
 from posecv.decoding.single import strongest_peaks
 from posecv.errors import InputError, UsageError
 from posecv.people import People
-from posecv.skeletons import REFINEMENTS, Skeleton, Thresholds
+from posecv.skeletons import REFINEMENTS, Skeleton, Thresholds, checked_skeleton
 
 __all__ = ["decode_people", "decode_person"]
 
@@ -55,13 +55,13 @@ def decode_people(
     InputError
         If the array has another shape, or values that are not finite.
     UsageError
-        If a threshold is unknown.
+        If a threshold is unknown or not a number, or `skeleton` is something else.
 
     Notes
     -----
     OpenPose's algorithm (Cao et al., CVPR 2017), as its CUDA build implements it.
     """
-    if not skeleton.paf_channels:
+    if not checked_skeleton(skeleton).paf_channels:
         raise InputError(f"{skeleton.name} has no part affinity fields to tell people apart; use decode_person")
     maps = _checked(maps, skeleton.channels, skeleton)
     limits = _limits(skeleton, thresholds)
@@ -101,7 +101,7 @@ def decode_person(
     InputError
         If the array has another shape, or values that are not finite.
     """
-    maps = _checked(maps, len(skeleton.keypoints), skeleton)
+    maps = _checked(maps, len(checked_skeleton(skeleton).keypoints), skeleton)
     keypoints = strongest_peaks(maps[: len(skeleton.keypoints)], threshold, _known(refinement))[None]
     if not keypoints.any():
         return People.empty(skeleton)

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.arrays import Frame
+from posecv.arrays import Frame, checked_frame
 from posecv.errors import InputError, UsageError
 from posecv.people import People
 from posecv.skeletons import FACE, HAND, Skeleton
@@ -152,13 +152,9 @@ def _write(frame: Frame, text: str, place: tuple[float, float], letters: float) 
         cv2.putText(frame, text, (corner[0] + dx, corner[1] + dy), FONT, scale, color, thickness, cv2.LINE_AA)
 
 
-def _check(frame: Any) -> None:
+def _check(frame: Frame) -> None:
     """Raise InputError if the frame cannot be drawn on."""
-    if not isinstance(frame, np.ndarray):
-        raise InputError(f"a frame must be a (H, W, 3) uint8 array, not {type(frame).__name__}")
-    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
-        raise InputError(f"a frame must be a (H, W, 3) uint8 array, blue, green, red; got {frame.shape} {frame.dtype}")
-    if not frame.flags.writeable:
+    if not checked_frame(frame, empty=True).flags.writeable:
         raise InputError("the frame is read-only and cannot be drawn on; pass frame.copy()")
 
 

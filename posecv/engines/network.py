@@ -35,7 +35,7 @@ from posecv.models import (
     model_of_pair,
     skeleton_of_channels,
 )
-from posecv.skeletons import SKELETONS, Skeleton
+from posecv.skeletons import SKELETONS, Skeleton, checked_skeleton
 
 __all__ = ["DEVICES", "Boxes", "Crops", "Network", "choose_device", "load_network"]
 
@@ -316,6 +316,9 @@ def _here(model: Model) -> Model:
 
 def _model(name: str | Path, caffemodel: str | Path | None) -> Model:
     """The model for a pair, an ONNX file or a name."""
+    for given in (name, caffemodel):
+        if (given is not None and not isinstance(given, (str, Path))) or name is None:
+            raise UsageError(f"model={given!r}: give a model's name or the path of a file")
     path = Path(name)
     for file in (path, Path(caffemodel or "")):
         if framework := FOREIGN.get(file.suffix.lower()):
@@ -380,8 +383,10 @@ def _layer_names(model: Model) -> str:
 
 def _skeleton(asked: Skeleton | str | None) -> Skeleton | None:
     """The requested skeleton, given as a Skeleton or by its name."""
+    if asked is None:
+        return None
     if not isinstance(asked, str):
-        return asked
+        return checked_skeleton(asked)
     known = {name: row.skeleton for row in manifest() for name in (row.name, *row.aliases)} | SKELETONS
     skeleton = known.get(asked.lower().replace("-", "_"))
     if skeleton is None:

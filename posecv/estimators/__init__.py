@@ -18,11 +18,12 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Protocol, TypeVar
 
-from posecv.arrays import Frame
+from posecv.arrays import Box, Frame, check_box, check_number
+from posecv.engines.network import Network
 from posecv.errors import UsageError
-from posecv.geometry import Box, NetSize
+from posecv.geometry import NetSize
 from posecv.result import Result
-from posecv.skeletons import Skeleton
+from posecv.skeletons import Skeleton, Thresholds
 
 __all__ = ["Estimator", "Setting", "adjusted"]
 
@@ -67,6 +68,30 @@ def adjusted(estimator: T, overrides: Mapping[str, Setting]) -> T:
         if name not in known:
             refuse_unknown(name, known)
     return replace(estimator, **dict(overrides))  # type: ignore[type-var]
+
+
+def check_network(network: object) -> None:
+    """Raise UsageError for something else than a network."""
+    if not isinstance(network, Network):
+        raise UsageError(f"network is a {type(network).__name__}; load one with posecv.load_network")
+
+
+def check_settings(estimator: object) -> None:
+    """Raise UsageError if a setting of an estimator has the wrong type; None is right where it is the default."""
+    for each in fields(estimator):  # type: ignore[arg-type]  # all our estimators are dataclasses
+        value = getattr(estimator, each.name)
+        if each.name == "network":
+            check_network(value)
+        elif value is None and each.default is None:
+            continue
+        elif each.name in ("scale_number", "most", "person_keypoints"):
+            check_number(each.name, value, whole=True)
+        elif each.name in ("threshold", "scale_gap", "scale_range", "person_threshold", "person_height"):
+            check_number(each.name, value)
+        elif each.name == "box":
+            check_box(value)
+        elif each.name == "thresholds" and not isinstance(value, Thresholds):
+            raise UsageError(f"thresholds is a {type(value).__name__}; give posecv.skeletons.Thresholds")
 
 
 def refuse_unknown(name: str, known: list[str]) -> None:

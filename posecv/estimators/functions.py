@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from posecv.arrays import Frame
+from posecv.arrays import Frame, checked_frame
 from posecv.engines.network import Network
 from posecv.errors import UsageError
-from posecv.estimators import refuse_unknown
-from posecv.estimators.parts import Faces, Hands
+from posecv.estimators import check_network, refuse_unknown
+from posecv.estimators.parts import Faces, Hands, check_bodies, check_part
 from posecv.estimators.single_pass import (
     HAND_RANGE,
     MERGES,
@@ -102,6 +102,7 @@ def estimate_people(
     }
     least = person_threshold, person_keypoints, person_height
     _refuse(unknown, [*SCALING, *PERSONS, *given])
+    check_network(network)
     if network.crops:
         refuse_scales(network, scale_number)
         if limits := [name for name, value in given.items() if value is not None]:
@@ -133,6 +134,7 @@ def estimate_person(
         One person in pixels of the frame, or nobody.
     """
     _refuse(unknown, [*SCALING, "threshold"])
+    check_network(network)
     if network.crops:
         refuse_scales(network, scale_number)
         return TopDown.of(network, net_size, most=1)(frame).people.above(threshold)
@@ -187,6 +189,8 @@ def estimate_hand(
         If a parameter is unknown or has an invalid value.
     """
     _refuse(unknown, ["box", "left", *HANDS[1:]])
+    check_network(network)
+    check_part(network, "hand")
     return OneHand(network, box, left, net_size, scale_number, scale_range, merge)(frame).people
 
 
@@ -225,7 +229,7 @@ def estimate_hands(
     """
     _refuse(unknown, HANDS)
     hands = Hands(network, threshold, net_size, scale_number, scale_range, merge)
-    return hands.added(Result(people, frame)).people
+    return hands.added(Result(_bodies(people), checked_frame(frame))).people
 
 
 def estimate_faces(
@@ -243,7 +247,15 @@ def estimate_faces(
     """Find the faces of people whose bodies are known; parameters and result are like those of `estimate_hands`."""
     _refuse(unknown, HANDS)
     faces = Faces(network, threshold, net_size, scale_number, scale_range, merge)
-    return faces.added(Result(people, frame)).people
+    return faces.added(Result(_bodies(people), checked_frame(frame))).people
+
+
+def _bodies(people: object) -> People:
+    """Return the people; an error if they are something else, or have no arms and heads."""
+    if not isinstance(people, People):
+        raise UsageError(f"people is a {type(people).__name__}; give People, such as estimate_people returns")
+    check_bodies(people.skeleton)
+    return people
 
 
 def _refuse(unknown: dict[str, object], known: list[str]) -> None:

@@ -10,13 +10,13 @@ import numpy as np
 from posecv.arrays import Array, Frame, checked_frame
 from posecv.engines.network import Network
 from posecv.errors import ModelError
-from posecv.estimators import Estimator, Setting
+from posecv.estimators import Estimator, Setting, check_settings
 from posecv.estimators.boxes import face_boxes, hand_boxes
 from posecv.estimators.single_pass import HAND_RANGE, MERGES, OneHand, Size
 from posecv.result import Result
 from posecv.skeletons import FACE, HAND, Skeleton
 
-__all__ = ["Faces", "Hands", "HandsOfBodies", "WithParts"]
+__all__ = ["Faces", "Hands", "HandsOfBodies", "WithParts", "check_bodies", "check_part"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Hands:
     merge: str = MERGES[0]
 
     def __post_init__(self) -> None:
-        _check_part(self.network, "hand")
+        check_settings(self)
+        check_part(self.network, "hand")
         _looking(self)
 
     def added(self, result: Result) -> Result:
@@ -67,7 +68,8 @@ class Faces:
     merge: str = MERGES[0]
 
     def __post_init__(self) -> None:
-        _check_part(self.network, "face")
+        check_settings(self)
+        check_part(self.network, "face")
         _looking(self)
 
     def added(self, result: Result) -> Result:
@@ -92,6 +94,9 @@ class WithParts:
 
     bodies: Estimator
     parts: tuple[Hands | Faces, ...]
+
+    def __post_init__(self) -> None:
+        check_bodies(self.bodies.skeleton)
 
     @property
     def skeleton(self) -> Skeleton:
@@ -119,6 +124,9 @@ class HandsOfBodies:
     bodies: Estimator
     hands: Hands
 
+    def __post_init__(self) -> None:
+        check_bodies(self.bodies.skeleton)
+
     @property
     def skeleton(self) -> Skeleton:
         """The skeleton of hands."""
@@ -130,7 +138,14 @@ class HandsOfBodies:
         return replace(result, people=result.people.only_hands())
 
 
-def _check_part(network: Network, part: str) -> None:
+def check_bodies(skeleton: Skeleton) -> None:
+    """Raise ModelError for people who are hands or faces: they have no arms and heads."""
+    if skeleton.name in (HAND.name, FACE.name):
+        raise ModelError(f"hands and faces are located by the keypoints of bodies, but the people are {skeleton.name}s")
+
+
+def check_part(network: Network, part: str) -> None:
+    """Raise ModelError if a network is not for hands, or not for faces: `part` is "hand" or "face"."""
     if network.skeleton.name != part:
         name = network.model.name
         raise ModelError(f"{name} is a network for {network.skeleton.name}, not for {part}s; try light_{part}")

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.arrays import Array, Frame, checked_frame
+from posecv.arrays import Array, Frame, check_box, checked_frame
 from posecv.errors import InputError, UsageError
 from posecv.estimators import Estimator, Setting
 from posecv.geometry import Box
@@ -40,6 +40,8 @@ class Region:
     mask: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
+        if self.box is not None:
+            check_box(self.box)
         if self.mask is not None and (self.mask.ndim != 2 or not self.mask.any()):
             raise UsageError("mask must be an array (height, width) with pixels that are not 0, where people may be")
 

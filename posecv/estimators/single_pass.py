@@ -13,7 +13,7 @@ from posecv.decoding import decode_people, decode_person
 from posecv.decoding.average import averaged
 from posecv.engines.network import Network
 from posecv.errors import InputError, ModelError, UsageError
-from posecv.estimators import Setting, adjusted
+from posecv.estimators import Setting, adjusted, check_settings
 from posecv.geometry import Box, Fit, NetSize, common_fit, hand_factors, smaller_fits, square_box, zoomed
 from posecv.people import People
 from posecv.result import Result, View
@@ -55,6 +55,9 @@ class OnePerson:
     threshold: float = SINGLE_THRESHOLD
     scale_number: int = 1
     scale_gap: float = SCALE_GAP
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     @property
     def skeleton(self) -> Skeleton:
@@ -109,6 +112,7 @@ class Everybody:
     person_height: float = 0.0
 
     def __post_init__(self) -> None:
+        check_settings(self)
         network = self.network
         if not network.has_fields:
             alone = "estimate_hand" if network.skeleton.name == "hand" else "estimate_person"
@@ -172,6 +176,7 @@ class OneHand:
     merge: str = MERGES[0]
 
     def __post_init__(self) -> None:
+        check_settings(self)
         if self.network.skeleton.name not in ("hand", "face"):
             name = self.network.skeleton.name
             raise ModelError(f"{self.network.model.name} is a network for {name}, not for hands; try light_hand")
@@ -208,14 +213,14 @@ class OneHand:
         height, width = frame.shape[:2]
         side, stride = self.network.model.net_side, self.network.stride
         if self.box is None:
-            size = NetSize.parse(self.net_size or f"-1x{side}")
+            size = NetSize.parse(f"-1x{side}" if self.net_size is None else self.net_size)
             whole = Fit.of_frame(frame, size, mirrored=self.left, stride=stride)
             return [whole.zoomed(factor, ((width - 1) / 2, (height - 1) / 2)) for factor in factors]
         x, y, wide, tall = self.box
         if min(wide, tall) <= 0 or x >= width or y >= height or x + wide <= 0 or y + tall <= 0:
             said = f"box {x:g},{y:g},{wide:g},{tall:g} (x, y, width, height)"
             raise InputError(f"{said} lies outside the {width} x {height} image")
-        size, square = NetSize.parse(self.net_size or f"{side}x{side}"), square_box(self.box)
+        size, square = NetSize.parse(f"{side}x{side}" if self.net_size is None else self.net_size), square_box(self.box)
         boxes = [zoomed(square, factor) for factor in factors] if len(factors) > 1 else [square]
         return [Fit.of_box(each, size, mirrored=self.left, stride=stride) for each in boxes]
 
@@ -223,7 +228,7 @@ class OneHand:
 def _frame_fits(network: Network, frame: Frame, net_size: Size | None, number: int, gap: float) -> list[Fit]:
     """A Fit of the whole frame for each scale."""
     height, width = frame.shape[:2]
-    size = NetSize.parse(net_size or f"-1x{network.model.net_side}")
+    size = NetSize.parse(f"-1x{network.model.net_side}" if net_size is None else net_size)
     return smaller_fits(Fit.of_frame(frame, size, stride=network.stride), (width, height), number, gap)
 
 

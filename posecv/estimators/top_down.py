@@ -302,7 +302,7 @@ class TopDown:
         return Result(people, frame, seconds=seconds, age=before.age + 1 if before and kept else 0)
 
     def _detected(self, frame: Frame) -> Array:
-        return self.detector(frame, NetSize.parse(self.net_size) if self.net_size else None)
+        return self.detector(frame, None if self.net_size is None else NetSize.parse(self.net_size))
 
     def _people(self, keypoints: Array, scores: Array, boxes: Array, frame: Frame) -> People:
         """The people, best first, without duplicates and without keypoints far outside the frame."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from posecv.arrays import check_number
 from posecv.errors import UsageError
 from posecv.formats.caffe import Message, layers_of, open_tops, read_prototxt, type_of, value_of, values_of
 from posecv.models import Model
@@ -38,6 +39,7 @@ def check_stages(model: Model) -> None:
     """Raise UsageError if a model does not have the requested stages."""
     if model.stages is None:
         return
+    check_number("stages", model.stages, whole=True)
     if model.is_onnx:
         raise UsageError(f"stages={model.stages}: {model.prototxt} is an ONNX file, which cannot be cut; give its pair")
     count = count_stages(read_prototxt(model.prototxt))

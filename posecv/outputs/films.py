@@ -111,6 +111,8 @@ class DrawnFilm:
         only_whole: bool = False,
     ) -> None:  # fmt: skip
         self.path, self.codec, self.style, self.rate = Path(path), codec, style or Style(), rate
+        if self.path.suffix.lower() not in CODECS:
+            raise UsageError(f"{path} is not the name of a video; give a file that ends in {', '.join(CODECS)}")
         self._only_whole = only_whole
         self._writer: _Writer | None = None
         self._times = _Times()

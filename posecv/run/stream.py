@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+
+import numpy as np
 
 from posecv.engines.network import Network, load_network
 from posecv.errors import UsageError
@@ -23,11 +25,13 @@ from posecv.steps import MakeStep
 __all__ = ["stream"]
 
 WAITING = 4  # stills read in advance
+PLACES = str, int, np.integer, Path
+GIVE = "give an image, a video, a folder or a camera's number"
 
 
 def stream(
-    inputs: str | int | Path | Sequence[str | int | Path],
-    network: Network | Estimator | str | None = None,
+    inputs: str | int | Path | Iterable[str | int | Path],
+    network: Network | Estimator | str | Path | None = None,
     *,
     first: int = 0,
     last: int | None = None,
@@ -42,9 +46,9 @@ def stream(
     ----------
     inputs : str, int, path or several of them
         Like `--input`: an image, a video, a folder, a quoted pattern, the number of a camera, an address.
-    network : Network, Estimator or str
-        A network or the name of a model; by default the scripts' default model. The network determines what is found:
-        everybody, one person, or one hand. Or an estimator of `posecv.estimators`.
+    network : Network, Estimator, str or path
+        A network, the name of a model, or an ONNX file; by default the scripts' default model. The network determines
+        what is found: everybody, one person, or one hand. Or an estimator of `posecv.estimators`.
     first, last, step : int
         Which frames of videos to use, counted from 0.
     steps : sequence of callable
@@ -72,12 +76,24 @@ def stream(
     >>> for result in posecv.stream("film.mp4", last=2):                  # doctest: +SKIP
     ...     print(result.number, len(result.people))
     """
-    words = [str(each) for each in ([inputs] if isinstance(inputs, (str, int, Path)) else inputs)]
+    words = _words(inputs)
     if not words or not all(words):
-        raise UsageError("inputs is empty; give an image, a video, a folder or a camera's number")
+        raise UsageError(f"inputs is empty; {GIVE}")
     selection = Selection(first, last, step)
     sources = find_sources(words, selection)
     return _results(sources, _estimator(network), steps, keep_maps, progress)
+
+
+def _words(inputs: object) -> list[str]:
+    """The inputs as on a command line; UsageError for other things, such as an array."""
+    several = [inputs] if isinstance(inputs, PLACES) else inputs
+    if not isinstance(several, Iterable) or isinstance(several, (bytes, np.ndarray)):
+        raise UsageError(f"inputs is a {type(inputs).__name__}; {GIVE}; for an array, call an estimator")
+    words = list(several)
+    for each in words:
+        if not isinstance(each, PLACES) or isinstance(each, bool):
+            raise UsageError(f"inputs has a {type(each).__name__}; {GIVE}; for an array, call an estimator")
+    return [str(each) for each in words]
 
 
 def _results(
@@ -99,11 +115,13 @@ def _stills(source: Source) -> Ahead[Still]:
     return Ahead(source.stills(), 1 if source.live else WAITING, (lambda new, old: True) if source.live else None)
 
 
-def _estimator(network: Network | Estimator | str | None) -> Estimator:
+def _estimator(network: Network | Estimator | str | Path | None) -> Estimator:
     """The estimator for a network, depending on its skeleton and fields."""
-    if network is None or isinstance(network, str):
+    if network is None or isinstance(network, (str, Path)):
         network = load_network(network) if network else load_network()
     if not isinstance(network, Network):
+        if not callable(network) or isinstance(network, type):
+            raise UsageError("network must be a Network, an estimator, or the name of a model or of an ONNX file")
         return network
     if network.skeleton.name in ("hand", "face"):
         return OneHand(network)

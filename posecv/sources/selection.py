@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from posecv.arrays import Frame
+from posecv.arrays import Frame, check_number
 from posecv.errors import UsageError
 
 __all__ = ["Selection"]
@@ -45,6 +45,9 @@ class Selection:
     rotate: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("first", "last", "step"):
+            if name != "last" or self.last is not None:
+                check_number(name, getattr(self, name), whole=True)
         if self.first < 0 or self.step < 1:
             raise UsageError(f"first={self.first} step={self.step}: frames are counted from 0, and a step is 1 or more")
         if self.last is not None and self.last < self.first:
