@@ -59,5 +59,6 @@ class Result:
     rate: float = 0.0
     view: View | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    several: bool = False
     age: int = 0
     aspect: float = 1.0

@@ -17,7 +17,7 @@ from posecv.arrays import Frame
 from posecv.engines.network import load_network
 from posecv.errors import InputError, UsageError
 from posecv.estimators.region import Region, shifted
-from posecv.estimators.single_pass import Everybody
+from posecv.estimators.single_pass import Everybody, OnePerson
 from posecv.models import manifest
 from posecv.outputs.coordinates import unturned
 from posecv.people import People
@@ -218,3 +218,38 @@ class TestWhoIsLeftOut:
         thresholds = {row.name: row.person_threshold for row in manifest()}
         assert thresholds["light_body"] == 0.085
         assert thresholds["coco"] is None
+
+
+class TestOneOfSeveral:
+    def test_the_best_person_is_whole_where_the_strongest_peaks_belong_to_two(self, pair: Pair) -> None:
+        network = load_network(*pair, engine="opencv")
+        frame = two()
+        plain = OnePerson(network, "736x368")(frame)
+        assert plain.several
+        best = OnePerson(network, "736x368", best=True)(frame)
+        assert not best.several
+        assert len(best.people) == 1
+        xs = best.people.keypoints[0, best.people.found[0], 0]
+        assert np.ptp(xs) < 150  # of one person; the other is 370 pixels away
+        (first, *_) = Everybody(network, "736x368", person_threshold=0.0)(frame).people
+        np.testing.assert_array_equal(best.people.keypoints, first.above(0.1).keypoints)
+
+    def test_of_one_person_it_is_the_same(self, pair: Pair) -> None:
+        network = load_network(*pair, engine="opencv")
+        frame = black(736, 368)
+        paint_person(frame, standing_person(COCO, 300, 40, 1.2), COCO)
+        plain, best = (OnePerson(network, "736x368", best=best)(frame) for best in (False, True))
+        assert not plain.several
+        np.testing.assert_array_equal(plain.people.keypoints, best.people.keypoints)
+
+    def test_run_pose_names_the_way_out_for_a_pair_and_takes_it_on_request(
+        self, tmp_path: Path, run_script: RunScript, pair: Pair
+    ) -> None:
+        cv2.imwrite(str(tmp_path / "a.png"), two())
+        words = "-p", pair[0], "-m", pair[1], "-i", "a.png", "--json", "a.json", "--engine", "opencv"
+        result = run_script("run_pose.py", *words, "--net-size", "736x368")
+        assert result.returncode == 0
+        assert "several people are there" in result.stderr
+        assert "run_multi_pose.py finds everybody, --best" in result.stderr
+        result = run_script("run_pose.py", *words, "--net-size", "736x368", "--best")
+        assert (result.returncode, len(result.stderr.splitlines())) == (0, 1)

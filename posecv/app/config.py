@@ -99,7 +99,9 @@ def person_config(options: Namespace) -> RunConfig:
     """The configuration of run_pose.py."""
     scale = _given(options, "net_size", "scale_number", "scale_gap")
     every = options.detector_every
-    return _run(options, _within(options, Person(_network(options), threshold=options.threshold, every=every, **scale)))
+    best = options.own_network if options.best is None else options.best
+    person = Person(_network(options), threshold=options.threshold, every=every, best=best, **scale)
+    return _run(options, _within(options, person))
 
 
 def many_config(options: Namespace) -> RunConfig:

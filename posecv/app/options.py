@@ -63,6 +63,10 @@ def single_parser(prog: str | None = None) -> Parser:
     """The options of run_pose.py."""
     said = "Find the keypoints of one person in each image."
     parser = _picture_parser(said, prog, threshold=f"{SINGLE_THRESHOLD}")
+    parser.add_argument(
+        "--best", action="store_true", default=None,
+        help="of several people the best one, whole (default without -p and -m: on)",
+    )  # fmt: skip
     _add_scales(parser)
     _add_region(parser)
     _add_detector(parser)

@@ -268,6 +268,7 @@ def _check_network(options: argparse.Namespace) -> None:
     check_sizes(options)
     if options.prototxt and not options.model:
         raise UsageError(f"-p {options.prototxt} needs its weights too: -m FILE.caffemodel")
+    options.own_network = options.model is None
     if options.model is None:
         options.model = _default(options.own_model)
 

@@ -6,8 +6,13 @@ import numpy as np
 
 from posecv.arrays import Array
 from posecv.decoding.peaks import find_peaks, to_cells
+from posecv.skeletons import Skeleton
 
 SHARE_OF_HIGHEST = 0.8  # maxima of the enlarged map lie in cells about as high as the highest
+MIDDLE = "nose", "head", "neck"  # keypoints that a person has only once
+STRONG = 0.25  # the score from which on a peak is surely somebody
+SHARE = 0.5  # of the strongest peak's score: a second person's
+FAR = 5.0  # cells between two people
 
 
 def strongest_peaks(heatmaps: Array, threshold: float, refinement: str = "centroid") -> Array:
@@ -46,3 +51,30 @@ def strongest_peaks(heatmaps: Array, threshold: float, refinement: str = "centro
             row, column = divmod(int(cells[keypoint]), width)
             keypoints[keypoint] = column, row, highest[keypoint]
     return keypoints
+
+
+def shows_several(heatmaps: Array, skeleton: Skeleton) -> bool:
+    """Whether a second person is plainly there: the nose and the neck each have another strong peak far away.
+
+    Left and right sides of one person are often confused, so their peaks tell nothing. A keypoint of the two without
+    any strong peak does not matter.
+
+    Parameters
+    ----------
+    heatmaps : (C, h, w) float32 array
+        In the skeleton's order.
+    skeleton : Skeleton
+    """
+    names = [name for name in MIDDLE if name in skeleton.keypoints]
+    if not names:
+        return False
+    peaks = find_peaks(heatmaps[[skeleton.keypoints.index(name) for name in names]], STRONG)
+    seconds = []
+    for index in range(len(names)):
+        some = slice(peaks.first[index], peaks.first[index + 1])
+        xy, score = to_cells(peaks.xy[some]), peaks.score[some]
+        if len(score):
+            first = score.argmax()
+            far = np.linalg.norm(xy - xy[first], axis=1) > FAR
+            seconds.append(bool((score[far] > SHARE * score[first]).any()))
+    return len(seconds) > 0 and all(seconds)

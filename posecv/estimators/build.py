@@ -67,11 +67,13 @@ class Person:
     scale_number: int = 1
     scale_gap: float = SCALE_GAP
     every: int = 1
+    best: bool = False
 
     def build(self, loaded: Loaded) -> Estimator:
         """The estimator; without a threshold, hands and faces keep all keypoints, however weak."""
         network = self.network.load(loaded)
-        return _one(network, self.net_size, self.threshold, self.scale_number, self.scale_gap, self.every)
+        size, number, gap = self.net_size, self.scale_number, self.scale_gap
+        return _one(network, size, self.threshold, number, gap, self.every, best=self.best)
 
 
 @dataclass(frozen=True)
@@ -242,14 +244,15 @@ def above(estimator: Estimator, threshold: float | None) -> Estimator:
 
 
 def _one(
-    network: Network, net_size: str | None, threshold: float | None, number: int, gap: float, every: int
-) -> Estimator:
+    network: Network, net_size: str | None, threshold: float | None, number: int, gap: float, every: int, *,
+    best: bool = False,
+) -> Estimator:  # fmt: skip
     if network.crops:
         refuse_scales(network, number)
-        best = TopDown.of(network, net_size, most=1, every=every)
-        return above(best, SINGLE_THRESHOLD if threshold is None else threshold)
+        one = TopDown.of(network, net_size, most=1, every=every)
+        return above(one, SINGLE_THRESHOLD if threshold is None else threshold)
     usual = 0.0 if network.skeleton.name in ("hand", "face") else SINGLE_THRESHOLD
-    return OnePerson(network, net_size, usual if threshold is None else threshold, number, gap)
+    return OnePerson(network, net_size, usual if threshold is None else threshold, number, gap, best)
 
 
 def _everybody(bodies: Bodies, network: Network) -> Estimator:

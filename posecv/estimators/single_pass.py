@@ -11,6 +11,7 @@ import numpy as np
 from posecv.arrays import Array, Frame, checked_frame
 from posecv.decoding import decode_people, decode_person
 from posecv.decoding.average import averaged
+from posecv.decoding.single import shows_several
 from posecv.engines.network import Network
 from posecv.errors import InputError, ModelError, UsageError
 from posecv.estimators import Setting, adjusted, check_settings
@@ -48,6 +49,9 @@ class OnePerson:
         Number of scales; their maps are averaged. The first scale has the size above.
     scale_gap : float
         Each further scale is smaller by this share of the first.
+    best : bool
+        Where several people are plainly there, find the best one of them, whole: the strongest peaks may belong to
+        different people. The network needs part affinity fields for that; without them it changes nothing.
     """
 
     network: Network
@@ -55,6 +59,7 @@ class OnePerson:
     threshold: float = SINGLE_THRESHOLD
     scale_number: int = 1
     scale_gap: float = SCALE_GAP
+    best: bool = False
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -76,7 +81,15 @@ class OnePerson:
         def decode(maps: Array) -> People:
             return decode_person(maps, network.skeleton, threshold=self.threshold, refinement=refinement)
 
-        return _estimated(network, frame, fits, fits[0], decode, shift=HALF_PIXEL)
+        result = _estimated(network, frame, fits, fits[0], decode, shift=HALF_PIXEL)
+        assert result.view is not None
+        if not shows_several(result.view.maps, network.skeleton):
+            return result
+        if not (self.best and network.has_fields):
+            return replace(result, several=True)
+        everybody = Everybody(network, most=1, person_threshold=0.0)
+        people = everybody.decoded(result.view.maps, fits[0], frame).above(self.threshold)
+        return replace(result, people=people) if len(people) else result
 
 
 @dataclass(frozen=True)
@@ -133,16 +146,22 @@ class Everybody:
     def _found(self, frame: Frame) -> Result:
         network = self.network
         fits = _frame_fits(network, frame, self.net_size, self.scale_number, self.scale_gap)
+        start = perf_counter()
+        every = _maps(network, frame, fits)
+        middle = perf_counter()
+        maps = every[0] if len(fits) == 1 else averaged(every, fits, fits[0])
+        people = self.decoded(maps, fits[0], frame)
+        return Result(people, frame, view=View(maps, fits[0]), seconds=_seconds(start, middle))
+
+    def decoded(self, maps: Array, fit: Fit, frame: Frame) -> People:
+        """The people in the network's maps of a frame, best first, in pixels of the frame."""
+        network = self.network
         limits = vars(self.thresholds or network.model.thresholds)
-
-        def decode(maps: Array) -> People:
-            return decode_people(maps, network.skeleton, stride=network.stride, **limits)
-
-        result = _estimated(network, frame, fits, fits[0], decode, shift=HALF_PIXEL)
-        people = _sized(result.people, fits[0]) if network.model.person_score == "sized" else result.people
+        people = decode_people(maps, network.skeleton, stride=network.stride, **limits)
+        people = _in_frame(people, fit, frame, HALF_PIXEL)
+        people = _sized(people, fit) if network.model.person_score == "sized" else people
         least = network.model.person_threshold if self.person_threshold is None else self.person_threshold
-        people = people.certain(least, self.person_keypoints, self.person_height)
-        return replace(result, people=people[: self.most])
+        return people.certain(least, self.person_keypoints, self.person_height)[: self.most]
 
 
 @dataclass(frozen=True)

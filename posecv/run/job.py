@@ -50,6 +50,7 @@ class Tally:
 
     stills: int = 0
     people: int = 0
+    several: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     video: bool = False
     done: bool = False
@@ -59,6 +60,7 @@ class Tally:
         """Count a result that was written."""
         self.stills += 1
         self.people += len(result.people)
+        self.several += result.several
         for step, seconds in result.seconds.items():
             self.seconds[step] = self.seconds.get(step, 0.0) + seconds
 

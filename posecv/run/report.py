@@ -20,6 +20,10 @@ from posecv.terminal import STDERR, plain, say
 __all__ = ["Counter", "Reporter", "describe"]
 
 IN_PLACE, IN_LINES = 0.5, 30.0  # seconds between two numbers of the counter
+SEVERAL = (
+    "several people are there, whose strongest keypoints were joined; run_multi_pose.py finds everybody, --best finds "
+    "the best of them"
+)
 NAMES = {"hand": ("hand", "hands"), "face": ("face", "faces")}
 
 
@@ -127,6 +131,8 @@ class Reporter:
         times = ", ".join(f"{step} {1000 * result.seconds[step]:.1f} ms" for step in TIMED if step in result.seconds)
         line = f"{job.source.path}: {describe(result.people)}" + (f" ({times})" if times else "")
         self._say(line + _arrow(job.files))
+        if result.several:
+            self._say(f"{job.source.path}: {SEVERAL}")
 
     def ended(self, job: Job, tally: Tally) -> None:
         """Report the people in a video and the files written."""
@@ -135,6 +141,8 @@ class Reporter:
         frames = f"{tally.stills} frame{'s' * (tally.stills != 1)}"
         found = f"{tally.people / tally.stills:.1f} people per frame"
         self._say(f"{job.source.path}: {frames}, {found} ({times} per frame){_arrow(job.files)}")
+        if tally.several:
+            self._say(f"{job.source.path}: in {tally.several} of the frames, {SEVERAL}")
 
     def failed(self, job: Job, error: Exception) -> None:
         """Report why a source failed."""
