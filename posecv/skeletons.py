@@ -20,6 +20,7 @@ __all__ = [
     "BODY_25",
     "COCO",
     "COCO_17",
+    "CONTROLNET",
     "FACE",
     "HAND",
     "MPI",
@@ -101,13 +102,15 @@ class Skeleton:
     paf_channels : tuple of int
         Channel of each limb's x component in the maps; y is the next one. Empty without PAFs.
     colors : tuple of (int, int, int)
-        Blue, green, red of each keypoint; a limb has the colour of its end keypoint.
+        Blue, green, red of each keypoint; a limb has the colour of its end keypoint, unless `limb_colors` has another.
     hidden_limbs : frozenset of int
         Limbs that are used for grouping but not drawn (ear to shoulder).
     feet : frozenset of int
         Keypoints that do not count towards `min_subset_cnt` (OpenPose's foot rule, BODY_25).
     thresholds : Thresholds
         OpenPose's values for this layout.
+    limb_colors : tuple of (int, int, int)
+        Blue, green, red of each limb, if they have colours of their own.
     """
 
     name: str
@@ -118,6 +121,7 @@ class Skeleton:
     hidden_limbs: frozenset[int] = frozenset()
     feet: frozenset[int] = frozenset()
     thresholds: Thresholds = Thresholds()
+    limb_colors: tuple[Color, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Skeleton {self.name}: {len(self.keypoints)} keypoints, {len(self.limbs)} limbs>"
@@ -223,6 +227,24 @@ BODY_25 = Skeleton(
     colors=(*_WHEEL[:8], _bgr(255, 0, 0), *_WHEEL[8:], *[_bgr(0, 0, 255)] * 3, *[_bgr(0, 255, 255)] * 3),
     hidden_limbs=frozenset({18, 19}),
     feet=frozenset(range(19, 25)),
+)  # fmt: skip
+
+# How pytorch-openpose, and ControlNet's pose images after it, draw COCO's 18 keypoints: a rainbow, darker along limbs.
+_RAINBOW = (
+    _bgr(255, 0, 0), _bgr(255, 85, 0), _bgr(255, 170, 0), _bgr(255, 255, 0), _bgr(170, 255, 0), _bgr(85, 255, 0),
+    _bgr(0, 255, 0), _bgr(0, 255, 85), _bgr(0, 255, 170), _bgr(0, 255, 255), _bgr(0, 170, 255), _bgr(0, 85, 255),
+    _bgr(0, 0, 255), _bgr(85, 0, 255), _bgr(170, 0, 255), _bgr(255, 0, 255), _bgr(255, 0, 170), _bgr(255, 0, 85),
+)  # fmt: skip
+CONTROLNET = Skeleton(
+    name="controlnet",
+    keypoints=COCO.keypoints,
+    limbs=(
+        (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13), (1, 0),
+        (0, 14), (14, 16), (0, 15), (15, 17),
+    ),
+    paf_channels=(),
+    colors=_RAINBOW,
+    limb_colors=tuple((int(0.6 * b), int(0.6 * g), int(0.6 * r)) for b, g, r in _RAINBOW[:17]),
 )  # fmt: skip
 
 _FINGERS = ("thumb", "index", "middle", "ring", "little")

@@ -14,8 +14,10 @@ from networks import black
 from posecv.arrays import Frame
 from posecv.drawing import skeletons as drawing
 from posecv.drawing.skeletons import ALPHA, draw_labels, draw_people, draw_rate
+from posecv.drawing.style import Style
 from posecv.errors import InputError, UsageError
 from posecv.people import People
+from posecv.result import Result
 from posecv.skeletons import COCO, FACE, HAND, MPI, SKELETONS, Skeleton
 
 GREY = (90, 100, 110)
@@ -343,3 +345,31 @@ def test_the_rate_stands_in_the_upper_left_corner(size: tuple[int, int]) -> None
     assert rows.max() <= 2 * letters
     assert columns.min() <= letters
     assert columns.max() <= 14 * letters
+
+
+def test_small_people_and_hands_have_thinner_lines_that_leave_gaps() -> None:
+    """The dots and lines of a hand of 24 pixels cover less of its box than half."""
+    rng = np.random.default_rng(0)
+    keypoints = np.ones((1, 21, 3), np.float32)
+    spread = np.array([(x, y) for y in range(5) for x in range(5)], np.float32)[rng.permutation(25)[:21]]
+    shares = []
+    for side in (24, 240):
+        keypoints[0, :, :2] = 20 + spread / 4 * side
+        frame = np.zeros((300, 300, 3), np.uint8)
+        drawing.draw_people(frame, People(keypoints, np.ones(1, np.float32), HAND), limbs=False)
+        shares.append(np.count_nonzero(frame.max(axis=2) > 60) / side**2)
+    assert shares[0] < 0.5
+    assert shares[1] < shares[0]
+
+
+def test_controlnet_s_colours_are_a_rainbow_opaque_on_black_and_darker_along_limbs() -> None:
+    keypoints = np.zeros((1, 18, 3), np.float32)
+    shoulder, elbow = COCO.keypoints.index("right_shoulder"), COCO.keypoints.index("right_elbow")
+    keypoints[0, shoulder], keypoints[0, elbow] = (60, 50, 0.3), (160, 50, 0.9)
+    people = People(keypoints, np.ones(1, np.float32), COCO)
+    style = Style(render="blank", colors="controlnet")
+    drawn = style.drawn(Result(people, np.full((100, 220, 3), 90, np.uint8)))
+    assert drawn[50, 60].tolist() == [0, 170, 255]   # the third colour, 255, 170, 0 as red, green, blue
+    assert drawn[50, 160].tolist() == [0, 255, 255]  # the fourth
+    assert drawn[50, 110].tolist() == [0, 102, 153]  # the limb from shoulder to elbow is the third, at 0.6
+    assert drawn[10, 10].tolist() == [0, 0, 0]

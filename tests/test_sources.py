@@ -128,9 +128,10 @@ def test_a_name_in_another_script_is_read(tmp_path: Path) -> None:
 def test_16_bit_grey_and_transparent_pictures_become_8_bit_colour(tmp_path: Path) -> None:
     frame = quadrants()
     deep = read_picture(file(tmp_path, "deep.png", encoded(".png", frame.astype(np.uint16) * 257)))
-    clear = np.dstack([frame, np.full(frame.shape[:2], 128, np.uint8)])
+    clear = np.dstack([frame, np.full(frame.shape[:2], 51, np.uint8)])  # a fifth of it, and four of white
     np.testing.assert_array_equal(deep, frame)
-    np.testing.assert_array_equal(read_picture(file(tmp_path, "clear.png", encoded(".png", clear))), frame)
+    shown = read_picture(file(tmp_path, "clear.png", encoded(".png", clear)))
+    np.testing.assert_allclose(shown, 0.2 * frame + 0.8 * 255, atol=0.51)
     grey = frame[..., 1]
     expected = np.repeat(grey[..., None], 3, axis=2)
     np.testing.assert_array_equal(read_picture(file(tmp_path, "grey.png", encoded(".png", grey))), expected)
@@ -388,3 +389,32 @@ def test_results_beside_their_sources_are_not_sources(tmp_path: Path) -> None:
     assert [path.name for path in find_files([str(tmp_path / "*")])] == wanted
     named = tmp_path / "team_pose.png"
     assert find_files([str(named)]) == [named]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_what_transparency_hides_is_white(tmp_path: Path, suffix: str, depth: type) -> None:
+    if suffix == ".webp" and depth is np.uint16:
+        pytest.skip("WebP has 8 bits")
+    most = np.iinfo(depth).max
+    frame: NDArray[Any] = np.zeros((24, 40, 4), depth)
+    frame[:12] = (most, 0, 0, 0)          # hidden blue
+    frame[12:] = (0, 0, most, most)       # red
+    frame[12:, 20:, 3] = most // 2        # half of it
+    options = (cv2.IMWRITE_WEBP_QUALITY, 101) if suffix == ".webp" else ()  # lossless
+    read = read_picture(file(tmp_path, f"a{suffix}", encoded(suffix, frame, *options)))
+    assert read[4, 4].tolist() == [255, 255, 255]
+    assert read[18, 4].tolist() == [0, 0, 255]
+    np.testing.assert_allclose(read[18, 30], [128, 128, 255], atol=1)
+
+
+def test_a_palette_s_transparent_colour_is_white(tmp_path: Path) -> None:
+    indices = np.zeros((8, 8), np.uint8)
+    indices[:, 4:] = 1
+    data = palette_png(indices, bytes([255, 0, 0, 0, 255, 0]))
+    chunk = b"tRNS" + bytes([0])  # the first colour
+    at = data.index(b"IDAT") - 4
+    data = data[:at] + struct.pack(">I", 1) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[at:]
+    read = read_picture(file(tmp_path, "a.png", data))
+    assert read[4, 1].tolist() == [255, 255, 255]
+    assert read[4, 6].tolist() == [0, 255, 0]

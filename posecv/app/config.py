@@ -160,7 +160,7 @@ def _run(options: Namespace, estimator: Build) -> RunConfig:
 
 
 def _outputs(options: Namespace) -> OutputSettings:
-    given = _given(options, "threshold", "alpha", "render", "labels")
+    given = _given(options, "threshold", "alpha", "render", "labels", "colors")
     rate = Rate() if getattr(options, "show_fps", False) else None
     in_source = options.keypoint_scale == SOURCE
     turned = {name: getattr(options, name) for name in ("rotate", "flip") if in_source and hasattr(options, name)}

@@ -32,6 +32,7 @@ EPILOG = (
     "Exit codes: 0 all done, 1 some inputs failed, 2 nothing was done, 130 Ctrl-C. Underscores in options work as "
     "well as dashes, and so do OpenPose's option names; docs/options.md lists them."
 )
+COLORS = ("openpose", "controlnet")
 JSON_FORMS = ("openpose", "body_25", "controlnet")
 JSON_LAYOUTS = ("flat", "folders")
 CSV_FORMS = ("plain", "excel")
@@ -360,6 +361,9 @@ def _add_shared(parser: Parser, *, no_show: str, net_size: str, threshold: str, 
     result.add_argument("--alpha", type=_share, metavar="A", help="opacity of the drawing, 0 to 1 (default: 0.8)")
     result.add_argument(
         "--render", type=_render, metavar="HOW", help=f"what to draw: {', '.join(RENDER)} (default: {RENDER[0]})"
+    )
+    result.add_argument(
+        "--colors", choices=COLORS, default=COLORS[0], help="colours of skeletons (default: openpose)"
     )
     result.add_argument(
         "--labels", choices=LABELS, default=LABELS[0], help="text beside keypoints (default: none)"

@@ -45,7 +45,9 @@ DRAWN_ABOVE = {"hand": 0.2, "face": 0.4}  # OpenPose's render thresholds; weaker
 HALF_WIDTHS = {"hand": 1 / 55, "face": 1 / 250}
 BODY_HALF_WIDTH = 1 / 80
 SLIMNESS = 1 / 6  # Half width of a short limb as a share of its length, so that faces do not become blots.
-THINNEST = 1.5  # Minimum half width in pixels, so that small people stay visible.
+THINNEST = 1.5  # Minimum half width in pixels, so that small people stay visible; those who are smaller still, and
+THIN_FROM = 45  # small hands, span less than this and have thinner lines,
+HAIRLINE = 0.85  # down to this half width, so that they do not become blots.
 DISC = 1.2  # Radius of a keypoint as a multiple of the half width of the thickest limb it ends.
 
 TILE = 512  # Pixels: a person is painted in tiles of this size, which limits memory on huge frames.
@@ -188,7 +190,8 @@ def _strokes(people: People, threshold: float, alpha: float) -> tuple[Bools, Flo
 
     certainty = np.concatenate([scores[:, limbs].min(axis=-1), scores], axis=1)[..., None]  # (N, S, 1)
     opacity = np.rint(255 * alpha * np.interp(certainty, [0, CERTAIN], [FAINTEST, 1]))
-    own = np.array(skeleton.colors)[[*limbs[:, 1], *range(len(skeleton.keypoints))]]  # (S, 3)
+    ends = np.array(skeleton.colors)[limbs[:, 1]]
+    own = np.concatenate([skeleton.limb_colors or ends, skeleton.colors])  # (S, 3)
     colors = np.concatenate([np.rint(own * opacity / 255), opacity], axis=-1).astype(np.float32)
     return np.concatenate([joined, drawn], axis=1), np.concatenate([ellipses, discs], axis=1), colors
 
@@ -199,9 +202,10 @@ def _thickness(xy: Floats, drawn: Bools, joined: Bools, skeleton: Skeleton) -> t
     low = np.where(drawn[..., None], xy, np.inf).min(axis=1)  # (N, 2)
     high = np.where(drawn[..., None], xy, -np.inf).max(axis=1)
     size = (high - low).max(axis=1, keepdims=True)  # (N, 1), minus infinity for nobody
-    thickest = np.maximum(size * HALF_WIDTHS.get(skeleton.name, BODY_HALF_WIDTH), THINNEST)
+    thinnest = np.where(size > 0, np.clip(THINNEST * size / THIN_FROM, HAIRLINE, THINNEST), THINNEST)
+    thickest = np.maximum(size * HALF_WIDTHS.get(skeleton.name, BODY_HALF_WIDTH), thinnest)
     length = np.linalg.norm(xy[:, limbs[:, 1]] - xy[:, limbs[:, 0]], axis=-1)  # (N, L)
-    half_widths = np.clip(length * SLIMNESS, THINNEST, thickest)
+    half_widths = np.clip(length * SLIMNESS, thinnest, thickest)
 
     ended = (limbs == np.arange(xy.shape[1])[:, None, None]).any(axis=-1)  # (K, L): which limbs a keypoint ends
     widest = np.where(ended & joined[:, None], half_widths[:, None], 0).max(axis=-1)  # (N, K)

@@ -9,13 +9,14 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from posecv.errors import InputError, reason
 from posecv.sources import Still
 from posecv.terminal import quiet_stderr
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
     from posecv.arrays import Frame
     from posecv.sources.selection import Selection
@@ -294,11 +295,34 @@ def _decode(path: Path, data: bytes) -> tuple[Frame | None, str]:
     with quiet_stderr() as noise:
         try:
             frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+            if frame is not None and _may_be_transparent(data):
+                layered = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+                frame = frame if layered is None else on_white(layered, frame)
         except cv2.error as error:
             if "pixels" in str(error).lower():
                 raise InputError(f"{path}: the image is too large for OpenCV (more than 2^30 pixels)") from None
             frame = None
     return (None if frame is None or not frame.size else frame.astype(np.uint8, copy=False)), "".join(noise)
+
+
+def _may_be_transparent(data: bytes) -> bool:
+    """Whether a PNG or WebP has transparency, by its header."""
+    if data.startswith(b"\x89PNG"):
+        return data[25:26] in (b"\x04", b"\x06") or b"tRNS" in data[: max(data.find(b"IDAT"), 0)]
+    return data[:4] == b"RIFF" and data[8:12] == b"WEBP" and (data[12:16] != b"VP8X" or bool(data[20] & 0x10))
+
+
+def on_white(layered: NDArray[Any], plain: NDArray[Any]) -> NDArray[Any]:
+    """An image with transparency as viewers show it, on white; `plain` is the image without transparency.
+
+    What transparency hides has any colour, and may show people whom nobody sees.
+    """
+    import numpy as np
+
+    if layered.ndim != 3 or layered.shape[2] != 4 or layered.shape[:2] != plain.shape[:2]:
+        return plain
+    opacity = layered[..., 3:].astype(np.float32) / np.iinfo(layered.dtype).max
+    return np.rint(plain * opacity + 255 * (1 - opacity)).astype(np.uint8)
 
 
 def jpegs(file: IO[bytes]) -> Iterator[bytes]:
