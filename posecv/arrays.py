@@ -1,17 +1,15 @@
-"""Array types, and checks of the values that programs pass."""
+"""Array types, and the check of frames."""
 
 from __future__ import annotations
 
-import math
-from numbers import Integral, Real
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.errors import InputError, UsageError
+from posecv.errors import InputError
 
-__all__ = ["Array", "Box", "Frame", "check_box", "check_number", "checked_frame"]
+__all__ = ["Array", "Box", "Frame", "checked_frame"]
 
 Array: TypeAlias = NDArray[np.float32]
 Frame: TypeAlias = NDArray[np.uint8]  # (H, W, 3), blue, green, red
@@ -26,27 +24,3 @@ def checked_frame(frame: object, *, empty: bool = False) -> Frame:
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not (frame.size or empty):
         raise InputError(f"a frame must be a (height, width, 3) uint8 BGR array, not {frame.shape} {frame.dtype}")
     return frame
-
-
-def check_number(name: str, value: object, *, whole: bool = False) -> None:
-    """Raise UsageError if a parameter is not a number, or not a whole number where that is needed.
-
-    >>> check_number("scale_number", "2", whole=True)
-    Traceback (most recent call last):
-    posecv.errors.UsageError: scale_number='2' is not a whole number
-    """
-    if isinstance(value, bool) or not isinstance(value, Integral if whole else Real) or value != value:
-        raise UsageError(f"{name}={_short(value)} is not a {'whole ' if whole else ''}number")
-
-
-def check_box(box: object) -> None:
-    """Raise UsageError if a box is not x, y, width, height."""
-    sides = list(box) if isinstance(box, (tuple, list, np.ndarray)) else []
-    if len(sides) != 4 or not all(isinstance(side, Real) and math.isfinite(side) for side in sides):
-        raise UsageError(f"box={_short(box)}: give four numbers (x, y, width, height), in pixels of the frame")
-
-
-def _short(value: object) -> str:
-    """The beginning of a value in one line."""
-    text = " ".join(repr(value).split())
-    return text if len(text) < 60 else f"{text[:57]}..."

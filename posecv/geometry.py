@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.arrays import Array, Box, Frame, check_number
+from posecv.arrays import Array, Box, Frame
+from posecv.checks import check_number
 from posecv.errors import UsageError
 
 __all__ = [

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from posecv.arrays import check_number
+from posecv.checks import check_number
 from posecv.errors import UsageError
 
 __all__ = [

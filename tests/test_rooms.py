@@ -14,7 +14,7 @@ PACKAGE = REPOSITORY / "posecv"
 
 # In order: each imports only from those before it. `posecv` itself is the list of public names.
 ROOMS = (
-    "errors", "arrays", "skeletons",
+    "errors", "checks", "arrays", "skeletons",
     "terminal", "memory", "files", "opencv",
     "geometry", "oks", "people", "result", "angles",
     "models", "formats", "engines", "decoding",

@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Protocol, TypeVar
 
-from posecv.arrays import Box, Frame, check_box, check_number
+from posecv.arrays import Box, Frame
+from posecv.checks import check_box, check_number
 from posecv.engines.network import Network
 from posecv.errors import UsageError
 from posecv.geometry import NetSize

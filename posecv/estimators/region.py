@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.arrays import Array, Frame, check_box, checked_frame
+from posecv.arrays import Array, Frame, checked_frame
+from posecv.checks import check_box
 from posecv.errors import InputError, UsageError
 from posecv.estimators import Estimator, Setting
 from posecv.geometry import Box

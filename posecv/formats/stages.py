@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from posecv.arrays import check_number
+from posecv.checks import check_number
 from posecv.errors import UsageError
 from posecv.formats.caffe import Message, layers_of, open_tops, read_prototxt, type_of, value_of, values_of
 from posecv.models import Model

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from posecv.arrays import Frame, check_number
+from posecv.arrays import Frame
+from posecv.checks import check_number
 from posecv.errors import UsageError
 
 __all__ = ["Selection"]
