@@ -22,7 +22,8 @@ from posecv.checks import check_number
 from posecv.errors import UsageError
 
 __all__ = [
-    "Box", "Fit", "NetSize", "Preprocessing", "common_fit", "hand_factors", "smaller_fits", "square_box", "zoomed",
+    "Box", "Fit", "NetSize", "Preprocessing", "common_fit", "hand_factors", "limited", "smaller_fits", "square_box",
+    "zoomed",
 ]  # fmt: skip
 
 STRIDE = 8  # network pixels per cell, in OpenPose's networks
@@ -137,6 +138,26 @@ class NetSize:
         if self.height == FREE:
             return self.width, _multiple(self.width * min(1 / WIDEST, height / width))
         return self.width, self.height
+
+
+def limited(size: NetSize, width: int, height: int) -> str | None:
+    """The input's size that would show a long frame as finely along both sides, if `WIDEST` limits the given one.
+
+    >>> limited(NetSize.parse("-1x368"), 4000, 1000)
+    '1472x368'
+    >>> limited(NetSize.parse("-1x368"), 1280, 720) is None
+    True
+    """
+    if FREE not in (size.width, size.height) or max(width / height, height / width) <= WIDEST:
+        return None
+    wide, tall = size.of_frame(width, height)
+    if width > height and size.width == FREE:
+        wide = _multiple(tall * width / height)
+    elif height > width and size.height == FREE:
+        tall = _multiple(wide * height / width)
+    else:
+        return None
+    return f"{wide}x{tall}"
 
 
 def square_box(box: Box) -> Box:

@@ -212,9 +212,13 @@ class People:
 
 
 def _values(keypoints: Array) -> list[float]:
-    """x, y, score one after the other; a keypoint with NaN is missing, since JSON has no NaN."""
+    """x, y, score one after the other; a keypoint with NaN is missing, since JSON has no NaN.
+
+    Scores are at most 1, as OpenPose documents them: where maps are enlarged, a peak may be a little higher.
+    """
     whole = np.isfinite(keypoints).all(axis=1, keepdims=True)
-    values: list[float] = (np.where(whole, keypoints, 0) + 0.0).ravel().tolist()  # + 0.0 turns -0 into 0
+    limited = np.minimum(keypoints, np.array([np.inf, np.inf, 1], np.float32))
+    values: list[float] = (np.where(whole, limited, 0) + 0.0).ravel().tolist()  # + 0.0 turns -0 into 0
     return values
 
 

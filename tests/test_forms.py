@@ -66,6 +66,14 @@ class TestBody25:
         assert at(as_body_25(people), "nose") == [0, 0, 0]
 
 
+def test_scores_in_records_are_at_most_1() -> None:
+    people = bodies()
+    people.keypoints[0, 2, 2] = 1.04
+    (first, _) = people.to_openpose()["people"]
+    assert first["pose_keypoints_2d"][3 * 2 + 2] == 1
+    assert first["pose_keypoints_2d"][3 * 3 + 2] == 0.5
+
+
 class TestControlNet:
     def test_found_keypoints_score_1_and_the_canvas_has_the_frame_s_size(self) -> None:
         record = as_controlnet(bodies(), 640, 480)

@@ -18,6 +18,7 @@ from posecv.engines.network import load_network
 from posecv.errors import InputError, UsageError
 from posecv.estimators.region import Region, shifted
 from posecv.estimators.single_pass import Everybody, OnePerson
+from posecv.geometry import NetSize, limited
 from posecv.models import manifest
 from posecv.outputs.coordinates import unturned
 from posecv.people import People
@@ -218,6 +219,30 @@ class TestWhoIsLeftOut:
         thresholds = {row.name: row.person_threshold for row in manifest()}
         assert thresholds["light_body"] == 0.085
         assert thresholds["coco"] is None
+
+
+class TestLongFrames:
+    def test_a_panorama_names_the_size_that_shows_it_as_finely(
+        self, tmp_path: Path, run_script: RunScript, pair: Pair
+    ) -> None:
+        cv2.imwrite(str(tmp_path / "a.png"), black(1472, 368))
+        cv2.imwrite(str(tmp_path / "b.png"), black(640, 368))
+        words = "-p", pair[0], "-m", pair[1], "--engine", "opencv", "--json", "out"
+        result = run_script("run_multi_pose.py", *words, "-i", "a.png", "-v")
+        assert "the network's input has 656 x 368 pixels" in result.stderr
+        assert "1472 x 368 pixels: the longer side" in result.stderr
+        assert "--net-size 1472x368 may find more" in result.stderr
+        for words_of_size in ((), ("--net-size", "1472x368")):
+            image = "b.png" if not words_of_size else "a.png"
+            result = run_script("run_multi_pose.py", *words, "-i", image, *words_of_size)
+            assert len(result.stderr.splitlines()) == 1
+
+    def test_a_tall_frame_is_limited_where_its_width_is_given(self) -> None:
+        assert limited(NetSize.parse("256x-1"), 300, 900) == "256x768"
+        assert limited(NetSize.parse("-1x256"), 300, 900) is None
+        assert limited(NetSize.parse("256x256"), 300, 900) is None
+        assert limited(NetSize.parse("256"), 900, 300) == "768x256"
+        assert limited(NetSize.parse("256"), 300, 900) == "256x768"
 
 
 class TestOneOfSeveral:

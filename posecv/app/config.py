@@ -48,6 +48,8 @@ class RunConfig:
         Whether a window may open.
     verbose : bool
         Whether to print which network runs where.
+    net_size : str or None
+        The value of `--net-size`.
     """
 
     inputs: tuple[str, ...]
@@ -61,6 +63,7 @@ class RunConfig:
     resume: bool = False
     show: bool = True
     verbose: bool = False
+    net_size: str | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,7 @@ def _run(options: Namespace, estimator: Build) -> RunConfig:
         resume=options.resume,
         show=not options.no_show,
         verbose=options.verbose,
+        net_size=options.net_size,
     )
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from posecv.engines.network import Network
     from posecv.estimators import Estimator, Setting
     from posecv.estimators.build import Loaded
+    from posecv.geometry import Fit
     from posecv.outputs import Output
     from posecv.outputs.window import Window
     from posecv.result import Result
@@ -196,6 +197,7 @@ class _Late:
     def __init__(self, config: RunConfig) -> None:
         self._config = config
         self._built: Estimator | None = None
+        self._told = False
 
     @property
     def skeleton(self) -> Skeleton:
@@ -204,7 +206,23 @@ class _Late:
 
     def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
         """The result of the built estimator."""
-        return self._build()(frame, before, **overrides)
+        result = self._build()(frame, before, **overrides)
+        if not self._told and result.view is not None:
+            self._told = True
+            self._tell_size(frame, result.view.fit)
+        return result
+
+    def _tell_size(self, frame: Frame, fit: Fit) -> None:
+        """Print the size of the network's input with -v, and that it is limited for a long frame."""
+        from posecv.geometry import NetSize, limited
+
+        if self._config.verbose:
+            say(f"the network's input has {fit.width} x {fit.height} pixels")
+        given = self._config.net_size or f"-1x{fit.height}"
+        height, width = frame.shape[:2]
+        if better := limited(NetSize.parse(given), width, height):
+            said = f"{width} x {height} pixels: the longer side of the network's input is limited to 16:9"
+            say(f"{said}, so people are small in it; --net-size {better} may find more")
 
     def _build(self) -> Estimator:
         from posecv.estimators.build import above
