@@ -110,7 +110,7 @@ def test_frames_behind_a_damaged_one_are_read_with_their_numbers_and_times(
     assert [still.number for still in stills] == [number - begin for number in whole]
     np.testing.assert_allclose([still.time for still in stills], (np.array(whole) - begin) / 10, atol=2e-3)
     said = capsys.readouterr().err
-    assert f"a.avi: the header tells of 60 frames, {60 - len(bad)} could be decoded" in said
+    assert f"a.avi: the header says 60 frames, {60 - len(bad)} could be decoded" in said
 
 
 def test_a_whole_video_says_nothing(tmp_path: Path, reader: Any, capsys: pytest.CaptureFixture[str]) -> None:

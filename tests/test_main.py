@@ -153,6 +153,17 @@ def test_without_words_it_says_how_to_begin(capsys: pytest.CaptureFixture[str]) 
     assert err == ""
 
 
+@pytest.mark.parametrize("word", sorted(COMMANDS))
+def test_help_and_a_command_is_the_command_with_help(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    for words in (["help", word], [word, "--help"]):
+        with pytest.raises(SystemExit) as end:
+            main(words)
+        assert end.value.code == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] != ""
+
+
 @pytest.mark.parametrize("word", ["--help", "-h", "help"])
 def test_help_lists_the_commands(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([word]) == 0

@@ -34,6 +34,7 @@ SCRIPTS = {
 WIDTH, HEIGHT = 352, 368  # with -1x368 a picture of this size reaches the network pixel by pixel
 TOLERANCE = 1.0  # pixels
 HALF_PIXEL = 0.5  # OpenPose's convention for bodies
+SCREEN = 55  # lines
 
 
 def options(pair: Pair) -> list[str]:
@@ -75,6 +76,16 @@ def test_help_comes_from_any_folder(run_script: RunScript, script: str) -> None:
     assert result.returncode == 0
     assert result.stdout.startswith(f"usage: {script}")
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_fits_on_two_screens_with_the_common_options_first(run_script: RunScript, script: str) -> None:
+    lines = run_script(script, "--help", env={"COLUMNS": "80"}).stdout.splitlines()
+    assert len(lines) <= 2 * SCREEN
+    assert max(map(len, lines)) <= 80
+    first = "\n".join(lines[: SCREEN // 2])
+    common = "--input", "--output", "--json", "--csv", "--model", "--net-size", "--no-show", "--version"
+    assert [option for option in common if option not in first] == []
 
 
 def test_many_people_are_found_where_they_are_painted(run_script: RunScript, coco: Pair, tmp_path: Path) -> None:

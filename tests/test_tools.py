@@ -14,7 +14,7 @@ from tools.why_skipped import MOST, summary
 def test_the_most_frequent_reasons_are_told_and_the_rest_is_counted() -> None:
     reasons = [f"reason {number}" for number in range(1, MOST + 3) for _ in range(number)]
     told = "; ".join(f"{number} reason {number}" for number in range(MOST + 2, 2, -1))
-    assert summary(reasons) == f"{len(reasons)} skipped: {told}; 3 for other reasons (-rs tells all)"
+    assert summary(reasons) == f"{len(reasons)} skipped: {told}; 3 for other reasons (-rs lists all)"
 
 
 def test_a_reason_of_several_lines_is_told_in_one() -> None:

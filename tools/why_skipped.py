@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-MOST = 4  # reasons that are told; -rs tells all
+MOST = 4  # reasons that are listed; -rs lists all
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -27,5 +27,5 @@ def summary(reasons: list[str]) -> str:
     told = [f"{count} {reason}" for reason, count in counted[:MOST]]
     rest = sum(count for _, count in counted[MOST:])
     if rest:
-        told.append(f"{rest} for other reasons (-rs tells all)")
+        told.append(f"{rest} for other reasons (-rs lists all)")
     return f"{len(reasons)} skipped: {'; '.join(told)}"

@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words:
         print(WELCOME)
         return 0
+    if words[0] == "help" and len(words) == 2 and words[1] in COMMANDS:
+        words = [words[1], "--help"]
     if words[0] in ("-h", "--help", "help"):
         print(_help())
         return 0

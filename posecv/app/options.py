@@ -29,14 +29,28 @@ SINGLE_THRESHOLD = 0.1  # run_pose.py's default, as in the tutorials
 RENDER = ("skeleton", "keypoints", "blank", "none")
 LABELS = ("none", "index", "name")
 EPILOG = (
-    "Exit codes: 0 all done, 1 some inputs failed, 2 nothing was done, 130 Ctrl-C. Underscores in options work as "
-    "well as dashes, and so do OpenPose's option names; docs/options.md lists them."
+    "Defaults are in parentheses. Exit codes: 0 all done, 1 some inputs failed, 2 nothing was done, 130 Ctrl-C. "
+    "Underscores in options work as well as dashes, and so do OpenPose's option names; docs/options.md lists them."
 )
 COLORS = ("openpose", "controlnet")
 JSON_FORMS = ("openpose", "body_25", "controlnet")
 JSON_LAYOUTS = ("flat", "folders")
 CSV_FORMS = ("plain", "excel")
 COORDINATES = ("image", "net", "unit", "signed", "source")
+
+
+class Help(argparse.HelpFormatter):
+    """Help with one line for most options: the value is named once, and choices are in the text."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        several = " ..." if action.nargs == "+" else ""
+        return f"{', '.join(action.option_strings)} {action.metavar or action.dest.upper()}{several}"
+
 
 class Parser(argparse.ArgumentParser):
     """A parser with compact help that raises UsageError for errors."""
@@ -47,9 +61,16 @@ class Parser(argparse.ArgumentParser):
             usage="%(prog)s -i FILE [FILE ...] [options]",
             description=description,
             epilog=EPILOG,
-            formatter_class=functools.partial(argparse.HelpFormatter, max_help_position=30),
+            formatter_class=Help,
             allow_abbrev=False,
         )
+        self._named: dict[str, argparse._ArgumentGroup] = {}
+
+    def group(self, title: str) -> argparse._ArgumentGroup:
+        """The group of options with a title; made at its first use."""
+        if title not in self._named:
+            self._named[title] = self.add_argument_group(title)
+        return self._named[title]
 
     @property
     def flags(self) -> list[str]:
@@ -78,8 +99,8 @@ def multi_parser(prog: str | None = None) -> Parser:
     """The options of run_multi_pose.py."""
     parser = _picture_parser("Find the keypoints of everybody in each image or video.", prog)
     _add_scales(parser)
-    parser.add_argument("--maximize-positives", action="store_true", help="more detections, more false positives")
-    _add_persons(parser)
+    people = _add_persons(parser)
+    people.add_argument("--maximize-positives", action="store_true", help="more detections, more false positives")
     _add_region(parser)
     _add_parts(parser)
     _add_detector(parser)
@@ -91,11 +112,11 @@ def hand_parser(prog: str | None = None) -> Parser:
     parser = _picture_parser(
         "Find the 21 keypoints of one hand in each image.",
         prog,
-        net_size="-1x160, or 160x160 with --box; 368 instead of 160 for networks other than light_hand",
+        net_size="-1x160, 160x160 with --box",
         threshold="all are written, those above 0.2 are drawn",
         own_model="light_hand",
     )
-    hand = parser.add_argument_group("hand")
+    hand = parser.group("hand")
     hand.add_argument("--box", type=_box, metavar="X,Y,W,H", help="where the hand is, in pixels (default: anywhere)")
     hand.add_argument("--hand-net-size", dest="net_size", help=argparse.SUPPRESS)
     hand.add_argument("--left", action="store_true", help="it is a left hand")
@@ -130,16 +151,16 @@ def camera_parser(prog: str | None = None) -> Parser:
         metavar="SOURCE",
         help="number of the camera (default 0), address of a stream, or a video, which plays like a camera",
     )
-    _add_camera(parser)
-    where = parser.add_argument_group("display and recording")
+    where = parser.group("camera, display and recording")
+    _add_camera(where)
     where.add_argument(
         "--serve",
         type=_address,
         metavar="[HOST:]PORT",
-        help="also show it on a web page with the same controls; only for this computer unless HOST is given",
+        help="also show it on a web page, for this computer unless HOST is given",
     )
-    where.add_argument("--record", metavar="FILE", help="record the shown video from the start; r ends it")
-    where.add_argument("--mirror", action="store_true", help="show a mirror image; written results are not mirrored")
+    where.add_argument("--record", metavar="FILE", help="record what is shown from the start; r ends it")
+    where.add_argument("--mirror", action="store_true", help="show a mirror image; results are not mirrored")
     _add_outputs(parser)
     parser.set_defaults(resume=False)
     people = parser.add_mutually_exclusive_group()
@@ -149,7 +170,7 @@ def camera_parser(prog: str | None = None) -> Parser:
     _add_parts(parser)
     _add_detector(parser)
     no_show = "no window: print the frame rate each second"
-    _add_shared(parser, no_show=no_show, net_size="-1x368", threshold="the model's own", own_model="light_body")
+    _add_shared(parser, no_show=no_show, net_size="-1x368", threshold="the model's", own_model="light_body")
     return parser
 
 
@@ -158,7 +179,7 @@ def _picture_parser(
     prog: str | None,
     *,
     net_size: str = "-1x368",
-    threshold: str = "the model's own",
+    threshold: str = "the model's",
     own_model: str = "light_body",
 ) -> Parser:
     """The options of the scripts that read images; defaults are given in words."""
@@ -180,58 +201,68 @@ def _add_files(parser: Parser) -> None:
         metavar="FILE",
         help="images, videos, folders, quoted patterns, camera numbers, addresses of streams, or - for standard input",
     )
-    _add_outputs(parser)
-    parser.add_argument("--rate", type=_rate, metavar="N", help="images per second of a video made of images (25)")
+    forms = _add_outputs(parser)
     parser.add_argument("--images", metavar="FOLDER", help="a drawn image of each frame, of videos too")
-    parser.add_argument("--show-fps", action="store_true", help="draw the frames per second")
-    parser.add_argument("--resume", action="store_true", help="skip what an earlier run into the same folders has done")
+    parser.add_argument("--resume", action="store_true", help="skip what an earlier run has done")
+    forms.add_argument("--rate", type=_rate, metavar="N", help="images per second of a video made of images (25)")
+    forms.add_argument("--show-fps", action="store_true", help="draw the frames per second")
 
 
-def _add_outputs(parser: Parser) -> None:
-    """The options of outputs."""
+def _add_outputs(parser: Parser) -> argparse._ArgumentGroup:
+    """The options of outputs; returns the group of their forms."""
     parser.add_argument(
         "-o",
         "--output",
         metavar="PATH",
-        help="drawn result: an image such as out.png, a video such as out.avi, or a folder for NAME_pose.png",
+        help="drawn result: an image, a video such as out.avi, or a folder for NAME_pose.png",
     )
     parser.add_argument(
         "--json",
         metavar="PATH",
         help="OpenPose JSON: a folder for NAME_keypoints.json, a .json file, or a .jsonl file with one line per frame",
     )
-    parser.add_argument(
+    parser.add_argument("--csv", metavar="FILE", help="a table with one row per person and frame")
+    parser.add_argument("--coco-json", metavar="FILE", help="COCO's results, 17 keypoints, for evaluation")
+    forms = parser.group("forms of the results")
+    forms.add_argument(
         "--keypoint-scale",
         type=_keypoint_scale,
         default=COORDINATES[0],
         metavar="SCALE",
-        help=f"coordinates in --json and --csv: {', '.join(COORDINATES)} (default: {COORDINATES[0]})",
+        help=f"coordinates in --json and --csv: {', '.join(COORDINATES)} ({COORDINATES[0]})",
     )
-    parser.add_argument(
-        "--json-form", choices=JSON_FORMS, default=JSON_FORMS[0], help="form of the records (default: openpose)"
+    forms.add_argument(
+        "--json-form",
+        choices=JSON_FORMS,
+        default=JSON_FORMS[0],
+        metavar="FORM",
+        help="openpose (default), body_25, controlnet",
     )
-    parser.add_argument(
-        "--json-layout", choices=JSON_LAYOUTS, default=JSON_LAYOUTS[0], help="folders: one per video (default: flat)"
+    forms.add_argument(
+        "--json-layout", choices=JSON_LAYOUTS, default=JSON_LAYOUTS[0], metavar="HOW", help="flat (default), folders"
     )
-    parser.add_argument("--csv", metavar="FILE", help="a table with one row per person and frame")
-    parser.add_argument(
-        "--csv-form", choices=CSV_FORMS, default=CSV_FORMS[0], help="excel: with semicolons and decimal commas"
+    forms.add_argument(
+        "--csv-form",
+        choices=CSV_FORMS,
+        default=CSV_FORMS[0],
+        metavar="FORM",
+        help="plain (default), excel: decimal commas",
     )
-    parser.add_argument("--coco-json", metavar="FILE", help="COCO's result format, 17 keypoints, for evaluation")
-    parser.add_argument("--coco-annotations", metavar="FILE", help="COCO's annotations, for the ids of the images")
-    parser.add_argument("--codec", metavar="NAME", help="codec of videos: h264 (needs PyAV), mjpg, mp4v, vp8, vp9, ...")
+    forms.add_argument("--coco-annotations", metavar="JSON", help="COCO's annotations, for the ids of the images")
+    forms.add_argument("--codec", metavar="NAME", help="of videos: h264 (needs PyAV), mjpg, mp4v, vp8, ...")
     _add_heatmaps(parser)
+    return forms
 
 
 def _add_heatmaps(parser: Parser) -> None:
     """The options of the network's maps."""
-    maps = parser.add_argument_group("maps of the network")
-    maps.add_argument("--heatmaps", metavar="FOLDER", help="write maps: .png over the frame, .npy with the values")
+    maps = parser.group("forms of the results")
+    maps.add_argument("--heatmaps", metavar="FOLDER", help="the network's maps: .png over the frame, .npy")
     maps.add_argument(
         "--heatmaps-of",
         type=lambda text: text.split(","),
         metavar="WHAT",
-        help="nose, neck-nose (a limb's field), all, background, pafs, separated by commas (default: all keypoints)",
+        help="which maps: nose, neck-nose (a limb's field), all, background, pafs, separated by commas",
     )
     for flag, item in (("parts", "all"), ("bkg", "background"), ("PAFs", "pafs")):  # OpenPose's
         option = f"--heatmaps-add-{flag}"
@@ -240,28 +271,27 @@ def _add_heatmaps(parser: Parser) -> None:
 
 def _add_frames(parser: Parser) -> None:
     """The options of frames and cameras."""
-    frames = parser.add_argument_group("frames of videos, counted from 0")
+    frames = parser.group("frames of videos, counted from 0, and cameras")
     frames.add_argument("--first", type=int, default=0, metavar="N", help="first frame")
     frames.add_argument("--last", type=int, default=-1, metavar="N", help="last frame (default: the end)")
     frames.add_argument("--step", type=int, default=1, metavar="N", help="use every Nth frame")
     frames.add_argument("--rotate", type=int, default=0, metavar="DEGREES", help="90, 180 or 270, clockwise")
     frames.add_argument("--flip", action="store_true", help="mirror images and frames, after --rotate")
-    _add_camera(parser)
+    _add_camera(frames)
 
 
-def _add_camera(parser: Parser) -> None:
+def _add_camera(group: argparse._ArgumentGroup) -> None:
     """The options of cameras."""
-    cameras = parser.add_argument_group("cameras")
-    cameras.add_argument("--camera-size", type=_size, metavar="WxH", help="frame size to request")
-    cameras.add_argument("--camera-fps", type=_rate, metavar="N", help="frames per second to request")
+    group.add_argument("--camera-size", type=_size, metavar="WxH", help="frame size to request from a camera")
+    group.add_argument("--camera-fps", type=_rate, metavar="N", help="frames per second to request from it")
 
 
 def _add_scales(parser: Parser) -> None:
     """The options for several scales of the whole frame."""
-    scales = parser.add_argument_group("several scales, whose maps are averaged")
-    scales.add_argument("--scale-number", type=int, default=1, metavar="N", help="number of scales (default: 1)")
+    scales = parser.group("network")
+    scales.add_argument("--scale-number", type=int, default=1, metavar="N", help="average the maps of N scales (1)")
     scales.add_argument(
-        "--scale-gap", type=_number, metavar="G", help="each is smaller by this share of the first (default: 0.25)"
+        "--scale-gap", type=_number, metavar="G", help="each is smaller by this share of the first (0.25)"
     )
 
 
@@ -269,18 +299,18 @@ def _add_hand_scales(group: argparse._ArgumentGroup) -> None:
     """The options for several boxes round a hand or a face."""
     group.add_argument("--hand-scales", type=int, default=1, metavar="N", help="box sizes to try (default: 1)")
     group.add_argument("--hand-range", type=_number, metavar="R", help="their range: 0.4 is 0.8 to 1.2 (default: 0.4)")
-    group.add_argument("--hand-merge", choices=("best", "mean"), help="take the best, or the mean map (default: best)")
+    group.add_argument("--hand-merge", choices=("best", "mean"), metavar="HOW", help="best one (default), or mean map")
 
 
 def _add_parts(parser: Parser) -> None:
     """The options for finding hands and faces along with bodies."""
-    parts = parser.add_argument_group("hands and faces, located by arms and heads")
+    parts = parser.group("hands and faces, located by arms and heads")
     for part, own in PARTS.items():
         parts.add_argument(f"--{part}", action="store_true", help=f"also find {part}s")
         parts.add_argument(
             f"--{part}-model",
             metavar="NAME|P,M",
-            help=f"a model's name, or prototxt and caffemodel separated by a comma (default: {own})",
+            help=f"a model's name, or a pair of files ({own})",
         )
         parts.add_argument(f"--{part}-net-size", metavar="SIZE", help="size of its input (default: the model's)")
     _add_hand_scales(parts)
@@ -288,90 +318,93 @@ def _add_parts(parser: Parser) -> None:
 
 def _add_detector(parser: Parser) -> None:
     """The options for a network that looks at one person at a time, in the boxes of a detector."""
-    group = parser.add_argument_group("detector, if the network looks at one person at a time")
+    group = parser.group("detector, if the network looks at one person at a time")
     group.add_argument(
         "--detector",
-        metavar="NAME|FILE|P,M",
-        help="finds people's boxes for the network of --model (default: light's own is light_detect)",
+        metavar="NAME|P,M",
+        help="finds people's boxes (the network's own)",
     )
     group.add_argument("--detector-scale", type=_scale, metavar="S", help="factor for its pixel values")
     group.add_argument("--detector-mean", type=_mean, metavar="M", help="subtracted from its pixel values")
     group.add_argument("--detector-swap-rb", action="store_true", default=None, help="it expects RGB")
     group.add_argument(
-        "--detector-every", type=int, default=1, metavar="N", help="run it in every Nth frame of a video (default: 1)"
+        "--detector-every", type=int, default=1, metavar="N", help="run it in every Nth frame of a video (1)"
     )
 
 
-def _add_persons(parser: Parser) -> None:
+def _add_persons(parser: Parser) -> argparse._ArgumentGroup:
     """The options for who is left out."""
-    people = parser.add_argument_group("people who are left out")
+    people = parser.group("result")
     people.add_argument(
-        "--person-threshold", type=_number, metavar="T", help="those that score T or less (default: the model's)"
+        "--person-threshold", type=_number, metavar="T", help="leave out people who score T or less (the model's)"
     )
-    people.add_argument("--person-keypoints", type=int, default=0, metavar="N", help="those with fewer keypoints")
+    people.add_argument("--person-keypoints", type=int, default=0, metavar="N", help="and those with fewer keypoints")
     people.add_argument(
-        "--person-height", type=_number, default=0.0, metavar="H", help="those whose keypoints span less, in pixels"
+        "--person-height", type=_number, default=0.0, metavar="H", help="and those whose keypoints span less, in pixels"
     )
+    return people
 
 
 def _add_region(parser: Parser) -> None:
     """The options for a part of the frame."""
-    region = parser.add_argument_group("part of the frame in which to search; coordinates are those of the whole frame")
-    region.add_argument("--box", type=_box, metavar="X,Y,W,H", help="a box in pixels")
+    region = parser.group("part of the frame in which to search")
+    region.add_argument("--box", type=_box, metavar="X,Y,W,H", help="a box in pixels of the frame")
     region.add_argument("--mask", metavar="FILE", help="an image, black where nobody is wanted")
 
 
 def _add_shared(parser: Parser, *, no_show: str, net_size: str, threshold: str, own_model: str) -> None:
     """The options of all four scripts."""
-    network = parser.add_argument_group("network")
-    network.add_argument("-p", "--prototxt", metavar="FILE", help="the network")
-    network.add_argument(
+    parser.add_argument(
         "-m",
         "--model",
-        metavar="FILE|NAME",
-        help=f"its weights (.caffemodel); or, without -p, an ONNX file or a model's name (default: {own_model})",
+        metavar="NAME|FILE",
+        help=f"the network: a model's name, an ONNX file, or the weights for -p (default: {own_model})",
     )
-    network.add_argument("--skeleton", metavar="NAME", help="coco, mpi, body_25, ...; only if it is not recognised")
-    network.add_argument("--scale", type=_scale, metavar="S", help="factor for pixel values (unknown pairs; 1/256)")
-    network.add_argument("--mean", type=_mean, metavar="M", help="subtracted from pixel values: number or B,G,R (128)")
+    parser.add_argument(
+        "--net-size",
+        metavar="SIZE",
+        help=f"size of its input: 368x-1, WxH, or N for the shorter side (default: {net_size})",
+    )
+    parser.add_argument("--no-show", action="store_true", help=no_show)
+    network = parser.group("network")
+    network.add_argument("-p", "--prototxt", metavar="FILE", help="the prototxt of a pair; -m names its weights")
+    network.add_argument("--skeleton", metavar="NAME", help="coco, mpi, body_25, ...; if it is not recognised")
+    network.add_argument("--scale", type=_scale, metavar="S", help="factor for pixel values (of unknown pairs: 1/256)")
+    network.add_argument("--mean", type=_mean, metavar="M", help="subtracted from them: number or B,G,R (128)")
     network.add_argument("--swap-rb", action="store_true", default=None, help="the network expects RGB instead of BGR")
     network.add_argument(
         "--device", type=_device, default="auto", metavar="DEVICE", help=f"{', '.join(DEVICES)} (gpu: cuda)"
     )
     network.add_argument(
-        "--engine", choices=ENGINES, default="auto", help="what runs it; auto: the fastest one installed"
+        "--engine", choices=ENGINES, default="auto", metavar="NAME", help=f"{', '.join(ENGINES)} (auto: the fastest)"
     )
-    network.add_argument(
-        "--net-size",
-        metavar="SIZE",
-        help=f"size of its input: 368x-1, WxH, or N for the shorter side (default: {net_size})",
-    )
-    network.add_argument(
-        "--stages", type=int, metavar="N", help="run only its first N stages, which is faster (default: all)"
-    )
+    network.add_argument("--stages", type=int, metavar="N", help="run only its first N stages, which is faster")
     network.add_argument("--width", type=int, help=argparse.SUPPRESS)  # OpenCV's sample has these instead of --net-size
     network.add_argument("--height", type=int, help=argparse.SUPPRESS)
-    result = parser.add_argument_group("result")
+    result = parser.group("result")
     result.add_argument(
         "--threshold",
         type=_number,
         metavar="T",
-        help=f"remove keypoints that score T or less (default: {threshold})",
+        help=f"remove keypoints that score T or less ({threshold})",
     )
     result.add_argument("--alpha", type=_share, metavar="A", help="opacity of the drawing, 0 to 1 (default: 0.8)")
     result.add_argument(
-        "--render", type=_render, metavar="HOW", help=f"what to draw: {', '.join(RENDER)} (default: {RENDER[0]})"
+        "--render", type=_render, metavar="HOW", help="skeleton (default), keypoints, blank, none"
     )
     result.add_argument(
-        "--colors", choices=COLORS, default=COLORS[0], help="colours of skeletons (default: openpose)"
+        "--colors", choices=COLORS, default=COLORS[0], metavar="HOW", help="colours: openpose (default), controlnet"
     )
     result.add_argument(
-        "--labels", choices=LABELS, default=LABELS[0], help="text beside keypoints (default: none)"
+        "--labels",
+        choices=LABELS,
+        default=LABELS[0],
+        metavar="HOW",
+        help="text beside keypoints: none (default), index, name",
     )
     on_black = "--disable-blending"  # OpenPose's
     result.add_argument(on_black, dest="render", action="store_const", const="blank", help=argparse.SUPPRESS)
     result.add_argument("--number-people-max", type=int, metavar="N", help="keep the N best people")
-    result.add_argument("--no-show", action="store_true", help=no_show)
     result.add_argument("--display", type=int, help=argparse.SUPPRESS)  # OpenPose's; 0 is --no-show
     parser.add_argument("-v", "--verbose", action="store_true", help="print which network runs on which device")
     parser.set_defaults(own_model=own_model)

@@ -107,7 +107,7 @@ class Film:
         """Say how many frames are missing in a video that was read to its end."""
         told = round(reader.count) if reader.is_exact else 0
         if told > reader.decoded and (reader.lost or reader.ended_early()):
-            say(f"{self.path}: the header tells of {told} frames, {reader.decoded} could be decoded")
+            say(f"{self.path}: the header says {told} frames, {reader.decoded} could be decoded")
         elif missing := max(reader.lost, reader.numbered - reader.decoded):
             say(f"{self.path}: damaged; {reader.decoded} frames could be decoded, about {missing} could not")
 
