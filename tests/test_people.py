@@ -138,11 +138,13 @@ def test_hands_on_their_own_come_best_first_and_know_their_sides() -> None:
 
 
 def whole(count: int = 3) -> People:
-    """People with hands, faces and sides, all of their numbers different."""
+    """People with hands, faces and sides, all of their numbers different; scores are at most 1, as in records."""
     rng = np.random.default_rng(count)
     keypoints, hands, faces = (
         rng.uniform(1, 100, (count, *shape, 3)).astype(np.float32) for shape in ((18,), (2, 21), (70,))
     )
+    for part in (keypoints, hands, faces):
+        part[..., 2] /= 100
     left = np.arange(count) % 2 == 0
     return People(keypoints, np.arange(count, 0, -1, dtype=np.float32), COCO, hands, faces, left)
 
