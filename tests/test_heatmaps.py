@@ -18,6 +18,7 @@ from posecv.drawing.maps import overlay
 from posecv.errors import UsageError
 from posecv.geometry import Fit, NetSize
 from posecv.outputs.heatmaps import Heatmaps, channels_of
+from posecv.people import People
 from posecv.result import Result, View
 from posecv.skeletons import COCO, HAND, MPI, SKELETONS, Skeleton
 from posecv.sources.pictures import read_picture
@@ -182,7 +183,7 @@ def test_the_maps_of_a_picture_are_written_with_its_other_results(run_script: Ru
             values = np.load(tmp_path / "maps" / f"a_heatmaps_{item}.npy")
             np.testing.assert_allclose(values, maps[channels], atol=1 / 30000)
         assert len(list((tmp_path / "maps").iterdir())) == 3 + 4
-        assert result.stderr.endswith("-> out/a_keypoints.json, maps\n")
+        assert result.stderr.splitlines()[0].endswith("-> out/a_keypoints.json, maps")
     result = run_script("run_multi_pose.py", *words, "--heatmaps", "maps", "--heatmaps-of", "tail")
     assert result.returncode == 2
     assert "--heatmaps-of tail: coco has no map of this name" in result.stderr
@@ -210,3 +211,26 @@ def test_the_maps_of_a_film_are_named_by_its_frames_and_gone_on_with(
     assert (tmp_path / "out" / "walk_000000000004_heatmaps_all.png").exists()
     record = json.loads((tmp_path / "out" / "walk_000000000004_keypoints.json").read_text())
     assert len(record["people"]) == 1
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_values_of_a_hand_have_the_sense_of_the_frame_and_its_box_beside_them(tmp_path: Path, mirrored: bool) -> None:
+    frame = np.zeros((200, 300, 3), np.uint8)
+    fit = Fit.of_box((100, 40, 80, 80), NetSize.parse("160x160"), mirrored=mirrored)
+    maps = np.zeros((22, 20, 20), np.float32)
+    maps[0, 5, 15 if not mirrored else 4] = 1  # the wrist is at the right of the box, in the frame
+    Heatmaps(tmp_path / "a", "wrist").write(Result(People.empty(HAND), frame, view=View(maps, fit)))
+    values = np.load(tmp_path / "a_heatmaps_wrist.npy")
+    assert np.unravel_index(values[0].argmax(), values[0].shape) == (5, 15)
+    box = json.loads((tmp_path / "a_heatmaps_wrist_box.json").read_text())
+    assert list(box) == ["x", "y", "width", "height"]
+    assert list(box.values()) == pytest.approx([100, 40, 80, 80], abs=1)  # pixels
+
+
+def test_values_of_a_whole_frame_have_no_box(tmp_path: Path) -> None:
+    frame = np.zeros((200, 300, 3), np.uint8)
+    for mirrored in (False, True):
+        fit = Fit.of_frame(frame, NetSize.parse("-1x160"), mirrored=mirrored)
+        maps = np.zeros((22, fit.height // 8, fit.width // 8), np.float32)
+        Heatmaps(tmp_path / "a", "wrist").write(Result(People.empty(HAND), frame, view=View(maps, fit)))
+    assert not list(tmp_path.glob("*.json"))

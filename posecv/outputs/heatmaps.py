@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import io
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -14,6 +15,7 @@ import numpy as np
 from posecv.arrays import Array
 from posecv.drawing.maps import farthest, overlay
 from posecv.errors import UsageError
+from posecv.geometry import Fit
 from posecv.outputs.files import is_filled, write_whole
 from posecv.result import Result
 from posecv.skeletons import Skeleton
@@ -66,8 +68,9 @@ def channels_of(item: str, skeleton: Skeleton) -> list[int]:
 class Heatmaps:
     """Writes the maps of one item per frame: `NAME_heatmaps_nose.npy`, and `NAME_heatmaps_nose.png` over the frame.
 
-    The first holds the network's values, (C, h, w) float32, one cell per 8 x 8 pixels of its input. Fields have two
-    images, `..._x.png` and `..._y.png`. An image of several maps shows the value farthest from 0.
+    The first holds the network's values, (C, h, w) float32, one cell per 8 x 8 pixels of its input, in the sense of the
+    frame. If they show only a part of it, such as the box of a hand, `NAME_heatmaps_nose_box.json` says which. Fields
+    have two images, `..._x.png` and `..._y.png`. An image of several maps shows the value farthest from 0.
 
     Attributes
     ----------
@@ -105,6 +108,10 @@ class Heatmaps:
         for ending, one in self._pictures(chosen, channels[0] >= skeleton.heatmaps).items():
             drawn = overlay(result.frame, fit.enlarged(farthest(one), (width, height)))
             write_whole(self._file(number, f"{ending}.png"), cv2.imencode(".png", drawn)[1].tobytes())
+        if fit.mirrored:  # left hands
+            chosen = np.ascontiguousarray(chosen[..., ::-1])
+        if (box := _box(chosen, fit)) is not None:
+            write_whole(self._file(number, "_box.json"), json.dumps(box).encode())
         values = io.BytesIO()
         np.save(values, chosen)
         write_whole(self._file(number, ".npy"), values.getvalue())
@@ -125,6 +132,16 @@ class Heatmaps:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _box(maps: Array, fit: Fit) -> dict[str, float] | None:
+    """Which part of the frame maps show, in pixels from the corner of the first one; None if it begins there."""
+    height, width = maps.shape[-2:]
+    corners = fit.to_frame(np.array([[-0.5, -0.5], [width - 0.5, height - 0.5]], np.float32)) + 0.5
+    (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+    if max(abs(left), abs(top)) < 1:
+        return None
+    return {"x": round(left, 2), "y": round(top, 2), "width": round(right - left, 2), "height": round(bottom - top, 2)}
 
 
 def _numbered(number: int | None) -> str:
