@@ -313,7 +313,8 @@ def test_weights_that_nobody_offers_are_told_to_be_put_in_place(checkout: Path) 
 
 def test_a_package_outside_a_checkout_finds_the_models_inside_itself(tmp_path: Path) -> None:
     package = tmp_path / "site" / "posecv"
-    for name in ("__init__.py", "arrays.py", "errors.py", "files.py", "geometry.py", "skeletons.py", "models.py"):
+    names = "arrays", "checks", "errors", "files", "geometry", "skeletons", "models"
+    for name in ("__init__.py", *(f"{each}.py" for each in names)):
         put(package / name, b"" if name == "__init__.py" else (ROOT / "posecv" / name).read_bytes())
     put(package / "_models" / "MANIFEST.tsv", (ROOT / "models" / "MANIFEST.tsv").read_bytes())
     prototxt = put(package / "_models" / "hand" / "pose.prototxt")
