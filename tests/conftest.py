@@ -23,7 +23,7 @@ SCRIPTS = "run_pose.py", "run_multi_pose.py", "run_hand.py", "webcam_pose.py"
 SHARED = Path(os.environ.get("POSECV_SHARED") or REPOSITORY.parent / "shared")
 
 # Our own networks, whose weights are committed; all other caffemodels are somebody else's.
-OWN_NAMES = "light_body", "light_body_large", "light_hand", "light_face", "light_pose"
+OWN_NAMES = "light_body", "light_body_large", "light_hand", "light_face", "light_pose", "light_detect"
 OWN_WEIGHTS = tuple(f"models/{name}/pose.caffemodel" for name in OWN_NAMES)
 
 # A test neither opens a window nor finds weights that happen to lie on this computer.

@@ -33,6 +33,7 @@ __all__ = ["BoxList", "BoxMaps", "BoxesOfBodies", "CropNetwork", "Detector", "To
 PAD = 1.25  # sides of a crop relative to the person's box, as is usual
 OWN_PAD = 1.05  # for our own network
 LEAST_BOX = 0.3  # minimum score of a box
+OWN_LEAST_BOX = 0.2  # of a detector with maps
 MULTIPLE = 32  # the sides of a detector's input are multiples of this
 LEAST_KEYPOINT = 0.1  # weaker keypoints are often right: writing those above 0.05 gains 0.005 of AP
 BEYOND = 0.05  # of the box's longer side: keypoints that lie farther outside the frame are missing
@@ -71,7 +72,7 @@ class BoxMaps:
     preprocessing: Preprocessing
     net_size: NetSize
     stride: int = 8
-    threshold: float = LEAST_BOX
+    threshold: float = OWN_LEAST_BOX
 
     def __call__(self, frame: Frame, net_size: NetSize | None = None) -> Array:
         """The boxes of a frame."""
