@@ -45,6 +45,9 @@ class People:
         Keypoints of each person's face, likewise.
     left : (N,) bool array or None
         For hands: which ones are left hands. None: all are right hands.
+    ids : (N,) int array or None
+        A number for each person that stays the same over the frames of a source; -1 for people who have none yet. None
+        if people are not tracked (`posecv.steps.ids`).
 
     Examples
     --------
@@ -60,6 +63,7 @@ class People:
     hands: Array | None = None
     faces: Array | None = None
     left: NDArray[np.bool_] | None = None
+    ids: NDArray[np.int64] | None = None
 
     @classmethod
     def empty(cls, skeleton: Skeleton) -> People:
@@ -97,7 +101,9 @@ class People:
         if skeleton.name == HAND.name:
             return _hands_from(persons, skeleton)
         if skeleton.name == FACE.name:
-            return _ranked([_read(person, FACES, skeleton) for person in persons if person.get(FACES)], skeleton)
+            with_face = [person for person in persons if person.get(FACES)]
+            faces_alone = _ranked([_read(person, FACES, skeleton) for person in with_face], skeleton)
+            return replace(faces_alone, ids=_ids_of(with_face))
         if not all(BODY in person for person in persons):
             raise InputError(f"this is not an OpenPose record: a person has no {BODY}")
         people = _ranked([_read(person, BODY, skeleton) for person in persons], skeleton)
@@ -107,7 +113,7 @@ class People:
             hands = np.stack([np.stack(each) for each in sides])
         if any(person.get(FACES) for person in persons):
             faces = np.stack([_read(person, FACES, FACE) for person in persons])
-        return replace(people, hands=hands, faces=faces)
+        return replace(people, hands=hands, faces=faces, ids=_ids_of(persons))
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -125,7 +131,7 @@ class People:
             which = [int(which)]
         elif not isinstance(which, slice) and np.ndim(which) != 1:
             raise IndexError("people are selected by an index, a slice, a mask or a list of indices")
-        parts = {name: getattr(self, name) for name in ("keypoints", "scores", "hands", "faces", "left")}
+        parts = {name: getattr(self, name) for name in ("keypoints", "scores", "hands", "faces", "left", "ids")}
         return replace(self, **{name: part[which] for name, part in parts.items() if part is not None})
 
     @property
@@ -166,7 +172,8 @@ class People:
         scores = hands[person, side, :, 2].mean(axis=1)
         order = np.argsort(-scores, kind="stable")
         person, side = person[order], side[order]
-        return People(hands[person, side], scores[order], HAND, left=side == 0)
+        ids = None if self.ids is None else self.ids[person]
+        return People(hands[person, side], scores[order], HAND, left=side == 0, ids=ids)
 
     def to_openpose(self) -> dict[str, Any]:
         """One of OpenPose's JSON records, version 1.3, as a dict for `json.dump`.
@@ -180,7 +187,8 @@ class People:
     def _openpose_person(self, index: int) -> dict[str, list[float]]:
         side = LEFT_HAND if self.left is not None and self.left[index] else RIGHT_HAND
         own = {HAND.name: side, FACE.name: FACES}.get(self.skeleton.name, BODY)
-        fields: dict[str, list[float]] = {"person_id": [-1], **{name: [] for name in OPENPOSE_FIELDS}}
+        number = -1 if self.ids is None else int(self.ids[index])
+        fields: dict[str, list[float]] = {"person_id": [number], **{name: [] for name in OPENPOSE_FIELDS}}
         fields[own] = _values(self.keypoints[index])
         if self.hands is not None:
             fields[LEFT_HAND], fields[RIGHT_HAND] = map(_values, self.hands[index])
@@ -250,4 +258,17 @@ def _hands_from(persons: Sequence[Mapping[str, Any]], skeleton: Skeleton) -> Peo
     """Each hand of a record as a separate person."""
     sides = [(side, person) for person in persons for side in (LEFT_HAND, RIGHT_HAND) if person.get(side)]
     people = _ranked([_read(person, side, skeleton) for side, person in sides], skeleton)
-    return replace(people, left=np.array([side == LEFT_HAND for side, _ in sides], bool))
+    left = np.array([side == LEFT_HAND for side, _ in sides], bool)
+    return replace(people, left=left, ids=_ids_of([person for _, person in sides]))
+
+
+def _ids_of(persons: Sequence[Mapping[str, Any]]) -> NDArray[np.int64] | None:
+    """The ids of people by their `person_id`; None if nobody has one."""
+    ids = []
+    for person in persons:
+        given = person.get("person_id", [-1])
+        number = given[0] if isinstance(given, list) and len(given) == 1 else given
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or not -1 <= number < 2**53 or number % 1:
+            raise InputError(f"person_id is {given!r}; it should be a list with one whole number, [-1] for none")
+        ids.append(int(number))
+    return np.array(ids, np.int64) if any(number != -1 for number in ids) else None

@@ -134,6 +134,8 @@ class JsonLines:
 class Csv:
     """One row per person: source, frame, time, index in the frame, score, then x, y, score of each keypoint.
 
+    If people are tracked in the first frame, a column `id` follows the index.
+
     Parameters
     ----------
     path : str or Path
@@ -152,7 +154,7 @@ class Csv:
         self._excel = form == "excel"
         self._file, self._scale = _Growing(Path(path), opening=codecs.BOM_UTF8 if self._excel else b""), scale
         self.wants_view = scale == "net"
-        self._first = True
+        self._first, self._tracked = True, False
 
     def write(self, result: Result) -> None:
         """Add the rows; OutputError if that fails."""
@@ -160,10 +162,13 @@ class Csv:
         rows: list[Sequence[Any]] = []
         if self._first:
             columns = [f"{name}_{what}" for name in people.skeleton.keypoints for what in ("x", "y", "score")]
-            rows.append(["source", "frame", "time", "person", "score", *columns])
+            self._tracked = people.ids is not None
+            rows.append(["source", "frame", "time", "person", *["id"] * self._tracked, "score", *columns])
         for index, (keypoints, score) in enumerate(zip(people.keypoints, people.scores, strict=True)):
             values = [f"{value:.{DIGITS}g}" for value in (score, *keypoints.ravel())]
-            rows.append([_harmless(result.source), result.number or 0, round(result.time, DIGITS), index, *values])
+            own = [-1 if people.ids is None else int(people.ids[index])] * self._tracked
+            place = _harmless(result.source), result.number or 0, round(result.time, DIGITS)
+            rows.append([*place, index, *own, *values])
         text = io.StringIO()
         if self._excel:
             rows = [[_with_comma(value) for value in row] for row in rows]
