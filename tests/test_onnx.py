@@ -29,7 +29,7 @@ from posecv.formats.caffe import (
     type_of,
     write_caffemodel,
 )
-from posecv.formats.onnx import TYPES, convert, node_names, properties
+from posecv.formats.onnx import TYPES, convert, input_shape, node_names, properties
 from posecv.skeletons import COCO
 
 Array = NDArray[Any]
@@ -191,6 +191,12 @@ CASES = {
         convolution("num_output: 4 kernel_size: 3 pad: 1 group: 4 bias_term: false"),
         (DEPTHWISE,),
     ),
+    "depthwise by its type": Case(
+        "ConvolutionDepthwise",
+        lambda x: convolved(x, DEPTHWISE, pad=1, group=4),
+        convolution("num_output: 4 kernel_size: 3 pad: 1 group: 4 bias_term: false"),
+        (DEPTHWISE,),
+    ),
     "dilation": Case(
         "Convolution",
         lambda x: convolved(x, DENSE, pad=2, dilation=2) + BIAS[:, None, None],
@@ -224,10 +230,9 @@ CASES = {
     "ELU": Case("ELU", lambda x: np.where(x > 0, x, np.exp(x) - 1)),
     "ELU of another alpha": Case("ELU", lambda x: np.where(x > 0, x, 0.5 * (np.exp(x) - 1)), "elu_param { alpha: .5 }"),
     "ReLU6": Case("ReLU6", lambda x: np.clip(x, 0, 6)),
-    "ReLU6 of other bounds": Case(
-        "ReLU6", lambda x: np.clip(x, 0.5, 2), "relu6_param { min_value: 0.5 max_value: 2 }"
-    ),
+    "ReLU6 of other bounds": Case("ReLU6", lambda x: np.clip(x, 0.5, 2), "relu6_param { min_value: 0.5 max_value: 2 }"),
     "Clip": Case("Clip", lambda x: np.clip(x, -0.5, 1), "clip_param { min: -0.5 max: 1 }", in_caffe=False),
+    "Swish": Case("Swish", lambda x: x / (1 + np.exp(-x))),
     "Sigmoid": Case("Sigmoid", lambda x: 1 / (1 + np.exp(-x))),
     "TanH": Case("TanH", np.tanh),
     "AbsVal": Case("AbsVal", np.abs),
@@ -259,14 +264,10 @@ CASES = {
         "Concat", lambda x: np.concatenate([x, x], axis=3), "concat_param { axis: 3 }", bottoms=2
     ),
     "sum": Case("Eltwise", lambda x: 3 * x, bottoms=3),
-    "weighted sum": Case(
-        "Eltwise", lambda x: -1.5 * x, "eltwise_param { operation: SUM coeff: [.5, -2] }", bottoms=2
-    ),
+    "weighted sum": Case("Eltwise", lambda x: -1.5 * x, "eltwise_param { operation: SUM coeff: [.5, -2] }", bottoms=2),
     "product": Case("Eltwise", lambda x: x**3, "eltwise_param { operation: PROD }", bottoms=3),
     "maximum": Case("Eltwise", lambda x: x, "eltwise_param { operation: MAX }", bottoms=2),
-    "Power": Case(
-        "Power", lambda x: (0.5 * x + 3) ** 2, "power_param { power: 2 scale: .5 shift: 3 }"
-    ),
+    "Power": Case("Power", lambda x: (0.5 * x + 3) ** 2, "power_param { power: 2 scale: .5 shift: 3 }"),
     "Power of a half": Case("Power", lambda x: (0 * x + 3) ** 0.5, "power_param { power: .5 scale: 0 shift: 3 }"),
     "Power of one": Case("Power", lambda x: x - 1, "power_param { shift: -1 }"),
     "Scale": Case("Scale", lambda x: SLOPES[:, None, None] * x, "", (SLOPES,)),
@@ -342,7 +343,7 @@ def test_a_layer_gives_what_the_caffe_importer_gives(case: Case) -> None:
 
 
 def test_every_type_is_tried() -> None:
-    assert {case.kind for case in CASES.values()} | {"Slice"} == set(TYPES)
+    assert {case.kind for case in CASES.values()} | {"Slice", "Split"} == set(TYPES)
 
 
 def test_the_parts_of_a_slice_are_the_channels_between_its_points() -> None:
@@ -355,6 +356,23 @@ def test_the_parts_of_a_slice_are_the_channels_between_its_points() -> None:
         parts = net.forward(tops)
         for part, (start, end) in zip(parts, pairwise(bounds), strict=True):
             np.testing.assert_array_equal(part, x[:, start:end])
+
+
+def test_the_tops_of_a_split_are_its_bottom() -> None:
+    text = Case("Split", np.abs).text.replace('top: "y"', 'top: "a" top: "b"')
+    x = values(SHAPES[0])
+    net = read_onnx(convert(parse_prototxt(text), {}))
+    net.setInput(x)
+    for part in net.forward(["a", "b"]):
+        np.testing.assert_array_equal(part, x)
+
+
+def test_an_input_that_no_layer_takes_is_left_out() -> None:
+    unused = 'layer { name: "w" type: "Input" top: "w" input_param { shape { dim: [1, 71, 1, 1] } } }'
+    x = values(SHAPES[0])
+    data = convert(parse_prototxt(f"{unused} {CASES['AbsVal'].text}"), {})
+    assert input_shape(data) == [None, CHANNELS, None, None]
+    np.testing.assert_allclose(forward(read_onnx(data), x), np.abs(x))
 
 
 # ------------------------------------------------------------------------------------------------- whole networks
@@ -530,6 +548,11 @@ def test_half_floats_become_single_ones() -> None:
         ("Convolution", convolution("num_output: 6 kernel_size: [3, 3, 3]"), (blob(6, 4, 3, 3, 3), BIAS), "size"),
         ("Convolution", convolution("num_output: 6 kernel_size: 3"), (GROUPED, BIAS), "2 channels and is given 4"),
         ("Deconvolution", convolution("num_output: 3 kernel_size: 4"), (UP[:2], BIAS[:3]), "2 channels and is given 4"),
+        ("Convolution", convolution("num_output: 6 kernel_size: 3 padding: 1"), (DENSE, BIAS), "_param.padding"),
+        ("Pooling", pooling("kernel_size: 2 dilation: 2"), (), "pooling_param.dilation"),
+        ("ReLU", "relu_param { slope: 0.1 }", (), "relu_param.slope"),
+        ("Sigmoid", "sigmoid_param { gain: 2 }", (), "sigmoid_param.gain"),
+        ("ReLU", "pooling_param { stride: 2 }", (), "pooling_param.stride"),
         ("PReLU", "", (SLOPES[:3],), "3 numbers for 4 channels"),
         ("BatchNorm", "batch_norm_param { use_global_stats: false }", (MEAN, SPREAD), "statistics"),
         ("Softmax", "softmax_param { axis: 4 }", (), "axis 4"),

@@ -470,7 +470,7 @@ def _fits(shape: Shape, wanted: Shape | None) -> bool:
 
 def _expected_shapes(layer: Message, kind: str) -> Sequence[Shape | None]:
     """Shapes of the blobs that a layer needs; None for an axis, or a shape, that its options do not determine."""
-    if kind in ("convolution", "deconvolution"):
+    if kind in ("convolution", "convolutiondepthwise", "deconvolution"):
         options = value_of(layer, "convolution_param", Message())
         outputs, group = value_of(options, "num_output", 0), value_of(options, "group", 1)
         sides = values_of(options, "kernel_size", int) or [value_of(options, f"kernel_{side}", 0) for side in "hw"]
@@ -478,7 +478,7 @@ def _expected_shapes(layer: Message, kind: str) -> Sequence[Shape | None]:
         if min(outputs, group, *kernel) < 1 or outputs % group:
             name = value_of(layer, "name", "")
             raise ModelError(f"layer {name!r} has {outputs} outputs in {group} groups and a kernel of {_by(kernel)}")
-        channels: Shape = (outputs, None) if kind == "convolution" else (None, outputs // group)
+        channels: Shape = (None, outputs // group) if kind == "deconvolution" else (outputs, None)
         return [channels + kernel, (outputs,)][: 1 + value_of(options, "bias_term", True)]
     if kind == "innerproduct":
         options = value_of(layer, "inner_product_param", Message())

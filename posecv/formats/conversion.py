@@ -23,7 +23,7 @@ from posecv.models import cache_folder, sha256_of
 __all__ = ["ORIGIN", "convert_pair", "kept_folder", "kept_or_converted"]
 
 ORIGIN = "caffemodel_sha256"  # metadata of an ONNX file: the hash of its caffemodel
-EDITION = 1  # increase this when the output of `posecv.formats.onnx` changes
+EDITION = 2  # increase this when the output of `posecv.formats.onnx` changes
 SMALL = 16 << 20  # bytes of weights; converting fewer is faster than reading a copy
 
 

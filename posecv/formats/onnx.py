@@ -155,8 +155,10 @@ def convert(
     check_weights(message, weights)
     graph = Graph(thin)
     values: dict[str, Value] = {}
+    taken = {bottom for each in layers_of(message) for bottom in values_of(each, "bottom", str)}
     for name, dims in inputs(message):
-        values[name] = graph.inputs[name] = graph.value(_channels(name, dims))
+        if name in taken:  # an engine would ask for a value of an input that no layer takes
+            values[name] = graph.inputs[name] = graph.value(_channels(name, dims))
     for each in layers_of(message):
         if type_of(each) == "input":
             continue
@@ -169,7 +171,7 @@ def convert(
         if len(results) != len(tops):
             raise ModelError(f"layer {name!r} of type {value_of(each, 'type', '')} has {len(tops)} tops")
         values.update(zip(tops, results, strict=True))
-    outputs = {name: values[name] for name in open_tops(message) if name not in graph.inputs}
+    outputs = {name: values[name] for name in open_tops(message) if name in values and name not in graph.inputs}
     if not outputs:
         raise ModelError("the network has no layers after its input")
     return _model(graph, outputs, properties or {})
@@ -197,10 +199,12 @@ def _converted(layer: Layer) -> list[Value]:
     """The values of a layer's tops."""
     kind = type_of(layer.message)
     if kind not in LAYERS:
-        raise layer.error(f"cannot be converted; types that can are {', '.join(sorted(TYPES))}")
+        known = ", ".join(sorted(TYPES))
+        raise layer.error(f"cannot be converted; types that can are {known}; OpenCV 4 may read the pair itself")
     most = 1 if kind not in ("concat", "eltwise", "scale") else len(layer.bottoms)
     if not 1 <= len(layer.bottoms) <= most:
         raise layer.error(f"has {len(layer.bottoms)} bottoms")
+    _check_options(layer)
     results = LAYERS[kind](layer)
     return [results] if isinstance(results, Value) else results
 
@@ -483,6 +487,54 @@ def _interp(layer: Layer) -> Value:
     return layer.node("ConvTranspose", bottom, layer.constant(kernel), group=bottom.channels, **window)
 
 
+def _split(layer: Layer) -> list[Value]:
+    """The bottom under the name of each top."""
+    return [layer.node("Identity", *layer.bottoms) for _ in values_of(layer.message, "top", str)]
+
+
+def _swish(layer: Layer) -> Value:
+    """x times the sigmoid of x."""
+    return layer.node("Mul", *layer.bottoms, layer.node("Sigmoid", *layer.bottoms))
+
+
+def _check_options(layer: Layer) -> None:
+    """Raise a ModelError if a layer has a message of options, or an option, that its converter does not know."""
+    name, known = OPTIONS.get(type_of(layer.message), ("", frozenset()))
+    others = []
+    for message in layer.message:
+        if message.endswith("_param") and message not in HARMLESS:
+            options = layer.options(message)
+            odd = options.keys() - (known if message == name else frozenset()) - {"engine"}
+            others += [f"{message}.{option}" for option in odd if (option, options[option]) != ("axis", [1])]
+    if others:
+        raise layer.error(f"has options that cannot be converted: {', '.join(sorted(others))}")
+
+
+_SIDES = {f"{name}_{side}" for name in ("kernel", "stride", "pad") for side in "hw"} | {"kernel_size", "stride", "pad"}
+_FILLERS = {"weight_filler", "bias_filler"}  # only for training
+_CONVOLUTION = frozenset({"num_output", "group", "bias_term", "dilation", "force_nd_im2col", *_SIDES, *_FILLERS})
+HARMLESS = "param", "transform_param", "loss_param", "dropout_param"
+# Type -> its message of options, and the options that are understood or change nothing.
+OPTIONS: dict[str, tuple[str, frozenset[str]]] = {
+    "batchnorm": ("batch_norm_param", frozenset({"use_global_stats", "eps", "moving_average_fraction"})),
+    "clip": ("clip_param", frozenset({"min", "max"})),
+    "concat": ("concat_param", frozenset({"axis", "concat_dim"})),
+    "convolution": ("convolution_param", _CONVOLUTION),
+    "convolutiondepthwise": ("convolution_param", _CONVOLUTION),
+    "deconvolution": ("convolution_param", _CONVOLUTION),
+    "elu": ("elu_param", frozenset({"alpha"})),
+    "eltwise": ("eltwise_param", frozenset({"operation", "coeff", "stable_prod_grad"})),
+    "interp": ("interp_param", frozenset({"zoom_factor", "height", "width", "shrink_factor", "pad_beg", "pad_end"})),
+    "pooling": ("pooling_param", frozenset({"pool", "global_pooling", "round_mode", "ceil_mode", *_SIDES})),
+    "power": ("power_param", frozenset({"power", "scale", "shift"})),
+    "prelu": ("prelu_param", frozenset({"channel_shared", "filler"})),
+    "relu": ("relu_param", frozenset({"negative_slope"})),
+    "relu6": ("relu6_param", frozenset({"min_value", "max_value"})),
+    "scale": ("scale_param", frozenset({"axis", "num_axes", "bias_term", "filler", "bias_filler"})),
+    "slice": ("slice_param", frozenset({"axis", "slice_point", "slice_dim"})),
+    "softmax": ("softmax_param", frozenset({"axis"})),
+}
+
 # Types in Caffe's spelling; `type_of` gives them in lower case.
 TYPES: dict[str, Callable[[Layer], Value | list[Value]]] = {
     "AbsVal": _same("Abs"),
@@ -490,6 +542,7 @@ TYPES: dict[str, Callable[[Layer], Value | list[Value]]] = {
     "Clip": _clip_layer,
     "Concat": _concat,
     "Convolution": _convolution,
+    "ConvolutionDepthwise": _convolution,
     "Deconvolution": _convolution,
     "Dropout": _same("Identity"),
     "ELU": _elu,
@@ -503,6 +556,8 @@ TYPES: dict[str, Callable[[Layer], Value | list[Value]]] = {
     "Scale": _scale,
     "Sigmoid": _same("Sigmoid"),
     "Slice": _slice,
+    "Split": _split,
+    "Swish": _swish,
     "Softmax": _softmax,
     "TanH": _same("Tanh"),
 }
