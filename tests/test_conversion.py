@@ -22,6 +22,7 @@ from posecv.app import convert
 from posecv.engines.fastest import candidates
 from posecv.engines.network import load_network
 from posecv.errors import ModelError
+from posecv.files import unfinished_file
 from posecv.formats import conversion, onnx
 from posecv.formats.conversion import ORIGIN, convert_pair, kept_or_converted
 from posecv.models import cache_folder, sha256_of
@@ -116,9 +117,7 @@ def test_a_disk_that_is_full_is_exit_code_1_and_leaves_nothing(
     assert (target.read_bytes(), sorted(os.listdir(tmp_path))) == (b"before", ["pair", "pose.onnx"])
 
 
-def test_an_interrupted_conversion_leaves_nothing(
-    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_conversion_leaves_nothing(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(source: object, target: object) -> None:
         raise KeyboardInterrupt
 
@@ -188,9 +187,18 @@ def test_a_damaged_copy_is_made_again(pair: Pair, folder: Path, kept: Keeper, da
     assert kept.conversions == 2
 
 
-def test_a_folder_that_cannot_be_written_to_does_no_harm(
-    pair: Pair, folder: Path, kept: Keeper
-) -> None:
+def test_the_unfinished_copy_of_a_killed_run_is_removed_by_the_next(pair: Pair, folder: Path, kept: Keeper) -> None:
+    kept(*pair)
+    old, new = unfinished_file(folder), unfinished_file(folder)
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))  # nobody has written to it since 1970; the other may be another program's
+    kept(*pair)
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_a_folder_that_cannot_be_written_to_does_no_harm(pair: Pair, folder: Path, kept: Keeper) -> None:
     folder.parent.write_text("in the way")
     assert kept(*pair) == kept(*pair)
     assert kept.conversions == 2
@@ -321,9 +329,7 @@ def test_a_pair_is_read_by_way_of_onnx_where_opencv_has_no_caffe_importer(
     np.testing.assert_allclose(network.maps(blob()), expected.maps(blob()), atol=1e-4)
 
 
-def test_that_is_said_once_with_v_and_not_without(
-    pair: Pair, tmp_path: Path, run_script: RunScript
-) -> None:
+def test_that_is_said_once_with_v_and_not_without(pair: Pair, tmp_path: Path, run_script: RunScript) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import cv2\nif hasattr(cv2.dnn, 'readNetFromCaffe'):\n    del cv2.dnn.readNetFromCaffe\n"
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from posecv.errors import OutputError
-from posecv.files import once, write_whole
+from posecv.files import clear_unfinished, once, write_whole
 from posecv.formats import onnx
 from posecv.formats.caffe import read_pair
 from posecv.formats.stages import first_stages
@@ -67,6 +67,7 @@ def kept_or_converted(
         return once(key, lambda: convert(prototxt, caffemodel, thin=thin, stages=stages))
     kind = f"{'-thin' if thin else ''}{f'-{stages}-stages' if stages else ''}"
     copy = kept_folder("onnx") / f"{_hash_of(prototxt, caffemodel)}{kind}.onnx"
+    clear_unfinished(copy.parent)  # of a run that was killed while it wrote one
     with contextlib.suppress(OSError):
         data = copy.read_bytes()
         if data.endswith(_seal(memoryview(data)[:-SEAL])):
