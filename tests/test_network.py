@@ -34,6 +34,7 @@ from posecv.engines import Engine
 from posecv.engines.network import DEVICES, choose_device, load_network
 from posecv.errors import DeviceError, ModelError, PoseError, UsageError
 from posecv.estimators.functions import estimate_people, estimate_person
+from posecv.formats.caffe import format_prototxt, read_prototxt
 from posecv.geometry import Preprocessing
 from posecv.models import manifest
 from posecv.skeletons import BODY_25, COCO, FACE, HAND, MPI, MPI_4_STAGES, SKELETONS, Skeleton
@@ -433,3 +434,18 @@ def test_a_network_that_fails_while_running_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
         network.maps(np.zeros((1, 3, 48), np.float32))
     one_line(caught.value)
+
+
+def test_fields_before_heatmaps_are_put_behind_them(tmp_path: Path) -> None:
+    """The last Concat layer's inputs tell their order by their sizes."""
+    prototxt, caffemodel = painted_network(tmp_path, COCO)
+    usual = load_network(prototxt, caffemodel, engine="opencv", device="cpu")
+    message = read_prototxt(prototxt)
+    message["layer"][-1]["bottom"].reverse()
+    other = tmp_path / "other.prototxt"
+    other.write_text(format_prototxt(message), encoding="utf-8")
+    swapped = load_network(other, caffemodel, engine="opencv", device="cpu")
+    blob = np.random.default_rng(1).uniform(-0.5, 0.5, (1, 3, 64, 64)).astype(np.float32)
+    assert (usual.fields_first, swapped.fields_first) == (0, COCO.channels - COCO.heatmaps)
+    for network in (swapped, pickle.loads(pickle.dumps(swapped))):
+        np.testing.assert_allclose(network.maps(blob), usual.maps(blob), atol=1e-5)

@@ -23,9 +23,9 @@ from posecv.engines.layouts import BoxLayout, CropLayout, box_layout, crop_layou
 from posecv.errors import ModelError, UsageError
 from posecv.files import content, each_once
 from posecv.formats import onnx
-from posecv.formats.caffe import read_binary
+from posecv.formats.caffe import joined_channels, read_binary
 from posecv.formats.conversion import ORIGIN
-from posecv.formats.stages import check_stages
+from posecv.formats.stages import check_stages, read_network
 from posecv.geometry import STRIDE, NetSize, Preprocessing
 from posecv.models import (
     Model,
@@ -69,6 +69,8 @@ class Network:
         Whether the maps contain part affinity fields after the heatmaps.
     stride : int
         Pixels of its input per cell of the maps.
+    fields_first : int
+        Number of part affinity fields that the only output has before its heatmaps; usually 0.
     crops : Crops or None
         If the network looks at one person at a time: what finds the people, and how it looks at each.
 
@@ -85,6 +87,7 @@ class Network:
     has_fields: bool = False
     stride: int = STRIDE
     crops: Crops | None = None
+    fields_first: int = 0
 
     def __repr__(self) -> str:
         return f"<Network {self.model.name} on {self.device}>"
@@ -93,7 +96,7 @@ class Network:
         engine = self.engine.name
         if engine not in ENGINES:
             raise TypeError(f"{self} cannot be pickled: no engine is called {engine}")
-        known = self.outputs, self.has_fields, self.stride, self.crops
+        known = self.outputs, self.has_fields, self.stride, self.crops, self.fields_first
         return _loaded_again, (self.model, self.device, engine, *known)
 
     @property
@@ -116,6 +119,8 @@ class Network:
         """Run the network on a (1, 3, H, W) float32 blob; return (C, H / stride, W / stride) float32 maps."""
         found = dict(zip(self.engine.outputs, self.engine.forward(blob), strict=True))
         parts = [found[name][0] for name in self.outputs]
+        if self.fields_first:
+            parts = [parts[0][self.fields_first :], parts[0][: self.fields_first]]
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
@@ -287,12 +292,12 @@ def _findable(model: Model) -> Model:
 @each_once()
 def _loaded_again(
     model: Model, device: str, engine: str, outputs: tuple[str, ...], has_fields: bool, stride: int,
-    crops: Crops | None,
+    crops: Crops | None, fields_first: int = 0,
 ) -> Network:  # fmt: skip
     """Load a pickled network, for example in another process."""
     opencv.require_opencv()
     model = _here(model)
-    return Network(model, device, ENGINES[engine](model, device), outputs, has_fields, stride, crops)
+    return Network(model, device, ENGINES[engine](model, device), outputs, has_fields, stride, crops, fields_first)
 
 
 @each_once()
@@ -371,7 +376,17 @@ def _recognised(network: Network, asked: Skeleton | str | None) -> Network:
         outputs=tuple(sorted(channels, key=lambda name: channels[name] != skeleton.heatmaps)),
         has_fields=total > skeleton.heatmaps,
         stride=strides.pop(),
+        fields_first=_fields_first(model, skeleton) if len(channels) == 1 else 0,
     )
+
+
+def _fields_first(model: Model, skeleton: Skeleton) -> int:
+    """The number of fields that a pair's last Concat layer puts before the heatmaps; 0 if it does not."""
+    if model.is_onnx:
+        return 0
+    fields = skeleton.channels - skeleton.heatmaps
+    swapped = fields != skeleton.heatmaps and joined_channels(read_network(model)) == [fields, skeleton.heatmaps]
+    return fields if swapped else 0
 
 
 def _layer_names(model: Model) -> str:
