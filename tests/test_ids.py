@@ -8,17 +8,24 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
-from figures import result_of
+from figures import Finds, result_of
 from networks import standing_person
+from posecv.app.config import many_config
+from posecv.app.options import multi_parser, parse
 from posecv.errors import InputError, UsageError
+from posecv.estimators import Estimator
 from posecv.outputs.growing import Csv, JsonLines
 from posecv.people import People
+from posecv.run.stream import stream
 from posecv.skeletons import COCO, HAND
+from posecv.steps import MakeStep
 from posecv.steps.ids import Ids, MakeIds, assigned
+from walking import film
 
 
 def standing(*places: float) -> People:
@@ -151,3 +158,24 @@ def test_a_table_has_ids_only_if_people_are_tracked(tmp_path: Path) -> None:
     assert header[3:6] == ["person", "id", "score"]
     assert [row[4] for row in rows] == ["7", "-1"]
     assert "id" not in next(csv.reader((tmp_path / "without").read_text().splitlines()))
+
+
+def test_the_options_make_the_step() -> None:
+    def steps(*words: str) -> tuple[MakeStep, ...]:
+        return many_config(parse(multi_parser(), ["-i", "a.png", "-m", "light_body", *words])).steps
+
+    assert steps() == ()
+    (make,) = steps("--track", "--track-memory", "0.5")
+    step = make()
+    assert isinstance(step, Ids)
+    assert ids_over([standing(100), *[standing()] * 7, standing(100), standing(100)], step=step)[-1] == [2]
+    with pytest.raises(UsageError, match="add --track"):
+        steps("--track-memory", "0.5")
+    with pytest.raises(UsageError, match="below 0"):
+        steps("--track", "--track-memory=-1")
+
+
+def test_a_program_gets_ids_from_the_stream(tmp_path: Path) -> None:
+    path = str(film(tmp_path / "walk.avi", 3))
+    found = [result.people.ids for result in stream(path, cast(Estimator, Finds(standing(30))), track=True)]
+    assert [None if ids is None else ids.tolist() for ids in found] == [[1], [1], [1]]

@@ -15,6 +15,8 @@ from posecv.geometry import NetSize
 from posecv.outputs.coordinates import SCALES, SOURCE
 from posecv.outputs.kinds import KINDS, OutputSettings
 from posecv.sources.selection import Selection
+from posecv.steps import MakeStep
+from posecv.steps.ids import MakeIds
 
 __all__ = ["LiveConfig", "RunConfig", "hand_config", "live_config", "many_config", "person_config"]
 
@@ -48,6 +50,8 @@ class RunConfig:
         Whether a window may open.
     verbose : bool
         Whether to print which network runs where.
+    steps : tuple of callable
+        Create the steps that process each result.
     net_size : str or None
         The value of `--net-size`.
     """
@@ -63,6 +67,7 @@ class RunConfig:
     resume: bool = False
     show: bool = True
     verbose: bool = False
+    steps: tuple[MakeStep, ...] = ()
     net_size: str | None = None
 
 
@@ -159,8 +164,19 @@ def _run(options: Namespace, estimator: Build) -> RunConfig:
         resume=options.resume,
         show=not options.no_show,
         verbose=options.verbose,
+        steps=_steps(options),
         net_size=options.net_size,
     )
+
+
+def _steps(options: Namespace) -> tuple[MakeStep, ...]:
+    """The steps over time; UsageError for an option that has no effect."""
+    memory = getattr(options, "track_memory", None)
+    if not getattr(options, "track", False):
+        if memory is not None:
+            raise UsageError(f"track_memory={memory:g} is for people with ids; add --track")
+        return ()
+    return (MakeIds() if memory is None else MakeIds(memory),)
 
 
 def _outputs(options: Namespace) -> OutputSettings:

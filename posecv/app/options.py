@@ -101,6 +101,7 @@ def multi_parser(prog: str | None = None) -> Parser:
     _add_scales(parser)
     people = _add_persons(parser)
     people.add_argument("--maximize-positives", action="store_true", help="more detections, more false positives")
+    _add_track(parser)
     _add_region(parser)
     _add_parts(parser)
     _add_detector(parser)
@@ -167,6 +168,7 @@ def camera_parser(prog: str | None = None) -> Parser:
     people.add_argument("--multi", action="store_true", help="everybody (default if the network can)")
     people.add_argument("--single", action="store_true", help="one person, which is faster")
     _add_persons(parser)
+    _add_track(parser)
     _add_parts(parser)
     _add_detector(parser)
     no_show = "no window: print the frame rate each second"
@@ -345,6 +347,17 @@ def _add_persons(parser: Parser) -> argparse._ArgumentGroup:
     return people
 
 
+def _add_track(parser: Parser) -> None:
+    """The options for who is who over the frames of a video."""
+    group = parser.add_argument_group("people over time")
+    group.add_argument(
+        "--track", action="store_true", help="give people ids that stay the same: person_id in --json, id in --csv"
+    )
+    group.add_argument(
+        "--track-memory", type=_seconds, metavar="SECONDS", help="how long somebody may be hidden (default: 2)"
+    )
+
+
 def _add_region(parser: Parser) -> None:
     """The options for a part of the frame."""
     region = parser.group("part of the frame in which to search")
@@ -477,6 +490,13 @@ def _device(text: str) -> str:
     if device not in DEVICES:
         raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(DEVICES)}")
     return device
+
+
+def _seconds(text: str) -> float:
+    value = _number(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0; give seconds, such as 2")
+    return value
 
 
 def _rate(text: str) -> float:

@@ -185,7 +185,7 @@ def _pictures(config: RunConfig, gui: ModuleType | None) -> int:
             config = replace(config, places={**config.places, "output": "."})
     size, rate = config.camera_size, config.camera_rate
     sources = find_sources(config.inputs, config.selection, camera_size=size, camera_rate=rate)
-    code = pipeline.run(_jobs(config, sources, gui), _Late(config), bar=True)
+    code = pipeline.run(_jobs(config, sources, gui), _Late(config), config.steps, bar=True)
     if no_window and code != 2:
         say(f"no window ({no_window}): the drawn results were saved in this folder")
     return code
@@ -359,6 +359,7 @@ def _webcam(config: LiveConfig, gui: ModuleType | None) -> int:
         can_multi=can_multi,
         has_maps=estimator.network.crops is None,
         style=run.outputs.style,
+        steps=run.steps,
         outputs=outputs,
         film=film,
         codec=run.outputs.codec,

@@ -86,7 +86,7 @@ ELSEWHERE = {
     **dict.fromkeys(
         ("--write-coco-json-variants", "--write-coco-json-variant"), "--coco-json writes the 17 keypoints of bodies"
     ),
-    **dict.fromkeys(("--identification", "--tracking", "--ik-threads"), "people are not tracked between frames"),
+    **dict.fromkeys(("--identification", "--tracking", "--ik-threads"), "--track gives people ids"),
     **dict.fromkeys(
         ("--frame-undistort", "--frame-keep-distortion", "--camera-parameter-path", "--camera-parameter-folder"),
         "lens distortion is not corrected; use cv2.undistort beforehand",
@@ -120,6 +120,7 @@ HARMLESS = {
 # Library parameters whose options have other names.
 FLAGS = {"merge": "hand-merge", "scale_range": "hand-range"}
 PARAMETERS = (
+    "track_memory",
     "net_size", "hand_net_size", "face_net_size", "scale_number", "scale_gap", "scale_range", "merge", "engine",
     "device", "skeleton", "stages", "first", "last", "step", "rotate", "keypoint_scale", "heatmaps_of", "heatmaps",
     "threshold", "body_model", "model", "maximize_positives", "detector", "detector_every", "codec", "output", "json",

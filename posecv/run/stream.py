@@ -21,6 +21,7 @@ from posecv.sources import Source, Still
 from posecv.sources.find import find_sources
 from posecv.sources.selection import Selection
 from posecv.steps import MakeStep
+from posecv.steps.ids import MakeIds
 
 __all__ = ["stream"]
 
@@ -36,6 +37,7 @@ def stream(
     first: int = 0,
     last: int | None = None,
     step: int = 1,
+    track: bool = False,
     steps: Sequence[MakeStep] = (),
     keep_maps: bool = False,
     progress: bool = False,
@@ -51,6 +53,8 @@ def stream(
         what is found: everybody, one person, or one hand. Or an estimator of `posecv.estimators`.
     first, last, step : int
         Which frames of videos to use, counted from 0.
+    track : bool
+        Whether people have `ids` that stay the same over the frames of a source (`posecv.steps.ids`).
     steps : sequence of callable
         Create the steps that process each result; each source gets new ones.
     keep_maps : bool
@@ -81,6 +85,7 @@ def stream(
         raise UsageError(f"inputs is empty; {GIVE}")
     selection = Selection(first, last, step)
     sources = find_sources(words, selection)
+    steps = (MakeIds(), *steps) if track else steps
     return _results(sources, _estimator(network), steps, keep_maps, progress)
 
 
