@@ -527,3 +527,28 @@ def test_the_reader_needs_no_opencv() -> None:
     source = Path(caffe.__file__).read_text(encoding="utf-8")
     imports = {line.split()[1].split(".")[0] for line in source.splitlines() if line.startswith(("import ", "from "))}
     assert imports - set(sys.stdlib_module_names) == {"numpy", "posecv"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('layer { name: "a" type: "CPMData" top: "data" }', "'a' of type CPMData.*deploy"),
+        ('layer { name: "a" type: "EuclideanLoss" bottom: "x" }', "'a' of type EuclideanLoss.*deploy"),
+        ('layers { name: "a" type: 4 bottom: "x" top: "y" }', "'a' has its type as the number 4"),
+        ('layer { name: "a" type: "Convolution" convolution_param { num_output: 8.0 } }', "num_output: 8.0; write it"),
+    ],
+)
+def test_a_prototxt_for_training_or_other_readers_is_told_what_to_change(
+    text: str, words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.prototxt"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ModelError, match=words):
+        read_prototxt(path)
+
+
+def test_a_prototxt_in_utf_16_is_told_to_be_saved_as_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "a.prototxt"
+    path.write_text('layer { name: "a" type: "ReLU" }', encoding="utf-16")
+    with pytest.raises(ModelError, match=r"UTF-16.*save it as UTF-8"):
+        read_prototxt(path)

@@ -522,6 +522,7 @@ _SIGNS = (
     (rb"\s*<(?:!doctype|html|\?xml|head)", "a web page", "the download went wrong: fetch the file again"),
     (rb"version https://git-lfs", "a Git-LFS pointer", "run `git lfs pull`, or download the file itself"),
     (rb"\xef\xbb\xbf", "a text with a byte order mark", "OpenCV cannot read that; save it as UTF-8 without the mark"),
+    (rb"\xff\xfe|\xfe\xff", "a text in UTF-16", "OpenCV cannot read that; save it as UTF-8"),
     (rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|BZh|Rar!", "an archive", "unpack it first"),
 )
 _CONTROL = re.compile(rb"[^\t\n\f\r\x20-\xff]")
@@ -591,7 +592,22 @@ def read_prototxt(path: Path) -> Message:
         output_layers(message)
     except ModelError as error:
         raise ModelError(f"{path} is not a complete prototxt of a network; get it again ({error})") from None
+    _refuse_other_networks(path, message)
     return message
+
+
+def _refuse_other_networks(path: Path, message: Message) -> None:
+    """Raise a ModelError for a network for training, and for what only some of Caffe's readers accept."""
+    for layer in layers_of(message):
+        name = str((layer.get("name") or [""])[-1])[:60]
+        kind = (layer.get("type") or [""])[-1]
+        if isinstance(kind, int):
+            raise ModelError(f"{path}: layer {name!r} has its type as the number {kind}; write the type's name")
+        outputs = value_of(layer, "convolution_param", Message()).get("num_output") or [1]
+        if isinstance(outputs[-1], float):
+            raise ModelError(f"{path}: layer {name!r} has num_output: {outputs[-1]}; write it without a decimal point")
+        if re.search(r"(?:data|loss|accuracy)$", str(kind).replace("_", "").lower()):
+            raise ModelError(f"{path} is for training (layer {name!r} of type {kind}): take the deploy prototxt")
 
 
 def _is_text(head: bytes) -> bool:
