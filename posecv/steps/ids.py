@@ -21,6 +21,7 @@ how people look.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -82,16 +83,17 @@ class Ids:
         keypoints = np.where(np.isfinite(people.keypoints), people.keypoints, 0).astype(np.float64)
         sizes = _sizes(keypoints)
         partner = self._partners(keypoints, sizes, people.skeleton, now, step)
+        places, moves = self._moved(keypoints, partner, now)
         for index in range(len(people)):
             if partner[index] < 0 and not sizes[index]:
                 continue  # fewer than two keypoints: nobody to follow
             if partner[index] < 0:
-                track = _Track(keypoints[index], sizes[index], now, self._frame, np.zeros(2))
+                track = _Track(keypoints[index], sizes[index], now, self._frame)
                 track.number = self._numbers.next() if first else -1
                 self._tracks.append(track)
             else:
                 track = self._tracks[partner[index]]
-                track.see(keypoints[index], sizes[index], now, self._frame)
+                track.see(places[index], sizes[index], moves[index].tolist(), now, self._frame)
                 if track.number < 0:
                     track.number = self._numbers.next()
             ids[index] = track.number
@@ -117,6 +119,22 @@ class Ids:
                 partner[int(columns[column])] = int(rows[row])
                 free[rows[row]] = False
         return partner
+
+    def _moved(self, keypoints: Floats, partner: list[int], now: float) -> tuple[Floats, Floats]:
+        """Keypoints (N, K, 3), hidden ones where they should be, and x, y (N, 2) by which most of each person moved."""
+        places, moves = keypoints.copy(), np.zeros((len(keypoints), 2))
+        matched = [index for index, track in enumerate(partner) if track >= 0]
+        if not matched:
+            return places, moves
+        tracks = [self._tracks[partner[index]] for index in matched]
+        before, after = np.stack([track.keypoints for track in tracks]), keypoints[matched]
+        both = (before[..., 2] > 0) & (after[..., 2] > 0)
+        steps = np.sort(np.where(both[..., None], after[..., :2] - before[..., :2], np.inf), axis=1)
+        count, rows = both.sum(axis=1), np.arange(len(matched))  # each has some, or it would not have been matched
+        moves[matched] = (steps[rows, (count - 1) // 2] + steps[rows, count // 2]) / 2
+        before[..., :2] += moves[matched][:, None]
+        places[matched] = np.where(after[..., 2:] > 0, after, before)
+        return places, moves
 
 
 class MakeIds:
@@ -150,30 +168,23 @@ class _Track:
     size: float
     time: float
     frame: int
-    speed: Floats
+    speed: tuple[float, float] = (0.0, 0.0)
     number: int = -1
     seen: int = 1
 
-    def ahead(self, now: float) -> Floats:
+    def ahead(self, now: float) -> tuple[float, float]:
         """x, y by which the person should have moved by now."""
-        moved: Floats = self.speed * SLOWING * (1 - math.exp(-(now - self.time) / SLOWING))
-        return moved
+        seconds = SLOWING * (1 - math.exp(-(now - self.time) / SLOWING))
+        return self.speed[0] * seconds, self.speed[1] * seconds
 
-    def see(self, keypoints: Floats, size: float, now: float, frame: int) -> None:
-        """The person is here now. Keypoints that are hidden move along."""
-        both = (keypoints[:, 2] > 0) & (self.keypoints[:, 2] > 0)
+    def see(self, keypoints: Floats, size: float, moved: Sequence[float], now: float, frame: int) -> None:
+        """The person is here now, `moved` by x, y; hidden keypoints are where they should be."""
         seconds = max(now - self.time, 1e-3)
-        moved = self.ahead(now)
-        if count := np.count_nonzero(both):
-            steps = np.sort(keypoints[both, :2] - self.keypoints[both, :2], axis=0)
-            moved = (steps[(count - 1) // 2] + steps[count // 2]) / 2  # the median, without the cost of np.median
         share = max(1 - math.exp(-seconds / SMOOTHING), 1 / (self.seen + 1))
-        self.speed = self.speed + share * (moved / seconds - self.speed)
-        fastest = FASTEST * max(self.size, size)
-        self.speed = self.speed * min(1.0, fastest / max(float(np.hypot(*self.speed)), 1e-6))
-        kept = self.keypoints + np.array([*moved, 0])
-        there = keypoints[:, 2:] > 0
-        self.keypoints = np.where(there, keypoints, np.where(self.keypoints[:, 2:] > 0, kept, 0))
+        x, y = (old + share * (step / seconds - old) for old, step in zip(self.speed, moved, strict=True))
+        slower = min(1.0, FASTEST * max(self.size, size) / max(math.hypot(x, y), 1e-6))
+        self.speed = x * slower, y * slower
+        self.keypoints = keypoints
         self.size = max(size, self.size * math.exp(-seconds))  # somebody who is half hidden is not smaller
         self.time, self.frame, self.seen = now, frame, self.seen + 1
 
@@ -261,17 +272,17 @@ def _alike(
 ) -> Floats:
     """(T, N) similarities of tracks, where they should be now, and people."""
     places = np.stack([track.keypoints for track in tracks])  # (T, K, 3)
-    places[..., :2] += np.stack([track.ahead(now) for track in tracks])[:, None]
+    places[..., :2] += np.array([track.ahead(now) for track in tracks])[:, None]
     hidden = np.array([max(now - track.time - step, 0.0) for track in tracks])
     own = np.array([track.size for track in tracks])
     size = np.maximum(own[:, None], sizes[None])  # (T, N)
     room = ROOM + GROWTH * hidden
     spread = 2 * SHARE * size * room[:, None]
-    both = (places[:, None, :, 2] > 0) & (keypoints[None, :, :, 2] > 0)  # (T, N, K)
-    away = ((places[:, None, :, :2] - keypoints[None, :, :, :2]) ** 2).sum(axis=-1)
-    terms = np.exp(-away / (2 * (spread[..., None] * sigmas) ** 2 + 1e-9)) * both
-    common = both.sum(axis=-1)
-    alike: Floats = terms.sum(axis=-1) / np.maximum(common, 1)
+    x, y = (places[:, None, :, axis] - keypoints[None, :, :, axis] for axis in (0, 1))  # (T, N, K) each
+    terms = np.exp((x * x + y * y) * (-0.5 / np.maximum(spread, 1e-6) ** 2)[..., None] / sigmas**2)
+    of_track, of_person = ((each[..., 2] > 0).astype(np.float64) for each in (places, keypoints))
+    common = of_track @ of_person.T
+    alike: Floats = ((terms * of_person) @ of_track[..., None])[..., 0] / np.maximum(common, 1)
     # Of two tracks, the one that was seen just now is preferred: the other one's place is a guess.
     return np.where(common >= COMMON, alike * (ROOM / room)[:, None] ** 0.25, 0)
 
