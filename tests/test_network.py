@@ -34,7 +34,7 @@ from posecv.engines import Engine
 from posecv.engines.network import DEVICES, choose_device, load_network
 from posecv.errors import DeviceError, ModelError, PoseError, UsageError
 from posecv.estimators.functions import estimate_people, estimate_person
-from posecv.formats.caffe import format_prototxt, read_prototxt
+from posecv.formats.caffe import format_prototxt, parse_prototxt, read_prototxt
 from posecv.geometry import Preprocessing
 from posecv.models import manifest
 from posecv.skeletons import BODY_25, COCO, FACE, HAND, MPI, MPI_4_STAGES, SKELETONS, Skeleton
@@ -449,3 +449,15 @@ def test_fields_before_heatmaps_are_put_behind_them(tmp_path: Path) -> None:
     assert (usual.fields_first, swapped.fields_first) == (0, COCO.channels - COCO.heatmaps)
     for network in (swapped, pickle.loads(pickle.dumps(swapped))):
         np.testing.assert_allclose(network.maps(blob), usual.maps(blob), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"), [("dim: 1 dim: 4 dim: 8 dim: 8", "any x 4 x any x any"), ("", "unknown shape")]
+)
+def test_an_input_that_is_not_an_image_is_one_line_with_every_opencv(shape: str, told: str, tmp_path: Path) -> None:
+    prototxt, caffemodel = painted_network(tmp_path, COCO)
+    message = read_prototxt(prototxt)
+    message["layer"][0]["input_param"] = [parse_prototxt(f"shape {{ {shape} }}")]
+    prototxt.write_text(format_prototxt(message), encoding="utf-8")
+    with pytest.raises(ModelError, match=f"has an input of {told}; any x 3 x any x any is needed"):
+        load_network(prototxt, caffemodel, engine="opencv", device="cpu")

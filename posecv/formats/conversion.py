@@ -13,14 +13,14 @@ import zlib
 from pathlib import Path
 from typing import Protocol
 
-from posecv.errors import OutputError
+from posecv.errors import ModelError, OutputError
 from posecv.files import clear_unfinished, once, write_whole
 from posecv.formats import onnx
-from posecv.formats.caffe import read_pair
+from posecv.formats.caffe import Message, layers_of, read_pair, values_of
 from posecv.formats.stages import first_stages
 from posecv.models import cache_folder, sha256_of
 
-__all__ = ["ORIGIN", "convert_pair", "kept_folder", "kept_or_converted"]
+__all__ = ["ORIGIN", "check_input", "convert_pair", "kept_folder", "kept_or_converted"]
 
 ORIGIN = "caffemodel_sha256"  # metadata of an ONNX file: the hash of its caffemodel
 EDITION = 2  # increase this when the output of `posecv.formats.onnx` changes
@@ -44,7 +44,17 @@ def convert_pair(prototxt: Path, caffemodel: Path, *, thin: bool = False, stages
         If a file is missing or damaged (see `posecv.formats.caffe.read_pair`), or a layer cannot be converted.
     """
     message, weights = read_pair(prototxt, caffemodel)
+    check_input(prototxt, message)
     return onnx.convert(first_stages(message, stages), weights, {ORIGIN: sha256_of(caffemodel)}, thin=thin)
+
+
+def check_input(prototxt: Path, message: Message) -> None:
+    """Raise a ModelError if a pair's input is not an image; OpenCV would fail, or read beyond its memory."""
+    taken = {bottom for layer in layers_of(message) for bottom in values_of(layer, "bottom", str)}
+    for name, dims in onnx.inputs(message):
+        if name in taken and (len(dims) != 4 or dims[1] != 3):
+            shape = f"any x {dims[1]} x any x any" if len(dims) == 4 else " x ".join(map(str, dims)) or "unknown shape"
+            raise ModelError(f"{prototxt}: the network has an input of {shape}; any x 3 x any x any is needed")
 
 
 def kept_or_converted(
