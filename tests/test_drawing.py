@@ -13,6 +13,7 @@ from figures import people_at
 from networks import black
 from posecv.arrays import Frame
 from posecv.drawing import skeletons as drawing
+from posecv.drawing.room import Room
 from posecv.drawing.skeletons import ALPHA, draw_labels, draw_people, draw_rate
 from posecv.drawing.style import Style
 from posecv.errors import InputError, UsageError
@@ -331,6 +332,32 @@ def test_a_label_stays_inside_the_frame(place: tuple[float, float]) -> None:
     """As much of it is seen as of one in the middle."""
     middle = changed(draw_labels(plain(), people_at({4: (100, 80)}), labels="name")).sum()
     assert changed(draw_labels(plain(), people_at({4: place}), labels="name")).sum() == pytest.approx(middle, rel=0.1)
+
+
+def test_labels_of_a_crowd_do_not_cover_each_other() -> None:
+    room = Room((480, 320), [(240, 160)] * 12, 8)
+    corners = [room.take((240.0, 160.0), (70, 10))[0] for _ in range(12)]
+    for index, (x, y) in enumerate(corners):
+        for other_x, other_y in corners[:index]:
+            assert abs(x - other_x) >= 70 or abs(y - other_y) >= 10
+        assert 0 <= x <= 410
+        assert 10 <= y <= 320
+
+
+def test_a_label_far_from_its_keypoint_has_a_line_that_begins_there() -> None:
+    room = Room((480, 320), [(240, 160)], 8)
+    lines = [room.take((240.0, 160.0), (70, 10))[1] for _ in range(20)]
+    assert lines[0] is None
+    assert lines[-1] is not None
+    assert lines[-1][0] == (240, 160)
+
+
+def test_where_no_room_is_left_a_label_is_written_all_the_same() -> None:
+    room = Room((80, 20), [], 8)
+    for _ in range(9):
+        (x, y), _line = room.take((40.0, 10.0), (70, 10))
+        assert 0 <= x <= 10
+        assert 10 <= y <= 20
 
 
 def test_what_is_not_drawn_is_not_labelled() -> None:

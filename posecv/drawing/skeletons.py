@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posecv.arrays import Frame, checked_frame
+from posecv.drawing.room import Room
 from posecv.errors import InputError, UsageError
 from posecv.people import People
 from posecv.skeletons import FACE, HAND, Skeleton
@@ -118,15 +119,37 @@ def draw_people(
 def draw_labels(frame: Frame, people: People, *, labels: str, threshold: float = 0.0) -> Frame:
     """Write each keypoint's "index" or "name" beside it, in place, and return the frame.
 
-    People's hands and faces get no labels: there is no room for them.
+    Names are short: "R knee" is the right knee. Where a label would cover another one or a keypoint, it is written as
+    near as there is room, with a line to its keypoint. People's hands and faces get no labels: there is no room.
     """
-    names = people.skeleton.keypoints if labels == "name" else range(len(people.skeleton.keypoints))
+    if labels == "none":
+        return frame
+    names = [_short(name) for name in people.skeleton.keypoints] if labels == "name" else None
     letters = max(LEAST_LETTER, LETTER_SHARE * min(frame.shape[:2]))
     drawn = np.isfinite(people.keypoints).all(axis=-1) & (people.keypoints[..., 2] > max(threshold, 0.0))
-    for person, keypoint in np.argwhere(drawn) if labels != "none" else ():
-        x, y, _ = people.keypoints[person, keypoint].tolist()
-        _write(frame, str(names[keypoint]), (x + letters / 2, y + letters / 2), letters)
+    room = Room(frame.shape[1::-1], people.keypoints[drawn][:, :2], letters)
+    written = []
+    for person, keypoint in np.argwhere(drawn).tolist():
+        text = str(keypoint) if names is None else names[keypoint]
+        x, y = np.clip(people.keypoints[person, keypoint, :2], -FARTHEST, FARTHEST).tolist()
+        place, line = room.take((x, y), _size(text, letters))
+        written.append((text, place))
+        if line is not None:
+            cv2.line(frame, *line, (255, 255, 255), 1, cv2.LINE_AA)
+    for text, place in written:
+        _write(frame, text, place, letters)
     return frame
+
+
+def _short(name: str) -> str:
+    """A keypoint's name as it is written: `right_knee` becomes R knee."""
+    return name.replace("right_", "R ").replace("left_", "L ").replace("_", " ")
+
+
+def _size(text: str, letters: float) -> tuple[float, float]:
+    """Width and height in pixels of written text with its outline."""
+    (long, _), _ = cv2.getTextSize(text, FONT, letters / LETTER, 1)
+    return long + letters / 4, letters + letters / 4
 
 
 def draw_rate(frame: Frame, rate: float) -> Frame:
