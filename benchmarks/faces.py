@@ -17,11 +17,11 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-import posecv
 from benchmarks import markdown, shared
 from benchmarks.program import one_line
 from benchmarks.shared import Crop
 from posecv.engines.network import Network
+from posecv.estimators.single_pass import OneHand
 
 LABELLED = 68
 OUTER_CORNERS = 36, 45
@@ -51,7 +51,7 @@ def found_in(
     frame = crop[1]
     height, width = frame.shape[:2]
     box = strayed((width, height), stray, rng)
-    face = posecv.estimate_hand(network, frame, box, False, net_size=net_size)
+    face = OneHand(network, box, net_size=net_size)(frame).people
     if not len(face):
         return np.full((LABELLED, 2), np.nan)
     return _places(face.keypoints[0, :LABELLED].astype(np.float64))

@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-import posecv
 from benchmarks import markdown, shared
 from benchmarks.program import one_line
 from posecv.arrays import Frame
 from posecv.engines.network import Network
+from posecv.estimators.single_pass import OneHand
 from posecv.skeletons import COCO_17
 
 GATES = np.arange(0.2, 0.61, 0.05)
@@ -50,7 +50,7 @@ PARTS = {
 
 def mean_score(network: Network, frame: Frame, box: tuple[float, float, float, float], left: bool) -> float:
     """The mean score of a network in a box, as in the gate of `posecv.estimate_hands` and `estimate_faces`."""
-    found = posecv.estimate_hand(network, frame, box, left)
+    found = OneHand(network, box, left)(frame).people
     return float(found.keypoints[..., 2].mean()) if len(found) else 0.0
 
 
