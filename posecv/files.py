@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from posecv.errors import OutputError, reason
 
-__all__ = ["KEPT", "Owner", "clear_unfinished", "content", "each_once", "once", "unfinished_file", "write_whole"]
+__all__ = ["KEPT", "Owner", "clear_unfinished", "content", "each_once", "once", "put_in_place", "unfinished_file",
+           "write_whole"]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -100,6 +101,14 @@ def write_whole(path: Path, data: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink()
+
+
+def put_in_place(unfinished: Path, path: Path) -> None:
+    """Give a finished file its name, when its content has reached the disk; OSError if that fails."""
+    with unfinished.open("rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
+    _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -231,6 +231,13 @@ def test_an_empty_image_is_not_there_for_a_resumed_run(tmp_path: Path) -> None:
     assert not output.has(None)
 
 
+def test_an_empty_video_is_not_there_for_a_resumed_run(tmp_path: Path) -> None:
+    (tmp_path / "a.avi").touch()
+    assert not DrawnFilm(tmp_path / "a.avi").has(0)
+    (tmp_path / "a.avi").write_bytes(b"RIFF")
+    assert DrawnFilm(tmp_path / "a.avi").has(0)
+
+
 def test_a_video_that_was_cut_off_keeps_its_unfinished_name_where_a_run_can_be_resumed(tmp_path: Path) -> None:
     frame = np.zeros((48, 64, 3), np.uint8)
     for only_whole in (True, False):

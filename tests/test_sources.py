@@ -299,6 +299,29 @@ def test_jpegs_are_found_in_a_stream_however_it_comes(size: int) -> None:
     assert found == [*small[:3], small[3][:-40]]
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000, 1 << 20])
+@pytest.mark.parametrize("between", [b"", b"\r\n--frame\r\nContent-Type: image/jpeg\r\n\r\n", b"\xff"])
+def test_a_jpeg_that_is_cut_short_in_a_stream_does_not_take_the_next_one_with_it(size: int, between: bytes) -> None:
+    whole = [encoded(".jpg", np.full((24, 40, 3), 60 * number, np.uint8)) for number in range(3)]
+    cut = encoded(".jpg", noise(40, 24))[:-100]
+    stream = between.join([whole[0], cut, whole[1], cut, cut, whole[2]])
+    found = list(jpegs(Chunks(stream, size)))  # type: ignore[arg-type]
+    assert found == [whole[0], cut + between, whole[1], cut + between, cut + between, whole[2]]
+
+
+def test_many_damaged_images_of_a_stream_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    good = encoded(".jpg", quadrants())
+    bad = good[:4] + b"\x00" * 60 + b"\xff\xd9"
+    source = StandardInput(Selection(), lambda: io.BytesIO(good + bad * 40 + good))
+    assert [still.number for still in source.stills()] == [0, 41]
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-2:] == [
+        "stdin: image 5 is damaged and was left out",
+        "stdin: 40 of 42 images are damaged and were left out",
+    ]
+    assert len(lines) == 6
+
+
 def test_a_stream_is_searched_once() -> None:
     """A second pass over what was searched would take a time that grows with the square of an image's size."""
     jpeg = encoded(".jpg", noise(800, 600))
@@ -387,6 +410,7 @@ def test_results_beside_their_sources_are_not_sources(tmp_path: Path) -> None:
     wanted = ["a.jpg", "a.png", "clip.avi", "team.jpg", "yoga_pose.jpg"]
     assert [path.name for path in find_files([str(tmp_path)])] == wanted
     assert [path.name for path in find_files([str(tmp_path / "*")])] == wanted
+    assert [path.name for path in find_files([str(tmp_path / "*.png")])] == ["a.png"]  # the others are of other files
     named = tmp_path / "team_pose.png"
     assert find_files([str(named)]) == [named]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from posecv.sources import Still
 from posecv.sources.find import find_sources
 from posecv.sources.pictures import jpegs
 from posecv.sources.selection import Selection
-from posecv.sources.streams import Camera, StandardInput, Stream
+from posecv.sources.streams import Camera, StandardInput, Stream, _read
 
 Frame = NDArray[np.uint8]
 
@@ -107,9 +108,9 @@ def test_pictures_are_piped_through_a_script(tmp_path: Path) -> None:
 
 
 class Server:
-    """Serves Motion JPEG; each connection gets the next of the given runs of frames and is then dropped."""
+    """Serves Motion JPEG; each connection gets the next of the given runs of frames or JPEGs, and is then dropped."""
 
-    def __init__(self, runs: list[list[Frame]]) -> None:
+    def __init__(self, runs: list[list[Frame | bytes]]) -> None:
         self.runs, self.connections = iter(runs), 0
         server = self
 
@@ -124,7 +125,7 @@ class Server:
                 self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
                 self.end_headers()
                 for frame in frames:
-                    data = jpeg(frame)
+                    data = frame if isinstance(frame, bytes) else jpeg(frame)
                     head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
                     self.wfile.write(head.encode() + data + b"\r\n")
 
@@ -140,7 +141,7 @@ class Server:
 def serve() -> Iterator[Any]:
     servers: list[Server] = []
 
-    def start(*runs: list[Frame]) -> Server:
+    def start(*runs: list[Frame | bytes]) -> Server:
         servers.append(Server(list(runs)))
         return servers[-1]
 
@@ -164,6 +165,33 @@ def test_a_stream_that_breaks_is_opened_again_and_given_up_in_the_end(
     assert len(numbers) >= 10
     assert {number for _, number in numbers} >= {0, 1, 2, 8, 9, 10}
     assert "the stream broke; reconnecting in 0 s" in capsys.readouterr().err
+
+
+def test_damaged_frames_of_a_stream_are_left_out(serve: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    frames: list[Frame | bytes] = [shade(number) for number in range(12)]
+    frames[5] = frames[8] = jpeg(shade(5))[:200]
+    server = serve(frames)
+    numbers: list[int] = []
+    with pytest.raises(InputError):
+        numbers.extend(number_of(still) for still in Stream(server.address, pauses=()).stills())
+    assert numbers == [0, 1, 2, 3, 4, 6, 7, 9, 10, 11]
+    assert server.connections == 1
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("seconds", "reads"), [(0.0, 3), (5.0, 3), (5.1, 1)])
+def test_a_read_that_fails_late_ends_a_stream_at_once(seconds: float, reads: int) -> None:
+    class Silent:
+        count = 0
+
+        def read(self) -> tuple[bool, None]:
+            self.count += 1
+            return False, None
+
+    silent = Silent()
+    times = itertools.count(0, seconds)
+    assert list(_read(silent, 3, 5.0, lambda: next(times))) == []
+    assert silent.count == reads
 
 
 def test_an_address_where_nothing_is_is_one_line_without_the_password() -> None:

@@ -24,8 +24,8 @@ import numpy as np
 from posecv.arrays import Frame
 from posecv.drawing.style import Style
 from posecv.errors import OutputError, UsageError, reason
-from posecv.files import Owner
-from posecv.outputs.files import Kind
+from posecv.files import Owner, put_in_place
+from posecv.outputs.files import Kind, is_filled
 from posecv.outputs.gif import GifWriter, can_write_gif
 from posecv.outputs.growing import part_of
 from posecv.outputs.sound import Sound, SoundError, sounds_of
@@ -118,7 +118,7 @@ class DrawnFilm:
         self._times = _Times()
         self._whole = True
         self._owner: Owner | None = None
-        self._there = self.path.exists()
+        self._there = is_filled(self.path)
 
     def write(self, result: Result) -> None:
         """Add a frame; OutputError if that fails."""
@@ -166,7 +166,7 @@ class DrawnFilm:
         try:
             writer.close()
             if self._whole:
-                os.replace(part, self.path)
+                put_in_place(part, self.path)
         except OSError as error:
             raise OutputError(f"{part} cannot be finished ({reason(error)})") from None
 

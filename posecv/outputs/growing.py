@@ -10,14 +10,13 @@ import contextlib
 import csv
 import io
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from posecv.errors import OutputError, UsageError, reason
-from posecv.files import Owner
+from posecv.files import Owner, put_in_place
 from posecv.outputs.coordinates import converted
 from posecv.outputs.files import Kind
 from posecv.outputs.forms import form_of, formatted
@@ -90,7 +89,7 @@ class _Growing:
         try:
             self._file.close()
             if self._whole:
-                os.replace(part_of(self.path), self.path)
+                put_in_place(part_of(self.path), self.path)
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written ({reason(error)})") from None
         finally:

@@ -60,6 +60,7 @@ MOST = 1 << 29  # bytes of an image file
 MOST_PIXELS = 1 << 28  # of an image; as an array it takes three bytes for each
 # A marker that begins a segment or ends the image: not image data (FF 00), a restart, a start or padding.
 _JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
+_JPEG_MARKER_OR_START = re.compile(rb"\xff(?:[\x02-\xcf\xd9-\xfe]|\xd8\xff)")
 
 
 def natural_order(name: str | Path) -> list[tuple[int, str]]:
@@ -105,9 +106,13 @@ def _expand(text: str) -> list[Path]:
 
 
 def _without_results(paths: Iterable[Path]) -> list[Path]:
-    """The files without those that posecv made of others among them, such as `team_pose.png` beside `team.jpg`."""
+    """The files without those that posecv made of others in their folders: `team_pose.png` beside `team.jpg`."""
     paths = list(paths)
-    names = {(path.parent, name) for path in paths for name in (path.stem, path.name)}
+    names: set[tuple[Path, str]] = set()
+    for folder in {path.parent for path in paths if _made_of(path)}:
+        with contextlib.suppress(OSError):
+            for file in filter(_looks_like_one, folder.iterdir()):
+                names |= {(folder, file.stem), (folder, file.name)}
     return [path for path in paths if not any((path.parent, name) in names for name in _made_of(path))]
 
 
@@ -328,6 +333,8 @@ def on_white(layered: NDArray[Any], plain: NDArray[Any]) -> NDArray[Any]:
 def jpegs(file: IO[bytes]) -> Iterator[bytes]:
     """Split a stream into JPEGs, ignoring anything between them; any other content is returned as a whole.
 
+    A JPEG that is cut short ends where the next one starts.
+
     InputError if an image does not end within `MOST` bytes.
     """
     read = getattr(file, "read1", file.read)  # a pipe returns what is available
@@ -345,7 +352,7 @@ def jpegs(file: IO[bytes]) -> Iterator[bytes]:
             if not data.startswith(_JPEG_START):
                 del data[: _start(data)]
                 position = 2
-            end, position = _searched(data, position)
+            end, position = _searched(data, position, _JPEG_MARKER_OR_START)
             if end is None:
                 break
             yield bytes(data[:end])
@@ -372,17 +379,22 @@ def _jpeg_end(data: bytes) -> int | None:
     return _searched(data, 2)[0]
 
 
-def _searched(data: bytes | bytearray, position: int) -> tuple[int | None, int]:
+def _searched(
+    data: bytes | bytearray, position: int, markers: re.Pattern[bytes] = _JPEG_MARKER
+) -> tuple[int | None, int]:
     """Search a JPEG for its end from a position on; its end, or None, and where to go on when there is more of it.
 
-    It skips the segments before the image by their length, since a thumbnail in them has an end marker too.
+    It skips the segments before the image by their length, since a thumbnail in them has an end marker too. With
+    `_JPEG_MARKER_OR_START`, the start of another JPEG is also the end of this one.
     """
     if not data.startswith(_JPEG_START):
         return None, position
-    while marker := _JPEG_MARKER.search(data, position):
+    while marker := markers.search(data, position):
         if marker[0] == b"\xff\xd9":
             return marker.end(), marker.end()
+        if marker[0] == _JPEG_START:
+            return marker.start(), marker.start()
         if marker.end() + 2 > len(data):
             return None, marker.start()
         position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
-    return None, max(position, len(data) - 1)  # the last byte may begin a marker
+    return None, max(position, len(data) - 2)  # the last bytes may begin a marker

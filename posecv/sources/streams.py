@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import select
@@ -33,10 +34,13 @@ __all__ = ["Camera", "StandardInput", "Stream", "live_source", "pipe"]
 
 
 PATIENCE = 30  # failed reads in a row that a camera is allowed: some need a second to start
+DAMAGED = 10  # failed reads in a row of a stream: a damaged frame fails, the ones after it may be whole
+STALLED = 5.0  # seconds of a failed read after which a stream is broken, not a frame of it
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before each attempt to reopen a stream
 HELD = 8  # frames of a stream that are held back while all are equal: then OpenCV may not have converted them
 SILENCE = 10.0  # seconds after which nobody is taken to write into a pipe
 TIMEOUT = 30.0  # seconds without data after which PyAV takes a stream for broken
+NAMED = 5  # damaged images on standard input that get a line each
 CAMERAS = range(8)  # numbers to try for the list of cameras, if the requested one is missing
 ADDRESS = re.compile(r"[a-z]{2,}://", re.IGNORECASE)
 
@@ -180,7 +184,7 @@ class Stream:
         """The frames until the connection breaks."""
         capture = cv2.VideoCapture(self.address, cv2.CAP_FFMPEG)
         try:
-            frames = _read(capture, patience=1)
+            frames = _read(capture, DAMAGED, STALLED)
             if not MAY_FAIL or is_progressive(capture):
                 yield from frames
                 return
@@ -254,24 +258,28 @@ class StandardInput:
                 file.close()
 
     def _of(self, file: IO[bytes]) -> Iterator[Still]:
-        number, good = -1, False
-        damaged: list[tuple[int, InputError]] = []  # before the first whole one
+        number, good, told = -1, False, 0
+        damaged: list[int] = []
+        first = ""  # what is wrong with the first damaged one
         for number, data in enumerate(jpegs(file)):
             if not self.selection.wants(number):
                 continue
             try:
                 frame = self.selection.turned(decode_picture(self.path, data))
             except InputError as error:
-                damaged.append((number, error))
+                first = first or str(error)
+                damaged.append(number)
             else:
                 good = True
                 yield Still(frame, self.path, number)
             if good:
-                for index, _ in damaged:
+                for index in damaged[told:NAMED]:
                     say(f"{self.path}: image {index} is damaged and was left out")
-                damaged = []
-        if damaged:
-            raise damaged[0][1]
+                told = min(len(damaged), NAMED)
+        if damaged and not good:
+            raise InputError(first)
+        if len(damaged) > NAMED:
+            say(f"{self.path}: {len(damaged)} of {number + 1} images are damaged and were left out")
         if number < 0:
             raise InputError(f"{self.path} is empty; pipe images or Motion JPEG into it")
 
@@ -310,14 +318,22 @@ def live_source(word: str, selection: Selection) -> Camera | Stream | StandardIn
     return Stream(word, selection) if ADDRESS.match(word) else None
 
 
-def _read(capture: cv2.VideoCapture, patience: int = PATIENCE) -> Iterator[Frame]:
-    """Read until no more frames arrive."""
+def _read(
+    capture: cv2.VideoCapture,
+    patience: int = PATIENCE,
+    longest: float = math.inf,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Frame]:
+    """Read until no more frames arrive: after `patience` failures in a row, or one that took longer than `longest`."""
     failures = 0
     while failures < patience:
+        begin = clock()
         read, frame = capture.read()
         failures = 0 if read else failures + 1
         if read:
             yield frame.astype(np.uint8, copy=False)
+        elif clock() - begin > longest:
+            return
 
 
 def _wanted(frames: Iterator[Frame], path: Path, selection: Selection, rate: float) -> Iterator[Still]:
