@@ -683,9 +683,27 @@ def test_a_line_names_the_hands_and_faces_that_were_found() -> None:
         ("--hand-model light_hand", "--hand-model is not used without --hand"),
         ("--face-model a --face-net-size 192x192", "--face-model and --face-net-size are not used without --face"),
         ("--hand --hand-model light_hand", ""),
+        ("--hand-scales 3", "--hand-scales is not used without --hand or --face"),
+        ("--face --hand-range 0.5", "--hand-range is not used without --hand-scales"),
+        ("--face --hand-scales 3 --hand-range 0.5", ""),
+        ("--scale-gap 0.3", "--scale-gap is not used without --scale-number"),
+        ("--scale-number 2 --scale-gap 0.3", ""),
+        ("--json-form body_25 --json-layout folders", "--json-form and --json-layout are not used without --json"),
+        ("--keypoint-scale unit -o out", "--keypoint-scale is not used without --json or --csv"),
+        ("--keypoint-scale unit --csv out.csv", ""),
+        ("--coco-annotations a.json", "--coco-annotations is not used without --coco-json"),
+        ("--alpha 0.5 --json out", "--alpha is not used without --output or --images"),
+        ("--alpha 0.5 --json out -o out", ""),
+        ("--alpha 0.5", ""),
+        ("--render_pose 0 --write_json out --display 0", ""),
+        ("--camera-size 640x480", "--camera-size is not used without the number of a camera"),
+        ("--camera-size 640x480 -i 0", ""),
+        ("--box 1,2,3,4 --box 1,2,3,5", "--box is given several times; only the last one counts"),
+        ("--box 1,2,3,4 --box 1,2,3,4", ""),
+        ("--net-size 128 --net_size 256", "--net-size is given several times; only the last one counts"),
     ],
 )
-def test_options_of_parts_that_are_not_searched_for_are_a_line(
+def test_options_that_are_not_used_are_a_line(
     words: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = parse(multi_parser(), ["-i", "a.jpg", *words.split()])

@@ -18,7 +18,7 @@ from posecv.app.options import CSV_FORMS as CSV_WORDS
 from posecv.app.options import JSON_FORMS
 from posecv.errors import UsageError
 from posecv.outputs.forms import FORMS, as_body_25, as_controlnet
-from posecv.outputs.growing import CSV_FORMS, CocoResults, Csv, JsonLines, check_ids, image_ids
+from posecv.outputs.growing import CSV_FORMS, CocoResults, Csv, JsonLines, check_ids, id_of, image_ids
 from posecv.outputs.openpose_json import OpenPoseJson
 from posecv.people import People
 from posecv.result import Result
@@ -223,8 +223,18 @@ class TestCocoIds:
         assert result.returncode == 2
         assert "other.png: the annotations have no image of this name" in result.stderr
 
+    def test_images_of_one_name_are_told_apart_by_their_folders(self, tmp_path: Path) -> None:
+        names = {"a/1.jpg": 7, "b/1.jpg": 8, "b/2.jpg": 9}
+        images = [{"id": number, "file_name": name} for name, number in names.items()]
+        (tmp_path / "truth.json").write_text(json.dumps({"images": images}))
+        ids = image_ids(tmp_path / "truth.json")
+        found = [id_of(Path(name), ids) for name in ("x/a/1.jpg", "x/b/1.jpg", "elsewhere/2.jpg", "x/c/1.jpg")]
+        assert found == [7, 8, 9, None]
+        with pytest.raises(UsageError, match="no image of this name, or several in other folders"):
+            check_ids([(Path("c/1.jpg"), False)], ids)
+
     def test_what_are_no_annotations_is_one_line(self, tmp_path: Path) -> None:
-        for content in ("[]", "{}", '{"images": [1]}', "no"):
+        for content in ("[]", "{}", '{"images": [1]}', "no", '{"images": [{"id": 1.5, "file_name": "a"}]}'):
             (tmp_path / "a.json").write_text(content)
             with pytest.raises(UsageError, match="is not a file of COCO annotations: it needs 'images'"):
                 image_ids(tmp_path / "a.json")

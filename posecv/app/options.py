@@ -12,14 +12,14 @@ from typing import NoReturn, TypeVar
 
 from posecv import models
 from posecv.app.spellings import ALIASES, ELSEWHERE, HARMLESS, normalised
+from posecv.app.unused import Store, unused
 from posecv.errors import UsageError
 from posecv.terminal import say
 
 T = TypeVar("T")
 
 __all__ = [
-    "PARTS", "SINGLE_THRESHOLD", "Parser", "camera_parser", "check_hand", "hand_parser", "multi_parser", "parse",
-    "single_parser",
+    "PARTS", "SINGLE_THRESHOLD", "Parser", "camera_parser", "hand_parser", "multi_parser", "parse", "single_parser",
 ]  # fmt: skip
 
 DEVICES = ("auto", "cpu", "cuda", "cuda-fp16", "opencl")
@@ -64,6 +64,9 @@ class Parser(argparse.ArgumentParser):
             formatter_class=Help,
             allow_abbrev=False,
         )
+        self.check: Callable[[argparse.Namespace], None] = lambda options: None  # UsageError for contradictions
+        self.register("action", None, Store)
+        self.register("action", "store", Store)
         self._named: dict[str, argparse._ArgumentGroup] = {}
 
     def group(self, title: str) -> argparse._ArgumentGroup:
@@ -124,6 +127,7 @@ def hand_parser(prog: str | None = None) -> Parser:
     hand.add_argument("--from-body", action="store_true", help="find people's left and right hands by their arms")
     hand.add_argument("--body-model", metavar="NAME|P,M", help="network that finds people for --from-body (light_body)")
     _add_hand_scales(hand)
+    parser.check = check_hand
     return parser
 
 
@@ -519,6 +523,11 @@ def parse(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
     options, unknown = parser.parse_known_args(normalised(sys.argv[1:] if argv is None else argv, own))
     _refuse(unknown, [*own, *ALIASES])
     options.no_show |= options.display == 0
+    parser.check(options)
+    for line in unused(options, {name: parser.get_default(name) for name in vars(options)}):
+        say(line)
+    for noted in {"given", "again"} & vars(options).keys():  # by `Store`
+        delattr(options, noted)
     _complete_parts(options)
     _complete_heatmaps(options)
     options.net_size = _net_size(options)
@@ -550,15 +559,10 @@ def _refuse(unknown: Sequence[str], known: Sequence[str]) -> None:
 
 
 def _complete_parts(options: argparse.Namespace) -> None:
-    """The networks of hands and faces; a line about options for parts that are not searched for."""
+    """The networks of hands and faces."""
     for part, own in PARTS.items():
-        if not hasattr(options, f"{part}_model"):
-            continue
-        given = [name for name in (f"{part}_model", f"{part}_net_size") if getattr(options, name)]
-        if given and not getattr(options, part):
-            flags = " and ".join(f"--{name.replace('_', '-')}" for name in given)
-            say(f"{flags} {'is' if len(given) == 1 else 'are'} not used without --{part}")
-        setattr(options, f"{part}_model", getattr(options, f"{part}_model") or own)
+        if hasattr(options, f"{part}_model"):
+            setattr(options, f"{part}_model", getattr(options, f"{part}_model") or own)
 
 
 def _complete_heatmaps(options: argparse.Namespace) -> None:

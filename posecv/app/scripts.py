@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from posecv import models, opencv
-from posecv.app.options import Parser, camera_parser, check_hand, hand_parser, multi_parser, parse, single_parser
+from posecv.app.options import Parser, camera_parser, hand_parser, multi_parser, parse, single_parser
 from posecv.app.spellings import in_flags
 from posecv.errors import ModelError, PoseError, UsageError
 from posecv.memory import keep_buffers
@@ -83,7 +83,6 @@ def run_hand(argv: Sequence[str] | None = None, prog: str | None = None, gui: Mo
     """Find one hand in each image, or in a box of it."""
 
     def work(options: argparse.Namespace) -> int:
-        check_hand(options)
         _check_network(options)
         if options.from_body:
             options.body_model = options.body_model or _default("light_body")

@@ -10,7 +10,9 @@ import contextlib
 import csv
 import io
 import json
+import operator
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,8 @@ from posecv.outputs.forms import form_of, formatted
 from posecv.result import Result
 
 __all__ = [
-    "COCO_KIND", "CSV_FORMS", "CSV_KIND", "JSONL_KIND", "CocoResults", "Csv", "JsonLines", "check_ids", "image_ids",
-    "part_of",
+    "COCO_KIND", "CSV_FORMS", "CSV_KIND", "JSONL_KIND", "CocoResults", "Csv", "JsonLines", "check_ids", "id_of",
+    "image_ids", "part_of",
 ]  # fmt: skip
 
 JSONL_KIND = Kind("json", ending="_keypoints.jsonl", suffixes=frozenset({".jsonl"}))
@@ -33,6 +35,7 @@ COCO_KIND = Kind("coco_json", ending="_coco.json", suffixes=frozenset({".json"})
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 CSV_FORMS = ("plain", "excel")
+NO_IMAGE = "the annotations have no image of this name, or several in other folders"
 DIGITS = 6  # significant digits, as in OpenPose's records; for times, digits after the decimal point
 
 
@@ -226,9 +229,10 @@ class CocoResults:
             return result.number
         if self._ids is None:
             return last_number(result.source)
-        if result.source.name not in self._ids:
-            raise OutputError(f"{result.source}: the annotations have no image of this name")
-        return self._ids[result.source.name]
+        number = id_of(result.source, self._ids)
+        if number is None:
+            raise OutputError(f"{result.source}: {NO_IMAGE}")
+        return number
 
     def has(self, number: int | None) -> bool:
         """Always false: an unfinished file is not resumed."""
@@ -246,15 +250,31 @@ class CocoResults:
 
 
 def image_ids(path: str | Path) -> dict[str, int]:
-    """The ids of images by their names, from a file of COCO annotations; UsageError if it is not one."""
+    """The ids of images by their names, from a file of COCO annotations; UsageError if it is not one.
+
+    Names are those in the file, and without their folders where only one image has that name.
+    """
     try:
         images = json.loads(Path(path).read_bytes())["images"]
-        return {Path(image["file_name"]).name: int(image["id"]) for image in images}
+        ids = {Path(image["file_name"]).as_posix(): operator.index(image["id"]) for image in images}
     except OSError as error:
         raise UsageError(f"coco_annotations={path} cannot be read ({reason(error)})") from None
     except (ValueError, KeyError, TypeError):
         said = f"coco_annotations={path} is not a file of COCO annotations"
         raise UsageError(f"{said}: it needs 'images', a list with 'id' and 'file_name'") from None
+    often = Counter(Path(name).name for name in ids)
+    return ids | {Path(name).name: number for name, number in ids.items() if often[Path(name).name] == 1}
+
+
+def id_of(source: Path, ids: Mapping[str, int]) -> int | None:
+    """The id of an image by as much of its path as the names have.
+
+    >>> id_of(Path("photos/b/1.jpg"), {"a/1.jpg": 7, "b/1.jpg": 8})
+    8
+    """
+    parts = source.absolute().parts
+    tails = ("/".join(parts[begin:]) for begin in range(len(parts)))
+    return next((ids[tail] for tail in tails if tail in ids), None)
 
 
 def check_ids(sources: Iterable[tuple[Path, bool]], ids: Mapping[str, int] | None) -> None:
@@ -264,10 +284,10 @@ def check_ids(sources: Iterable[tuple[Path, bool]], ids: Mapping[str, int] | Non
     for path, is_video in sources:
         if is_video:
             videos.append(path)
-        elif ids is not None and path.name not in ids:
-            raise UsageError(f"{path}: the annotations have no image of this name")
         else:
-            number = last_number(path) if ids is None else ids[path.name]
+            number = last_number(path) if ids is None else id_of(path, ids)
+            if number is None:
+                raise UsageError(f"{path}: {NO_IMAGE}")
             if number in taken:
                 said = f"coco_json: {taken[number]} and {path} would both have the id {number}"
                 raise UsageError(f"{said}; give coco_annotations=FILE, which has the ids of the images")

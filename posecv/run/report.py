@@ -190,7 +190,7 @@ def _failure(job: Job, error: Exception) -> str:
     if isinstance(error, MemoryError) or getattr(error, "code", None) == cv2.Error.StsNoMem:
         return f"{path}: not enough memory"
     text = " ".join(str(getattr(error, "err", None) or error).split())
-    named = any(text.startswith(str(name)) for name in (path, *job.files))
+    named = any(text.startswith(" ".join(str(name).split())) for name in (path, *job.files))
     return text if named else f"{path}: {text}"
 
 
