@@ -431,6 +431,30 @@ def test_every_pair_of_peaks_is_a_limb_where_the_field_allows_it() -> None:
     ]
 
 
+@pytest.mark.parametrize("share", [0.95, 0.75])
+def test_the_connections_of_a_crowd_are_the_oracles(share: float) -> None:
+    people = random_people(60, COCO, (40, 50), seed=2)
+    maps = paint_maps(people, COCO, (40, 50), blur=1.0)
+    thresholds = replace(COCO.thresholds, inter_min_above=share)
+    peaks = find_peaks(maps[:18], thresholds.nms_threshold)
+    xy, score = peaks.xy, peaks.score
+    listed = [
+        [oracle.Peak(xy[at, 0], xy[at, 1], score[at]) for at in range(peaks.first[keypoint], peaks.first[keypoint + 1])]
+        for keypoint in range(18)
+    ]
+    expected = {}
+    for each in oracle.find_connections(oracle.enlarge(maps), listed, COCO, thresholds):
+        start, end = COCO.limbs[each.limb]
+        expected[each.limb, peaks.first[start] + each.start, peaks.first[end] + each.end] = each.paf_score
+    found = connect(maps, COCO, peaks, thresholds)
+    assert len(expected) > 1000
+    scores = dict(zip(zip(found.limb, found.start, found.end, strict=True), found.score, strict=True))
+    same = scores.keys() & expected.keys()
+    # A sample beside the threshold, or a start between two pixels, may fall on either side in float32.
+    assert len(same) > 0.995 * max(len(scores), len(expected))
+    np.testing.assert_allclose([scores[key] for key in same], [expected[key] for key in same], atol=0.03)
+
+
 # ---------------------------------------------------------------------------------------------------------- grouping
 
 

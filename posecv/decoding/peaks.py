@@ -30,6 +30,7 @@ PATCH = 2 * FINE  # fine pixels evaluated for a cell: its own eight and four on 
 MARGIN = (PATCH - FINE) // 2
 SHARE_OF_NEIGHBOURS = 0.3  # a maximum's cell reaches this share of the highest cell round it
 OVERSHOOT = 1.5  # bicubic interpolation exceeds the cells round it by less than this factor
+SOME = 2048  # patches searched for maxima together
 FEW = 128  # patches enlarged by one matrix product
 MOST_PEAKS = 512  # per keypoint: more are noise, and the time for pairs grows with the square of their number
 
@@ -129,7 +130,7 @@ def find_peaks(heatmaps: Array, threshold: float | Array, refinement: str = "cen
     # Values are relative to the middle of each patch: a flat area stays flat instead of getting rounding noise.
     ground = patches[12].copy()
     patches -= ground
-    i, j, cell = _maxima(_enlarged(OWN_AND_RING, patches), ground, limits[keypoint])
+    i, j, cell = _all_maxima(patches, ground, limits[keypoint])
     height, width = (side * FINE for side in heatmaps.shape[1:])
     y, x, k = row[cell] * FINE + i, column[cell] * FINE + j, keypoint[cell]
     order = np.argsort((k * height + y) * width + x)
@@ -192,6 +193,17 @@ def _enlarged(weights: Array, patches: Array) -> Array:
             columns = weights @ some.reshape(5, -1)
             np.matmul(weights, columns.reshape(side, 5, -1), out=fine[:, :, first : first + FEW])
     return fine
+
+
+def _all_maxima(patches: Array, ground: Array, limits: Array) -> tuple[Index, Index, Index]:
+    """What `_maxima` finds in (25, S) surroundings, `SOME` of them at a time, which fit into the processor's cache."""
+    found = []
+    for first in range(0, patches.shape[1], SOME):
+        some = slice(first, first + SOME)
+        i, j, cell = _maxima(_enlarged(OWN_AND_RING, patches[:, some]), ground[some], limits[some])
+        found.append((i, j, first + cell))
+    i, j, cell = (np.concatenate(values) for values in zip(*found, strict=True))
+    return i, j, cell
 
 
 def _maxima(fine: Array, ground: Array, limits: Array) -> tuple[Index, Index, Index]:
