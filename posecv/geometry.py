@@ -22,8 +22,8 @@ from posecv.checks import check_number
 from posecv.errors import UsageError
 
 __all__ = [
-    "Box", "Fit", "NetSize", "Preprocessing", "common_fit", "hand_factors", "limited", "smaller_fits", "square_box",
-    "zoomed",
+    "Box", "Fit", "NetSize", "Preprocessing", "common_fit", "hand_factors", "limited", "narrow", "smaller_fits",
+    "square_box", "zoomed",
 ]  # fmt: skip
 
 STRIDE = 8  # network pixels per cell, in OpenPose's networks
@@ -158,6 +158,20 @@ def limited(size: NetSize, width: int, height: int) -> str | None:
     else:
         return None
     return f"{wide}x{tall}"
+
+
+def narrow(size: NetSize, width: int, height: int) -> str | None:
+    """A larger size of the input for a tall frame, if its free width makes it narrower than that of a 9:16 frame.
+
+    >>> narrow(NetSize.parse("-1x368"), 480, 1920)
+    '208x832'
+    >>> narrow(NetSize.parse("-1x368"), 720, 1280) is None
+    True
+    """
+    if size.width != FREE or size.height == FREE or height / width <= WIDEST:
+        return None
+    wide, least = size.of_frame(width, height)[0], _multiple(size.height / WIDEST)
+    return f"{least}x{_multiple(least * height / width)}" if wide < least else None
 
 
 def square_box(box: Box) -> Box:

@@ -234,3 +234,21 @@ def test_values_of_a_whole_frame_have_no_box(tmp_path: Path) -> None:
         maps = np.zeros((22, fit.height // 8, fit.width // 8), np.float32)
         Heatmaps(tmp_path / "a", "wrist").write(Result(People.empty(HAND), frame, view=View(maps, fit)))
     assert not list(tmp_path.glob("*.json"))
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_box_in_the_corner_of_the_frame_is_a_part_of_it(tmp_path: Path, mirrored: bool) -> None:
+    frame = np.zeros((200, 300, 3), np.uint8)
+    fit = Fit.of_box((0, 0, 80, 80), NetSize.parse("160x160"), mirrored=mirrored)
+    maps = np.zeros((22, 20, 20), np.float32)
+    Heatmaps(tmp_path / "a", "wrist").write(Result(People.empty(HAND), frame, view=View(maps, fit)))
+    box = json.loads((tmp_path / "a_heatmaps_wrist_box.json").read_text())
+    assert list(box.values()) == pytest.approx([0, 0, 80, 80], abs=1)
+
+
+def test_a_large_mirrored_frame_has_no_box(tmp_path: Path) -> None:
+    frame = np.zeros((800, 1200, 3), np.uint8)
+    fit = Fit.of_frame(frame, NetSize.parse("-1x160"), mirrored=True)
+    maps = np.zeros((22, fit.height // 8, fit.width // 8), np.float32)
+    Heatmaps(tmp_path / "a", "wrist").write(Result(People.empty(HAND), frame, view=View(maps, fit)))
+    assert not list(tmp_path.glob("*.json"))

@@ -18,7 +18,7 @@ from posecv.engines.network import load_network
 from posecv.errors import InputError, UsageError
 from posecv.estimators.region import Region, shifted
 from posecv.estimators.single_pass import Everybody, OnePerson
-from posecv.geometry import NetSize, limited
+from posecv.geometry import NetSize, limited, narrow
 from posecv.models import manifest
 from posecv.outputs.coordinates import unturned
 from posecv.people import People
@@ -243,6 +243,30 @@ class TestLongFrames:
         assert limited(NetSize.parse("256x256"), 300, 900) is None
         assert limited(NetSize.parse("256"), 900, 300) == "768x256"
         assert limited(NetSize.parse("256"), 300, 900) == "256x768"
+
+    def test_a_tall_frame_gets_the_width_that_a_phone_s_image_has(self) -> None:
+        assert narrow(NetSize.parse("-1x368"), 300, 1200) == "208x832"
+        others = ("-1x368", 300, 533), ("-1x368", 1200, 300), ("256x-1", 300, 1200), ("256", 300, 900)
+        for size, width, height in others:
+            assert narrow(NetSize.parse(size), width, height) is None
+
+    def test_of_several_images_the_first_long_one_gets_a_line(
+        self, tmp_path: Path, run_script: RunScript, pair: Pair
+    ) -> None:
+        for name, (width, height) in {"a": (640, 368), "b": (160, 640), "c": (160, 640)}.items():
+            cv2.imwrite(str(tmp_path / f"{name}.png"), black(width, height))
+        words = "-p", pair[0], "-m", pair[1], "--engine", "opencv", "--json", "out"
+        lines = run_script("run_multi_pose.py", *words, "-i", "a.png", "-i", "b.png", "-i", "c.png").stderr
+        said = "160 x 640 pixels: people are small in the network's input of 96 x 368; --net-size 208x832 may find more"
+        assert lines.count("may find more") == lines.count(said) == 1
+
+    def test_a_hand_s_box_in_a_panorama_gets_no_line(
+        self, tmp_path: Path, run_script: RunScript, hand_pair: Pair
+    ) -> None:
+        cv2.imwrite(str(tmp_path / "a.png"), black(1472, 368))
+        words = "-p", hand_pair[0], "-m", hand_pair[1], "--engine", "opencv", "--json", "out"
+        lines = run_script("run_hand.py", *words, "-i", "a.png", "--box", "100,100,80,80").stderr
+        assert "may find more" not in lines
 
 
 class TestOneOfSeveral:

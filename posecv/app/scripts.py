@@ -196,7 +196,7 @@ class _Late:
     def __init__(self, config: RunConfig) -> None:
         self._config = config
         self._built: Estimator | None = None
-        self._told = False
+        self._told_size = self._told_small = False
 
     @property
     def skeleton(self) -> Skeleton:
@@ -206,22 +206,18 @@ class _Late:
     def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
         """The result of the built estimator."""
         result = self._build()(frame, before, **overrides)
-        if not self._told and result.view is not None:
-            self._told = True
+        if result.view is not None:
             self._tell_size(frame, result.view.fit)
         return result
 
     def _tell_size(self, frame: Frame, fit: Fit) -> None:
-        """Print the size of the network's input with -v, and that it is limited for a long frame."""
-        from posecv.geometry import NetSize, limited
-
-        if self._config.verbose:
+        """Print the size of the first frame's input with -v, and once that people are small in a long frame."""
+        if self._config.verbose and not self._told_size:
             say(f"the network's input has {fit.width} x {fit.height} pixels")
-        given = self._config.net_size or f"-1x{fit.height}"
-        height, width = frame.shape[:2]
-        if better := limited(NetSize.parse(given), width, height):
-            said = f"{width} x {height} pixels: the longer side of the network's input is limited to 16:9"
-            say(f"{said}, so people are small in it; --net-size {better} may find more")
+        self._told_size = True
+        if not self._told_small and (said := _smallness(self._config.net_size, frame, fit)):
+            self._told_small = True
+            say(said)
 
     def _build(self) -> Estimator:
         from posecv.estimators.build import above
@@ -232,6 +228,23 @@ class _Late:
             _check_maps(config, built.skeleton)
             self._built = above(built, config.threshold)
         return self._built
+
+
+def _smallness(net_size: str | None, frame: Frame, fit: Fit) -> str | None:
+    """The line for a long frame, in whose input people are small; None for other frames and for parts of frames."""
+    from posecv.geometry import NetSize, limited, narrow
+
+    height, width = frame.shape[:2]
+    size = NetSize.parse(net_size or f"-1x{fit.height}")
+    if size.of_frame(width, height) != (fit.width, fit.height):
+        return None
+    if better := limited(size, width, height):
+        why = "the longer side of the network's input is limited to 16:9, so people are small in it"
+    elif better := narrow(size, width, height):
+        why = f"people are small in the network's input of {fit.width} x {fit.height}"
+    else:
+        return None
+    return f"{width} x {height} pixels: {why}; --net-size {better} may find more"
 
 
 def _check_maps(config: RunConfig, skeleton: Skeleton) -> None:

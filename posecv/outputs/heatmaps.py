@@ -110,7 +110,7 @@ class Heatmaps:
             write_whole(self._file(number, f"{ending}.png"), cv2.imencode(".png", drawn)[1].tobytes())
         if fit.mirrored:  # left hands
             chosen = np.ascontiguousarray(chosen[..., ::-1])
-        if (box := _box(chosen, fit)) is not None:
+        if (box := _box(chosen, fit, (width, height))) is not None:
             write_whole(self._file(number, "_box.json"), json.dumps(box).encode())
         values = io.BytesIO()
         np.save(values, chosen)
@@ -134,14 +134,18 @@ class Heatmaps:
         self.close()
 
 
-def _box(maps: Array, fit: Fit) -> dict[str, float] | None:
-    """Which part of the frame maps show, in pixels from the corner of the first one; None if it begins there."""
+def _box(maps: Array, fit: Fit, frame: tuple[int, int]) -> dict[str, float] | None:
+    """Which part of a frame of width x height maps show, in pixels from the corner of the first one.
+
+    None if it begins there, to a pixel of the network's input, and contains the whole frame.
+    """
     height, width = maps.shape[-2:]
     corners = fit.to_frame(np.array([[-0.5, -0.5], [width - 0.5, height - 0.5]], np.float32)) + 0.5
-    (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
-    if max(abs(left), abs(top)) < 1:
+    begin, end, near = corners.min(axis=0), corners.max(axis=0), 1 / fit.scale
+    if (abs(begin) < near).all() and (end > np.array(frame) - near).all():
         return None
-    return {"x": round(left, 2), "y": round(top, 2), "width": round(right - left, 2), "height": round(bottom - top, 2)}
+    (left, top), (wide, tall) = begin.tolist(), (end - begin).tolist()
+    return {"x": round(left, 2), "y": round(top, 2), "width": round(wide, 2), "height": round(tall, 2)}
 
 
 def _numbered(number: int | None) -> str:
