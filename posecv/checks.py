@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable
 from numbers import Integral, Real
 
-from posecv.errors import UsageError
+from posecv.errors import InputError, UsageError
 
-__all__ = ["check_box", "check_number"]
+__all__ = ["check_box", "check_number", "outside"]
 
 
 def check_number(name: str, value: object, *, whole: bool = False) -> None:
@@ -27,6 +27,13 @@ def check_box(box: object) -> None:
     sides = list(box) if isinstance(box, Iterable) else []
     if len(sides) != 4 or not all(isinstance(side, Real) and math.isfinite(side) for side in sides):
         raise UsageError(f"box={_short(box)}: give four numbers (x, y, width, height), in pixels of the frame")
+
+
+def outside(box: tuple[float, float, float, float], width: int, height: int) -> InputError:
+    """The error for a box x, y, width, height that lies outside an image of width x height."""
+    x, y, wide, tall = box
+    said = f"box {x:g},{y:g},{wide:g},{tall:g} (x, y, width, height)"
+    return InputError(f"{said} lies outside the {width} x {height} image")
 
 
 def _short(value: object) -> str:

@@ -92,10 +92,7 @@ def write_whole(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with unfinished.open("xb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-        _sync_folder(path.parent)
+        put_in_place(unfinished, path)
     except OSError as error:
         raise OutputError(f"{path} cannot be written ({reason(error)})") from None
     finally:

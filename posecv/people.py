@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -164,6 +164,20 @@ class People:
         """
         enough = (self.scores > score) & (self.found.sum(axis=1) >= keypoints) & (self.boxes[:, 3] >= height)
         return self if enough.all() else self[enough]
+
+    def mapped(self, change: Callable[[Array], Array]) -> People:
+        """The same people with the keypoints of their bodies, hands and faces each replaced by `change` of them.
+
+        Parameters
+        ----------
+        change : callable
+            From a (..., 3) float32 array of x, y, score to one of the same shape.
+        """
+        parts = {name: getattr(self, name) for name in ("keypoints", "hands", "faces")}
+        changed: dict[str, Any] = {
+            name: change(part).astype(np.float32) for name, part in parts.items() if part is not None
+        }
+        return replace(self, **changed)
 
     def only_hands(self) -> People:
         """The hands found with these people, best first; a hand's score is the mean score of its keypoints."""

@@ -166,11 +166,11 @@ def normalised(words: Iterable[str], known: Collection[str] = ()) -> list[str]:
     UsageError
         If a word with a single dash looks like a misspelt option. It would be read as a short option and its value.
     """
-    words = list(words)
+    words, options = list(words), {*known, *ALIASES, *ELSEWHERE, *HARMLESS}
     end = words.index("--") if "--" in words else len(words)
     result: list[str] = []
     for word in words[:end]:
-        word = _double_dashed(word, {*known, *ALIASES, *ELSEWHERE, *HARMLESS})
+        word = _double_dashed(word, options)
         if word.startswith("--"):
             name, equals, value = word.partition("=")
             name = name.replace("_", "-")

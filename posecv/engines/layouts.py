@@ -113,20 +113,23 @@ def box_layout(model: Model, engine: Engine) -> BoxLayout:
         return BoxLayout(height // outputs[0].shape[2], size)
     if len(outputs) == 2 and any(each.ndim == 3 and each.shape[2] in (4, 5) for each in outputs):
         return BoxLayout(0, size)
-    shapes = ", ".join(" x ".join(map(str, each.shape)) for each in outputs)
     raise ModelError(
-        f"{model.prototxt} is not a detector: it turns {width} x {height} pixels into {shapes}; needed are {BOX_MAPS} "
-        "maps (centre, left, top, right, bottom), or boxes (1, N, 4) with scores, or (1, N, 5) with labels"
+        f"{model.prototxt} is not a detector: it turns {width} x {height} pixels into {_shapes(outputs)}; needed are "
+        f"{BOX_MAPS} maps (centre, left, top, right, bottom), or boxes (1, N, 4) with scores, or (1, N, 5) with labels"
     )
 
 
 def _said(model: Model, size: tuple[int, int], outputs: Sequence[Array]) -> str:
     height, width = size
-    shapes = ", ".join(" x ".join(map(str, each.shape)) for each in outputs)
     return (
-        f"{model.prototxt} turns a crop of {width} x {height} pixels into {shapes}; needed are heatmaps (crops, "
-        "keypoints, height, width), or two outputs (crops, keypoints, bins)"
+        f"{model.prototxt} turns a crop of {width} x {height} pixels into {_shapes(outputs)}; needed are heatmaps "
+        "(crops, keypoints, height, width), or two outputs (crops, keypoints, bins)"
     )
+
+
+def _shapes(outputs: Sequence[Array]) -> str:
+    """The shapes in words."""
+    return ", ".join(" x ".join(map(str, each.shape)) for each in outputs)
 
 
 def _input_axes(model: Model) -> list[int | None]:

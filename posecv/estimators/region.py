@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.arrays import Array, Frame, checked_frame
-from posecv.checks import check_box
-from posecv.errors import InputError, UsageError
+from posecv.arrays import Frame, checked_frame
+from posecv.checks import check_box, outside
+from posecv.errors import UsageError
 from posecv.estimators import Estimator, Setting
 from posecv.geometry import Box
 from posecv.people import People
@@ -73,8 +73,7 @@ class Region:
         left, top = max(round(x), 0), max(round(y), 0)
         right, bottom = min(round(x + wide), width), min(round(y + tall), height)
         if left >= right or top >= bottom:
-            said = f"box {x:g},{y:g},{wide:g},{tall:g} (x, y, width, height)"
-            raise InputError(f"{said} lies outside the {width} x {height} image")
+            raise outside(self.box, width, height)
         return left, top, right, bottom
 
     def _shown(self, frame: Frame) -> Frame:
@@ -88,13 +87,5 @@ class Region:
 
 def shifted(people: People, x: float, y: float) -> People:
     """The people, moved by some pixels; missing keypoints stay 0."""
-
-    def moved(part: Array | None) -> Array | None:
-        if part is None:
-            return None
-        by = np.array([x, y, 0], np.float32)
-        return np.where(part[..., 2:] > 0, part + by, part).astype(np.float32)
-
-    keypoints = moved(people.keypoints)
-    assert keypoints is not None
-    return replace(people, keypoints=keypoints, hands=moved(people.hands), faces=moved(people.faces))
+    by = np.array([x, y, 0], np.float32)
+    return people.mapped(lambda part: np.where(part[..., 2:] > 0, part + by, part))

@@ -9,11 +9,12 @@ from time import perf_counter
 import numpy as np
 
 from posecv.arrays import Array, Frame, checked_frame
+from posecv.checks import outside
 from posecv.decoding import decode_people, decode_person
 from posecv.decoding.average import averaged
 from posecv.decoding.single import shows_several
 from posecv.engines.network import Network
-from posecv.errors import InputError, ModelError, UsageError
+from posecv.errors import ModelError, UsageError
 from posecv.estimators import Setting, adjusted, check_settings
 from posecv.geometry import Box, Fit, NetSize, common_fit, hand_factors, smaller_fits, square_box, zoomed
 from posecv.people import People
@@ -23,7 +24,7 @@ from posecv.skeletons import Skeleton, Thresholds
 __all__ = ["Everybody", "OneHand", "OnePerson", "Size"]
 
 Size = str | int | tuple[int, int] | NetSize
-Decode = Callable[[Array], People]
+Decode = Callable[[Array, Fit], People]  # from maps and where the frame lies in them to pixels of the frame
 
 HALF_PIXEL = 0.5  # OpenPose's body keypoints count from the corner of the first pixel, not from its centre
 SCALE_GAP = 0.25  # OpenPose's scale_gap
@@ -78,10 +79,11 @@ class OnePerson:
         fits = _frame_fits(network, frame, self.net_size, self.scale_number, self.scale_gap)
         refinement = network.model.thresholds.refinement
 
-        def decode(maps: Array) -> People:
-            return decode_person(maps, network.skeleton, threshold=self.threshold, refinement=refinement)
+        def decode(maps: Array, fit: Fit) -> People:
+            people = decode_person(maps, network.skeleton, threshold=self.threshold, refinement=refinement)
+            return _in_frame(people, fit, frame, HALF_PIXEL)
 
-        result = _estimated(network, frame, fits, fits[0], decode, shift=HALF_PIXEL)
+        result = _estimated(network, frame, fits, fits[0], decode)
         assert result.view is not None
         if not shows_several(result.view.maps, network.skeleton):
             return result
@@ -146,12 +148,7 @@ class Everybody:
     def _found(self, frame: Frame) -> Result:
         network = self.network
         fits = _frame_fits(network, frame, self.net_size, self.scale_number, self.scale_gap)
-        start = perf_counter()
-        every = _maps(network, frame, fits)
-        middle = perf_counter()
-        maps = every[0] if len(fits) == 1 else averaged(every, fits, fits[0])
-        people = self.decoded(maps, fits[0], frame)
-        return Result(people, frame, view=View(maps, fits[0]), seconds=_seconds(start, middle))
+        return _estimated(network, frame, fits, fits[0], lambda maps, fit: self.decoded(maps, fit, frame))
 
     def decoded(self, maps: Array, fit: Fit, frame: Frame) -> People:
         """The people in the network's maps of a frame, best first, in pixels of the frame."""
@@ -216,8 +213,9 @@ class OneHand:
         fits = self._fits(frame)
         refinement = network.model.thresholds.refinement
 
-        def decode(maps: Array) -> People:
-            return decode_person(maps, network.skeleton, threshold=-np.inf, refinement=refinement)
+        def decode(maps: Array, fit: Fit) -> People:
+            people = decode_person(maps, network.skeleton, threshold=-np.inf, refinement=refinement)
+            return _in_frame(people, fit, frame, 0)
 
         if self.merge == "mean" or len(fits) == 1:
             result = _estimated(network, frame, fits, common_fit(fits), decode)
@@ -237,8 +235,7 @@ class OneHand:
             return [whole.zoomed(factor, ((width - 1) / 2, (height - 1) / 2)) for factor in factors]
         x, y, wide, tall = self.box
         if min(wide, tall) <= 0 or x >= width or y >= height or x + wide <= 0 or y + tall <= 0:
-            said = f"box {x:g},{y:g},{wide:g},{tall:g} (x, y, width, height)"
-            raise InputError(f"{said} lies outside the {width} x {height} image")
+            raise outside(self.box, width, height)
         size, square = NetSize.parse(f"{side}x{side}" if self.net_size is None else self.net_size), square_box(self.box)
         boxes = [zoomed(square, factor) for factor in factors] if len(factors) > 1 else [square]
         return [Fit.of_box(each, size, mirrored=self.left, stride=stride) for each in boxes]
@@ -257,16 +254,13 @@ def _maps(network: Network, frame: Frame, fits: Sequence[Fit]) -> list[Array]:
     return [network.maps(fit.blob(frame, network.model.preprocessing)) for fit in fits]
 
 
-def _estimated(
-    network: Network, frame: Frame, fits: Sequence[Fit], onto: Fit, decode: Decode, *, shift: float = 0.0
-) -> Result:
-    """Average the maps of all scales, decode them, and convert the people to pixels of the frame plus `shift`."""
+def _estimated(network: Network, frame: Frame, fits: Sequence[Fit], onto: Fit, decode: Decode) -> Result:
+    """Average the maps of all scales and decode them."""
     start = perf_counter()
     every = _maps(network, frame, fits)
     middle = perf_counter()
     maps = every[0] if len(fits) == 1 else averaged(every, fits, onto)
-    people = _in_frame(decode(maps), onto, frame, shift)
-    return Result(people, frame, view=View(maps, onto), seconds=_seconds(start, middle))
+    return Result(decode(maps, onto), frame, view=View(maps, onto), seconds=_seconds(start, middle))
 
 
 def _best(network: Network, frame: Frame, fits: Sequence[Fit], decode: Decode) -> Result:
@@ -274,7 +268,7 @@ def _best(network: Network, frame: Frame, fits: Sequence[Fit], decode: Decode) -
     start = perf_counter()
     every = _maps(network, frame, fits)
     middle = perf_counter()
-    found = [_in_frame(decode(maps), fit, frame, 0) for maps, fit in zip(every, fits, strict=True)]
+    found = [decode(maps, fit) for maps, fit in zip(every, fits, strict=True)]
     best = max(range(len(fits)), key=lambda index: found[index].scores.sum())
     return Result(found[best], frame, view=View(every[best], fits[best]), seconds=_seconds(start, middle))
 

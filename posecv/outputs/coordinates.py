@@ -60,12 +60,7 @@ def _net_factor(fit: Fit, width: int, height: int) -> float:
 
 
 def _moved(people: People, factor: Pair, shift: Pair) -> People:
-    def xy(part: Array) -> Array:
-        return np.concatenate([part[..., :2] * factor + shift, part[..., 2:]], axis=-1).astype(np.float32)
-
-    hands = None if people.hands is None else xy(people.hands)
-    faces = None if people.faces is None else xy(people.faces)
-    return replace(people, keypoints=xy(people.keypoints), hands=hands, faces=faces)
+    return people.mapped(lambda part: np.concatenate([part[..., :2] * factor + shift, part[..., 2:]], axis=-1))
 
 
 class Unturned:
@@ -119,15 +114,13 @@ def unturned(result: Result, rotate: int, flip: bool) -> Result:
         x, y = {
             0: (x, y), 90: (y, width - 1 - x), 180: (width - 1 - x, height - 1 - y), 270: (height - 1 - y, x),
         }[rotate]  # fmt: skip
-        return np.where(score[..., None] > 0, np.stack([x, y, score], axis=-1), 0).astype(np.float32)
+        return np.where(score[..., None] > 0, np.stack([x, y, score], axis=-1), 0)
 
-    keypoints, hands, left = xy(people.keypoints), people.hands, people.left
-    hands = None if hands is None else xy(hands)
-    faces = None if people.faces is None else xy(people.faces)
+    people = people.mapped(xy)
     if flip:
-        keypoints = keypoints[:, list(people.skeleton.mirrored)]
-        hands = None if hands is None else hands[:, ::-1]
-        left = None if left is None else ~left
+        keypoints = people.keypoints[:, list(people.skeleton.mirrored)]
+        hands = None if people.hands is None else people.hands[:, ::-1]
+        left = None if people.left is None else ~people.left
+        people = replace(people, keypoints=keypoints, hands=hands, left=left)
     frame = np.rot90(result.frame[:, ::-1] if flip else result.frame, rotate // 90)
-    people = replace(people, keypoints=keypoints, hands=hands, faces=faces, left=left)
     return replace(result, people=people, frame=frame)

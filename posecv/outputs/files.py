@@ -12,7 +12,7 @@ from pathlib import Path
 from posecv.errors import OutputError, UsageError, reason
 from posecv.files import clear_unfinished, unfinished_file, write_whole
 
-__all__ = ["Kind", "is_filled", "plan_files", "prepare_files", "result_names", "write_whole"]
+__all__ = ["Kind", "frame_file", "is_filled", "plan_files", "prepare_files", "result_names", "write_whole"]
 
 # A name with one of these suffixes is a file, for every option, not a folder: formats that people ask for.
 FILE_SUFFIXES = frozenset({
@@ -122,6 +122,15 @@ def plan_files(sources: Sequence[Path], where: str, kind: Kind) -> list[Path]:
     if len(sources) > 1:
         raise UsageError(f"{kind.option}={where} is one file, but there are {len(sources)} inputs; give a folder")
     return [path]
+
+
+def frame_file(path: Path, number: int | None, ending: str) -> Path:
+    """The file for an image, or for a frame of a video: its number comes before the ending, as in OpenPose.
+
+    >>> frame_file(Path("out/clip_pose.png"), 42, "_pose.png").name
+    'clip_000000000042_pose.png'
+    """
+    return path if number is None else path.with_name(f"{path.name.removesuffix(ending)}_{number:012d}{ending}")
 
 
 def is_filled(file: Path) -> bool:

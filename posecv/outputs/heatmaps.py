@@ -16,7 +16,7 @@ from posecv.arrays import Array
 from posecv.drawing.maps import farthest, overlay
 from posecv.errors import UsageError
 from posecv.geometry import Fit
-from posecv.outputs.files import is_filled, write_whole
+from posecv.outputs.files import frame_file, is_filled, write_whole
 from posecv.result import Result
 from posecv.skeletons import Skeleton
 
@@ -89,10 +89,11 @@ class Heatmaps:
     @property
     def values_file(self) -> Path:
         """The file for an image's values; in a video's files, the frame number comes before `_heatmaps`."""
-        return self._file("", ".npy")
+        return self._file(None, ".npy")
 
-    def _file(self, number: str, ending: str) -> Path:
-        return self.path.with_name(f"{self.path.name}{number}_heatmaps_{plain(self.item)}{ending}")
+    def _file(self, number: int | None, ending: str) -> Path:
+        after = f"_heatmaps_{plain(self.item)}{ending}"
+        return frame_file(self.path.with_name(self.path.name + after), number, after)
 
     def write(self, result: Result) -> None:
         """Write the files, the values last; OutputError if that fails."""
@@ -103,7 +104,7 @@ class Heatmaps:
         channels = channels_of(self.item, skeleton)
         if channels[-1] >= len(maps):
             raise UsageError(f"heatmaps_of={self.item}: this network has only heatmaps, no such maps")
-        chosen, number = maps[channels], _numbered(result.number)
+        chosen, number = maps[channels], result.number
         height, width = result.frame.shape[:2]
         for ending, one in self._pictures(chosen, channels[0] >= skeleton.heatmaps).items():
             drawn = overlay(result.frame, fit.enlarged(farthest(one), (width, height)))
@@ -122,7 +123,7 @@ class Heatmaps:
 
     def has(self, number: int | None) -> bool:
         """Whether the frame's values exist."""
-        return is_filled(self._file(_numbered(number), ".npy"))
+        return is_filled(self._file(number, ".npy"))
 
     def close(self) -> None:
         """Do nothing: the files are complete."""
@@ -146,7 +147,3 @@ def _box(maps: Array, fit: Fit, frame: tuple[int, int]) -> dict[str, float] | No
         return None
     (left, top), (wide, tall) = begin.tolist(), (end - begin).tolist()
     return {"x": round(left, 2), "y": round(top, 2), "width": round(wide, 2), "height": round(tall, 2)}
-
-
-def _numbered(number: int | None) -> str:
-    return "" if number is None else f"_{number:012d}"

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from posecv.outputs.coordinates import converted
-from posecv.outputs.files import Kind, is_filled, write_whole
+from posecv.outputs.files import Kind, frame_file, is_filled, write_whole
 from posecv.outputs.forms import form_of, formatted
 from posecv.people import People
 from posecv.result import Result
@@ -58,9 +58,7 @@ class OpenPoseJson:
         >>> OpenPoseJson("out/clip_keypoints.json").file(42).name
         'clip_000000000042_keypoints.json'
         """
-        if number is None:
-            return self.path
-        return self.path.with_name(f"{self.path.name.removesuffix(KIND.ending)}_{number:012d}{KIND.ending}")
+        return frame_file(self.path, number, KIND.ending)
 
     def write(self, result: Result) -> None:
         """Write the file; OutputError if that fails."""

@@ -9,7 +9,7 @@ import cv2
 from posecv.arrays import Frame
 from posecv.drawing.style import Style
 from posecv.errors import OutputError
-from posecv.outputs.files import Kind, is_filled, write_whole
+from posecv.outputs.files import Kind, frame_file, is_filled, write_whole
 from posecv.result import Result
 
 __all__ = ["KIND", "DrawnFrames", "DrawnPicture"]
@@ -80,6 +80,4 @@ class DrawnFrames(DrawnPicture):
         >>> DrawnFrames("out/clip_pose.png").file(42).name
         'clip_000000000042_pose.png'
         """
-        if number is None:
-            return self.path
-        return self.path.with_name(f"{self.path.name.removesuffix(KIND.ending)}_{number:012d}{KIND.ending}")
+        return frame_file(self.path, number, KIND.ending)
