@@ -18,7 +18,7 @@ from posecv.estimators import Estimator, Setting
 from posecv.estimators.parts import Faces, Hands, HandsOfBodies, WithParts
 from posecv.estimators.region import Region
 from posecv.estimators.single_pass import HAND_RANGE, MERGES, SCALE_GAP, SINGLE_THRESHOLD, Everybody, OneHand, OnePerson
-from posecv.estimators.top_down import FIELDS, TopDown, refuse_scales
+from posecv.estimators.top_down import FIELDS, TopDown
 from posecv.geometry import Box
 from posecv.result import Result
 from posecv.skeletons import Skeleton, Thresholds, maximized
@@ -248,8 +248,7 @@ def _one(
     best: bool = False,
 ) -> Estimator:  # fmt: skip
     if network.crops:
-        refuse_scales(network, number)
-        one = TopDown.of(network, net_size, most=1, every=every)
+        one = TopDown.of(network, net_size, scale_number=number, most=1, every=every)
         return above(one, SINGLE_THRESHOLD if threshold is None else threshold)
     usual = 0.0 if network.skeleton.name in ("hand", "face") else SINGLE_THRESHOLD
     return OnePerson(network, net_size, usual if threshold is None else threshold, number, gap, best)
@@ -257,16 +256,16 @@ def _one(
 
 def _everybody(bodies: Bodies, network: Network) -> Estimator:
     if network.crops:
-        refuse_scales(network, bodies.scale_number)
         if bodies.maximize_positives:
             raise UsageError(f"maximize_positives=True: {network.model.name} has no part affinity fields; {FIELDS}")
-        one_by_one = TopDown.of(network, bodies.net_size, most=bodies.most, every=bodies.every)
-        return replace(one_by_one, **{**_kept(bodies), "person_threshold": bodies.person_threshold or 0.0})
+        kept = {**_kept(bodies), "person_threshold": bodies.person_threshold or 0.0}
+        number = bodies.scale_number
+        return TopDown.of(network, bodies.net_size, scale_number=number, most=bodies.most, every=bodies.every, **kept)
     limits = network.model.thresholds
     if bodies.maximize_positives:
         limits = Thresholds(**(vars(limits) | maximized(limits)))
-    found = Everybody(network, bodies.net_size, bodies.scale_number, bodies.scale_gap, limits, bodies.most)
-    return replace(found, **_kept(bodies))
+    scales = bodies.scale_number, bodies.scale_gap
+    return Everybody(network, bodies.net_size, *scales, limits, bodies.most, **_kept(bodies))
 
 
 def _kept(bodies: Bodies) -> dict[str, Any]:

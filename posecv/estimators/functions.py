@@ -17,7 +17,7 @@ from posecv.estimators.single_pass import (
     OnePerson,
     Size,
 )
-from posecv.estimators.top_down import FIELDS, TopDown, refuse_scales
+from posecv.estimators.top_down import FIELDS, TopDown
 from posecv.geometry import Box
 from posecv.people import People
 from posecv.result import Result
@@ -104,10 +104,10 @@ def estimate_people(
     _refuse(unknown, [*SCALING, *PERSONS, *given])
     check_network(network)
     if network.crops:
-        refuse_scales(network, scale_number)
         if limits := [name for name, value in given.items() if value is not None]:
             raise UsageError(f"{limits[0]} is for part affinity fields; {network.model.name} has none: {FIELDS}")
-        return TopDown.of(network, net_size)(frame).people.certain(person_threshold or 0.0, *least[1:])
+        found = TopDown.of(network, net_size, scale_number=scale_number)(frame).people
+        return found.certain(person_threshold or 0.0, *least[1:])
     own = network.model.thresholds
     thresholds = Thresholds(**(vars(own) | {name: value for name, value in given.items() if value is not None}))
     estimator = Everybody(network, net_size, scale_number, scale_gap, thresholds, None, *least)
@@ -136,8 +136,7 @@ def estimate_person(
     _refuse(unknown, [*SCALING, "threshold"])
     check_network(network)
     if network.crops:
-        refuse_scales(network, scale_number)
-        return TopDown.of(network, net_size, most=1)(frame).people.above(threshold)
+        return TopDown.of(network, net_size, scale_number=scale_number, most=1)(frame).people.above(threshold)
     return OnePerson(network, net_size, threshold, scale_number, scale_gap)(frame).people
 
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -277,14 +277,20 @@ class TopDown:
 
     @classmethod
     def of(
-        cls, network: Network, net_size: Size | None = None, *, most: int | None = None, every: int = 1
+        cls, network: Network, net_size: Size | None = None, *, scale_number: int = 1, **settings: Any
     ) -> TopDown:
-        """The estimator for a network that looks at crops; ModelError for another one."""
+        """The estimator for a network that looks at crops, with attributes above as settings.
+
+        ModelError for another network; UsageError for several scales, which such a network does not have.
+        """
         if network.crops is None:
             raise ModelError(f"{network.model.name} needs a detector to find the people that it looks at one at a time")
+        if scale_number != 1:
+            name = network.model.name
+            raise UsageError(f"scale_number={scale_number}: {name} looks at people one at a time; {FIELDS}")
         boxes, layout = network.crops.boxes, network.crops.layout
         pose = CropNetwork(network.engine, network.model.preprocessing, layout)
-        return cls(_detector(boxes), pose, net_size, most=most, every=every)
+        return cls(_detector(boxes), pose, net_size, **settings)
 
     def __call__(self, frame: Frame, before: Result | None = None, **overrides: Setting) -> Result:
         """Everybody, best first; a person's score is the box's score times that of the keypoints."""
@@ -318,12 +324,6 @@ class TopDown:
         order = order[kept[order].any(axis=1)]
         people = People(found[order], scores[order].astype(np.float32), self.skeleton)
         return people.certain(self.person_threshold, self.person_keypoints, self.person_height)
-
-
-def refuse_scales(network: Network, number: int) -> None:
-    """Raise UsageError for several scales, which a network that looks at crops does not have."""
-    if number != 1:
-        raise UsageError(f"scale_number={number}: {network.model.name} looks at people one at a time; {FIELDS}")
 
 
 def _detector(boxes: Boxes) -> Detector:
