@@ -13,7 +13,7 @@ from torch import Tensor
 
 from posecv.degrade import EFFECTS, degrade
 from posecv.skeletons import Skeleton
-from training.data import Cropper, Picture, network_input
+from training.data import Cropper, Picture, chances, network_input
 from training.targets import heard, paint
 
 Array = NDArray[np.float32]
@@ -86,9 +86,7 @@ class Batches:
         self.pictures, self.skeleton, self.mirrored, self.recipe = list(pictures), skeleton, list(mirrored), recipe
         self.cropper = Cropper(self.pictures, device)
         self.device, self.effect, self.seed = device, effect, seed
-        share = dict(recipe.weights)
-        weights = np.array([share.get(picture.source, 1.0) for picture in pictures])
-        self.chances = weights / weights.sum()
+        self.chances = chances(self.pictures, recipe.weights)
 
     def batch(self, step: int, count: int) -> Batch:
         """`count` crops of a step."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.batches import Batch, disturbed
-from training.data import Cropper, Picture, network_input
+from training.data import Cropper, Picture, chances, network_input
 
 Array = NDArray[np.float32]
 
@@ -70,9 +70,7 @@ class BoxBatches:
         self.pictures, self.recipe = list(pictures), recipe
         self.device, self.seed = device, seed
         self.cropper = Cropper(self.pictures, device)
-        share = dict(recipe.weights)
-        weights = np.array([share.get(picture.source, 1.0) for picture in pictures])
-        self.chances = weights / weights.sum()
+        self.chances = chances(self.pictures, recipe.weights)
 
     def batch(self, step: int, count: int) -> Batch:
         """`count` crops of a step."""

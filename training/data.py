@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,13 @@ def load_shards(folder: Path, *, share: float = 1.0) -> list[Picture]:
                 found = np.array(record.get("boxes", []), np.float32).reshape(-1, 5)
                 pictures.append(Picture(*known, frame, people, boxes, record.get("hand"), found))
     return pictures
+
+
+def chances(pictures: Sequence[Picture], weights: Iterable[tuple[str, float]]) -> NDArray[np.float64]:
+    """How often each photograph is taken, as a share: by its source's weight, 1 where it is not named."""
+    share = dict(weights)
+    each = np.array([share.get(picture.source, 1.0) for picture in pictures])
+    return each / each.sum()
 
 
 def records(folder: Path) -> Iterator[dict[str, Any]]:
