@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -163,3 +163,16 @@ def run_script(tmp_path: Path) -> RunScript:
         )
 
     return run
+
+
+@pytest.fixture(params=["PyAV", "OpenCV"])
+def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What follows holds for both readers of videos; call it after the test has made its input."""
+
+    def chosen() -> None:
+        if request.param == "PyAV":
+            pytest.importorskip("av")
+        else:
+            monkeypatch.setitem(sys.modules, "av", None)
+
+    return chosen

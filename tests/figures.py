@@ -18,10 +18,14 @@ import pytest
 from networks import black
 from posecv.arrays import Frame
 from posecv.estimators import Setting
+from posecv.outputs.films import DrawnFilm
 from posecv.people import People
 from posecv.result import Result
+from posecv.run.job import joined
 from posecv.skeletons import COCO, Skeleton
 from posecv.sources import Still
+from posecv.sources.films import Film
+from posecv.sources.selection import Selection
 
 CERTAIN = 0.9
 
@@ -120,6 +124,14 @@ class Sink:
     def close(self) -> None:
         self.kept.append(None)
         self.closed = True
+
+
+def drawn(source: Path, target: Path, selection: Selection | None = None) -> Path:
+    """Copy a video into another one, by way of the frames that are read and drawn."""
+    with DrawnFilm(target) as output:
+        for still in Film(source, selection or Selection()).stills():
+            output.write(joined(result_of(), still))
+    return target
 
 
 def raising(error: BaseException) -> Callable[..., NoReturn]:

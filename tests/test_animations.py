@@ -88,19 +88,6 @@ def by_pillow(path: Path, count: int = COUNT) -> Path:
     return path
 
 
-@pytest.fixture(params=["PyAV", "OpenCV"])
-def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What follows holds for both readers of videos; call it after the test has made its input."""
-
-    def chosen() -> None:
-        if request.param == "PyAV":
-            pytest.importorskip("av")
-        else:
-            monkeypatch.setitem(sys.modules, "av", None)
-
-    return chosen
-
-
 @pytest.mark.parametrize(
     ("name", "make"), [("a.gif", gif), ("a.png", apng), ("a.webp", by_pillow), ("a.avif", by_pillow)]
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 
 import walking
-from figures import result_of
+from figures import drawn, result_of
 from posecv.arrays import Frame
 from posecv.errors import InputError
 from posecv.outputs.films import DrawnFilm
@@ -34,19 +33,6 @@ def grey(number: int) -> Frame:
 
 def number_of(frame: Frame) -> int:
     return round(float(frame.mean()) / SHADE)
-
-
-@pytest.fixture(params=["PyAV", "OpenCV"])
-def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What follows holds for both readers of videos; call it after the test has made its input."""
-
-    def chosen() -> None:
-        if request.param == "PyAV":
-            pytest.importorskip("av")
-        else:
-            monkeypatch.setitem(sys.modules, "av", None)
-
-    return chosen
 
 
 def made(path: Path, count: int, codec: str = "libx264", *, rate: int = 25, aspect: str = "1", **options: Any) -> Path:
@@ -80,13 +66,6 @@ def motion_jpeg(path: Path, count: int, bad: set[int]) -> Path:
         place += length
     path.write_bytes(data)
     return path
-
-
-def drawn(source: Path, target: Path, selection: Selection | None = None) -> Path:
-    with DrawnFilm(target) as output:
-        for still in Film(source, selection or Selection()).stills():
-            output.write(joined(result_of(), still))
-    return target
 
 
 def seconds_of(path: Path) -> float:

@@ -13,10 +13,8 @@ import numpy as np
 import pytest
 
 from conftest import REPOSITORY
-from figures import result_of
+from figures import drawn
 from posecv.arrays import Frame
-from posecv.outputs.films import DrawnFilm
-from posecv.run.job import joined
 from posecv.sources.films import Film
 from posecv.sources.selection import Selection
 
@@ -73,13 +71,6 @@ def film(
         for packet in sorted(packets, key=lambda packet: float(packet.dts * packet.time_base)):
             container.mux(packet)
     return path
-
-
-def drawn(source: Path, target: Path, selection: Selection | None = None) -> Path:
-    with DrawnFilm(target) as output:
-        for still in Film(source, selection or Selection()).stills():
-            output.write(joined(result_of(), still))
-    return target
 
 
 def flashes(path: Path) -> list[float]:
