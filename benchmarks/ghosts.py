@@ -1,10 +1,10 @@
 """The score from which on people are kept: which thresholds lose people, and which ones ghosts.
 
-    python -m benchmarks.ghosts --model light_body
+    python -m benchmarks.ghosts --model light_body --tune    part of the training set, to choose the threshold on
+    python -m benchmarks.ghosts --model light_body           photographs that our own networks never saw
 
-It counts the people found in the images of `training/coco` that our own networks never saw: right are those whose
-similarity (OKS) to a labelled person, whom nobody else matches, is above 0.3. Needs pycocotools and the shared data
-(`POSECV_SHARED`, default ../shared).
+Right are people whose similarity (OKS) to a labelled person, whom nobody else matches, is above 0.3. Needs pycocotools
+and the shared data (`POSECV_SHARED`, default ../shared).
 """
 
 from __future__ import annotations
@@ -73,9 +73,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="light_body", metavar="NAME|P,M", help=shared.MODEL)
+    parser.add_argument("--tune", action="store_true", help="use a part of the training set")
     options = parser.parse_args(argv)
     coco.require_pycocotools()
-    print(markdown.table(["above", "AP", "right", "wrong"], rows(options.model, shared.tuning_set(held_out=True))))
+    data = shared.tuning_set(held_out=not options.tune)
+    print(markdown.table(["above", "AP", "right", "wrong"], rows(options.model, data)))
     return 0
 
 

@@ -28,7 +28,7 @@ from posecv.drawing import skeletons as drawing
 from posecv.engines.network import Network
 from posecv.errors import InputError, OutputError, UsageError
 from posecv.estimators import Estimator
-from posecv.estimators.build import HandsAlong
+from posecv.estimators.build import HandsAlong, SeveralHands
 from posecv.estimators.parts import HandsOfBodies
 from posecv.estimators.single_pass import Everybody
 from posecv.outputs import Output
@@ -75,7 +75,17 @@ def test_a_net_size_may_begin_with_a_dash(size: str) -> None:
 
 def test_a_box_may_begin_outside_the_picture() -> None:
     given = parse(hand_parser(), ["--box", "-5,10,100,120"])
-    assert given.box == (-5, 10, 100, 120)
+    assert given.box == [((-5, 10, 100, 120), None)]
+
+
+def test_a_hand_s_box_says_its_side_and_may_be_given_again() -> None:
+    words = ["--box", "1,2,3,4,left", "--box", "(5, 6, 7, 8, Right)", "--box=9,10,11,12", "--left", "-m", "light_hand"]
+    given = parse(hand_parser(), words)
+    first, second, third = (1, 2, 3, 4), (5, 6, 7, 8), (9, 10, 11, 12)
+    assert given.box == [(first, True), (second, False), (third, None)]
+    built = hand_config(given).estimator
+    assert isinstance(built, SeveralHands)
+    assert built.places == ((first, True), (second, False), (third, True))
 
 
 def test_width_and_height_say_the_net_size() -> None:
@@ -217,6 +227,7 @@ def test_a_short_option_may_have_its_value_attached() -> None:
         ("--body-model coco", "needs --from-body"),
         ("--box 1,2,3,4 --keypoint-scale net", "image, unit or signed"),
         ("--hand-scales 3 --keypoint-scale net", "image, unit or signed"),
+        ("--box 1,2,3,4 --box 5,6,7,8 --heatmaps h", "give one --box"),
         ("--hand-merge median", "best"),
     ],
 )
@@ -287,7 +298,9 @@ def test_a_mistake_is_one_line_that_names_the_way_out(
     assert expected in only_line(capsys)
 
 
-@pytest.mark.parametrize("box", ["1,2,3", "1,2,0,4", "1,2,3,-4", "a,b,c,d", "100x80x200x200"])
+@pytest.mark.parametrize(
+    "box", ["1,2,3", "1,2,0,4", "1,2,3,left", "1,2,3,4,up", "1,2,3,-4", "a,b,c,d", "100x80x200x200"]
+)
 def test_a_box_that_is_none_is_a_mistake(box: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run_hand([*PAIR, "-i", "a.png", "--box", box]) == 2
     assert "not x,y,width,height in pixels" in only_line(capsys)

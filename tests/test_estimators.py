@@ -25,6 +25,7 @@ from posecv.estimators.functions import (
     estimate_person,
 )
 from posecv.estimators.parts import Faces, Hands, HandsOfBodies, WithParts
+from posecv.estimators.several import Several
 from posecv.estimators.single_pass import Everybody, OneHand, OnePerson
 from posecv.geometry import Fit, NetSize
 from posecv.people import People
@@ -175,6 +176,24 @@ def test_an_override_of_a_hand_says_where_it_is(hand: Network) -> None:
     assert_same(result.people, estimate_hand(hand, frame, (90.0, 40.0, 184.0, 184.0), True))
     assert result.people.left is not None
     assert result.people.left.tolist() == [True]
+
+
+def test_several_boxes_give_the_hand_of_each_in_their_order(hand: Network) -> None:
+    frame = paint_person(black(WIDTH, HEIGHT), standing_person(HAND, 140, 90), HAND)
+    paint_person(frame, standing_person(HAND, 330, 90), HAND)
+    right, left = OneHand(hand, (280.0, 40.0, 184.0, 184.0)), OneHand(hand, (90.0, 40.0, 184.0, 184.0), left=True)
+    both = Several((right, left))(frame)
+    assert both.people.left is not None
+    assert both.people.left.tolist() == [False, True]
+    assert_same(both.people[0], right(frame).people)
+    assert_same(both.people[1], left(frame).people)
+    assert both.view is None
+    assert both.seconds.keys() == right(frame).seconds.keys()
+
+
+def test_estimators_of_different_keypoints_are_not_joined(hand: Network, painted: Network) -> None:
+    with pytest.raises(UsageError, match="one skeleton, not coco, hand"):
+        Several((OneHand(hand), OnePerson(painted)))
 
 
 def test_overrides_of_bodies_with_parts_are_those_of_the_bodies(painted: Network, hand: Network) -> None:

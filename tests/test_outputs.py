@@ -89,7 +89,9 @@ def test_one_file_for_several_inputs_is_a_mistake() -> None:
         plan_files([Path("a.jpg"), Path("b.jpg")], "out.png", pictures.KIND)
 
 
-def test_a_name_that_is_empty_is_a_mistake() -> None:
+def test_standard_output_and_an_empty_name_are_mistakes() -> None:
+    with pytest.raises(UsageError, match="json='-': results do not go to standard output"):
+        plan_files([Path("a.jpg")], "-", openpose_json.KIND)
     with pytest.raises(UsageError, match="json='' is an empty name"):
         plan_files([Path("a.jpg")], "", openpose_json.KIND)
 

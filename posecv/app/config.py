@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from posecv.drawing.rate import Rate
 from posecv.drawing.style import Style
 from posecv.errors import UsageError
-from posecv.estimators.build import Bodies, Either, Hand, HandsAlong, NetworkChoice, Part, Person, Within, read_mask
+from posecv.estimators.build import (
+    Bodies,
+    Either,
+    Hand,
+    HandsAlong,
+    NetworkChoice,
+    Part,
+    Person,
+    SeveralHands,
+    Within,
+    read_mask,
+)
 from posecv.geometry import NetSize
 from posecv.outputs.coordinates import SCALES, SOURCE
 from posecv.outputs.kinds import KINDS, OutputSettings
@@ -21,7 +32,7 @@ from posecv.steps.ids import MakeIds
 __all__ = ["LiveConfig", "RunConfig", "hand_config", "live_config", "many_config", "person_config"]
 
 PARTS = "hand", "face"
-Build = Person | Bodies | Hand | HandsAlong | Within
+Build = Person | Bodies | Hand | SeveralHands | HandsAlong | Within
 
 
 @dataclass(frozen=True)
@@ -121,7 +132,11 @@ def hand_config(options: Namespace) -> RunConfig:
     """The configuration of run_hand.py; the body network is in `body_model`."""
     settings = _hand_settings(options)
     if not options.from_body:
-        return _run(options, Hand(_network(options), options.box, options.left, options.net_size, **settings))
+        hand = Hand(_network(options), left=options.left, net_size=options.net_size, **settings)
+        places = tuple((box, options.left if left is None else left) for box, left in options.box or ())
+        if len(places) > 1:
+            return _run(options, SeveralHands(hand, places))
+        return _run(options, replace(hand, box=places[0][0], left=places[0][1]) if places else hand)
     bodies = Bodies(_further(options, options.body_model), most=_most(options))
     return _run(options, HandsAlong(bodies, Part("hand", _network(options), options.net_size, **settings)))
 

@@ -36,6 +36,7 @@ COLORS = ("openpose", "controlnet")
 JSON_FORMS = ("openpose", "body_25", "controlnet")
 JSON_LAYOUTS = ("flat", "folders")
 CSV_FORMS = ("plain", "excel")
+SIDES = ("left", "right")
 COORDINATES = ("image", "net", "unit", "signed", "source")
 
 
@@ -121,7 +122,13 @@ def hand_parser(prog: str | None = None) -> Parser:
         own_model="light_hand",
     )
     hand = parser.group("hand")
-    hand.add_argument("--box", type=_box, metavar="X,Y,W,H", help="where the hand is, in pixels (default: anywhere)")
+    hand.add_argument(
+        "--box",
+        type=_hand_box,
+        action="append",
+        metavar="X,Y,W,H[,SIDE]",
+        help="where the hand is, in pixels (default: anywhere), and left or right; repeat it for further hands",
+    )
     hand.add_argument("--hand-net-size", dest="net_size", help=argparse.SUPPRESS)
     hand.add_argument("--left", action="store_true", help="it is a left hand")
     hand.add_argument("--from-body", action="store_true", help="find people's left and right hands by their arms")
@@ -139,6 +146,8 @@ def check_hand(options: argparse.Namespace) -> None:
                 raise UsageError(f"--from-body finds left and right hands itself; {name} is for one hand")
     elif options.body_model:
         raise UsageError(f"--body-model {options.body_model} needs --from-body")
+    elif options.heatmaps and len(options.box or ()) > 1:
+        raise UsageError("--heatmaps writes the maps of one hand; give one --box")
     elif options.keypoint_scale == "net" and (options.box or options.hand_scales > 1):
         raise UsageError("--keypoint-scale net needs the whole image as input; use image, unit or signed")
 
@@ -487,6 +496,14 @@ def _box(text: str) -> tuple[float, float, float, float]:
         raise argparse.ArgumentTypeError(f"{text!r} is not x,y,width,height in pixels, such as 100,80,200,200")
     x, y, width, height = values
     return x, y, width, height
+
+
+def _hand_box(text: str) -> tuple[tuple[float, float, float, float], bool | None]:
+    """The box, and whether it is that of a left hand; None if the text does not say so."""
+    box, _, side = text.strip("()[] ").rpartition(",")
+    if side.strip().lower() not in SIDES:
+        return _box(text), None
+    return _box(box), side.strip().lower() == "left"
 
 
 def _device(text: str) -> str:

@@ -17,6 +17,7 @@ from posecv.errors import ModelError, UsageError
 from posecv.estimators import Estimator, Setting
 from posecv.estimators.parts import Faces, Hands, HandsOfBodies, WithParts
 from posecv.estimators.region import Region
+from posecv.estimators.several import Several
 from posecv.estimators.single_pass import HAND_RANGE, MERGES, SCALE_GAP, SINGLE_THRESHOLD, Everybody, OneHand, OnePerson
 from posecv.estimators.top_down import FIELDS, TopDown
 from posecv.geometry import Box
@@ -25,7 +26,8 @@ from posecv.skeletons import Skeleton, Thresholds, maximized
 from posecv.terminal import quiet_stderr
 
 __all__ = [
-    "Above", "Bodies", "Either", "Hand", "HandsAlong", "NetworkChoice", "OneOrAll", "Part", "Person", "Within", "above",
+    "Above", "Bodies", "Either", "Hand", "HandsAlong", "NetworkChoice", "OneOrAll", "Part", "Person", "SeveralHands",
+    "Within", "above",
 ]  # fmt: skip
 
 Loaded = Callable[[Network], None]  # is called with each network after loading
@@ -128,10 +130,23 @@ class Hand:
     scale_range: float = HAND_RANGE
     merge: str = MERGES[0]
 
-    def build(self, loaded: Loaded) -> Estimator:
+    def build(self, loaded: Loaded) -> OneHand:
         """The estimator."""
         settings = {name: value for name, value in vars(self).items() if name != "network"}
         return OneHand(self.network.load(loaded), **settings)
+
+
+@dataclass(frozen=True)
+class SeveralHands:
+    """A hand in each of several boxes; each box with whether its hand is a left one."""
+
+    hand: Hand
+    places: tuple[tuple[Box, bool], ...]
+
+    def build(self, loaded: Loaded) -> Estimator:
+        """The estimator; its hands share one network."""
+        one = self.hand.build(loaded)
+        return Several(tuple(replace(one, box=box, left=left) for box, left in self.places))
 
 
 @dataclass(frozen=True)

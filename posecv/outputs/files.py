@@ -108,10 +108,12 @@ def plan_files(sources: Sequence[Path], where: str, kind: Kind) -> list[Path]:
     Raises
     ------
     UsageError
-        If the value is one file for several inputs, a file of another kind, or empty.
+        If the value is one file for several inputs, a file of another kind, empty, or `-`.
     """
     if not where:
         raise UsageError(f"{kind.option}='' is an empty name")
+    if where == "-":
+        raise UsageError(f"{kind.option}='-': results do not go to standard output; give a file or a folder")
     path = Path(os.path.expanduser(where))
     suffix = path.suffix.lower()
     if os.path.isdir(path) or where.endswith(("/", os.path.sep)) or suffix not in FILE_SUFFIXES | kind.suffixes:

@@ -180,7 +180,7 @@ def _heatmaps(where: str, sources: Sequence[Source], settings: OutputSettings) -
 def _folder(option: str, where: str) -> Path:
     """The folder that an option names; UsageError for the name of a file."""
     folder = Path(os.path.expanduser(where))
-    if not where or (folder.suffix.lower() in FILE_SUFFIXES and not folder.is_dir()):
+    if where in ("", "-") or (folder.suffix.lower() in FILE_SUFFIXES and not folder.is_dir()):
         raise UsageError(f"{option}={where!r} is not the name of a folder; it needs one for several files")
     return folder
 
