@@ -435,10 +435,37 @@ def test_what_transparency_hides_is_white(tmp_path: Path, suffix: str, depth: ty
 def test_a_palette_s_transparent_colour_is_white(tmp_path: Path) -> None:
     indices = np.zeros((8, 8), np.uint8)
     indices[:, 4:] = 1
-    data = palette_png(indices, bytes([255, 0, 0, 0, 255, 0]))
-    chunk = b"tRNS" + bytes([0])  # the first colour
-    at = data.index(b"IDAT") - 4
-    data = data[:at] + struct.pack(">I", 1) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[at:]
+    data = with_clear(palette_png(indices, bytes([255, 0, 0, 0, 255, 0])), bytes([0]))  # the first colour
     read = read_picture(file(tmp_path, "a.png", data))
     assert read[4, 1].tolist() == [255, 255, 255]
     assert read[4, 6].tolist() == [0, 255, 0]
+
+
+def with_clear(png: bytes, colour: bytes) -> bytes:
+    """The PNG with a chunk that declares a colour transparent."""
+    chunk = b"tRNS" + colour
+    at = png.index(b"IDAT") - 4
+    return png[:at] + struct.pack(">I", len(colour)) + chunk + struct.pack(">I", zlib.crc32(chunk)) + png[at:]
+
+
+@pytest.mark.parametrize(("bits", "clear", "shown", "seen"), [(8, 10, 200, 200), (16, 300, 51400, 200), (1, 0, 1, 255)])
+def test_a_grey_that_is_declared_transparent_is_white(
+    tmp_path: Path, bits: int, clear: int, shown: int, seen: int
+) -> None:
+    frame = np.full((8, 8), clear if bits > 1 else 0, np.uint16 if bits == 16 else np.uint8)
+    frame[:, 4:] = shown if bits > 1 else 255
+    options = (cv2.IMWRITE_PNG_BILEVEL, 1) if bits == 1 else ()
+    data = with_clear(encoded(".png", frame, *options), struct.pack(">H", clear))
+    read = read_picture(file(tmp_path, "a.png", data))
+    assert read[4, 1].tolist() == [255, 255, 255]
+    np.testing.assert_allclose(read[4, 6], seen, atol=1)
+    plain = read_picture(file(tmp_path, "b.png", encoded(".png", frame, *options)))
+    np.testing.assert_allclose(plain[4, 1], clear >> max(bits - 8, 0), atol=1)  # without the chunk it is seen
+
+
+def test_a_colour_that_is_declared_transparent_is_white(tmp_path: Path) -> None:
+    frame = np.full((8, 8, 3), (30, 20, 10), np.uint8)
+    frame[:, 4:] = (50, 100, 200)
+    read = read_picture(file(tmp_path, "a.png", with_clear(encoded(".png", frame), struct.pack(">HHH", 10, 20, 30))))
+    assert read[4, 1].tolist() == [255, 255, 255]
+    assert read[4, 6].tolist() == [50, 100, 200]

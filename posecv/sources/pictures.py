@@ -302,7 +302,7 @@ def _decode(path: Path, data: bytes) -> tuple[Frame | None, str]:
             frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
             if frame is not None and _may_be_transparent(data):
                 layered = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-                frame = frame if layered is None else on_white(layered, frame)
+                frame = frame if layered is None else on_white(layered, frame, _clear_grey(data))
         except cv2.error as error:
             if "pixels" in str(error).lower():
                 raise InputError(f"{path}: the image is too large for OpenCV (more than 2^30 pixels)") from None
@@ -317,13 +317,25 @@ def _may_be_transparent(data: bytes) -> bool:
     return data[:4] == b"RIFF" and data[8:12] == b"WEBP" and (data[12:16] != b"VP8X" or bool(data[20] & 0x10))
 
 
-def on_white(layered: NDArray[Any], plain: NDArray[Any]) -> NDArray[Any]:
+def _clear_grey(data: bytes) -> int | None:
+    """The grey that a grey PNG declares transparent, in OpenCV's range; OpenCV itself knows only colours."""
+    depth, colours, key = data[24:25], data[25:26], data.find(b"tRNS")
+    if colours != b"\0" or key < 0:
+        return None
+    value = int.from_bytes(data[key + 4 : key + 6], "big")
+    return value * 255 // (2 ** depth[0] - 1) if depth[0] < 8 else value
+
+
+def on_white(layered: NDArray[Any], plain: NDArray[Any], clear: int | None = None) -> NDArray[Any]:
     """An image with transparency as viewers show it, on white; `plain` is the image without transparency.
 
-    What transparency hides has any colour, and may show people whom nobody sees.
+    What transparency hides has any colour, and may show people whom nobody sees. In a grey image, `clear` is the
+    transparent value.
     """
     import numpy as np
 
+    if clear is not None and layered.shape == plain.shape[:2]:
+        return np.where((layered == clear)[..., None], np.uint8(255), plain)
     if layered.ndim != 3 or layered.shape[2] != 4 or layered.shape[:2] != plain.shape[:2]:
         return plain
     opacity = layered[..., 3:].astype(np.float32) / np.iinfo(layered.dtype).max
