@@ -7,6 +7,8 @@
 
 PYTHON ?= python3
 PYTEST ?= -m "not slow"
+# How many processes share the tests: more are not faster on two cores.
+WORKERS ?= 2
 # Files of tests that start programs, play videos, measure, or compare with the slow decoder.
 HEAVY := accuracy addresses animations benchmarks cli conversion docs engine_benchmarks engines estimate film_faults films \
 	forms get_models live live_server main networks notebook opencv oracle packaging prototxts regions repository runs \
@@ -30,10 +32,10 @@ demo: .venv/run.stamp
 	$(BIN)/python -m tools.demo
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest -p tools.why_skipped $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) -p tools.why_skipped $(PYTEST)
 
 test-quick: .venv/dev.stamp
-	$(BIN)/python -m pytest -p tools.why_skipped -q -m "not slow" -k "not oracle" $(HEAVY:%=--ignore=tests/test_%.py)
+	$(BIN)/python -m pytest -n $(WORKERS) -p tools.why_skipped -q -m "not slow" -k "not oracle" $(HEAVY:%=--ignore=tests/test_%.py)
 
 check: .venv/dev.stamp
 	$(BIN)/python -m ruff check .
