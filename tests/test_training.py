@@ -344,6 +344,33 @@ class TestNetwork:
         with pytest.raises(ValueError, match="layer context/pool: type Pooling is not among those"):
             CaffeNet(message)
 
+    def test_normalisations_are_in_the_weights_that_ship(self) -> None:
+        torch.manual_seed(0)
+        design = DESIGNS["light_pose"]
+        message = design.prototxt("light_pose")
+        network = CaffeNet(message, normalised_except=design.learnt)
+        crops = torch.randn(4, 3, 64, 48)
+        for _ in range(3):
+            network.train()(crops)
+        network.eval()
+        for normalisation in network.normalisations.values():
+            torch.nn.init.uniform_(normalisation.weight, 0.5, 1.5)
+            torch.nn.init.normal_(normalisation.bias, std=0.1)
+        assert len(network.normalisations) == len(network.convolutions) - len(design.learnt)
+        torch.testing.assert_close(CaffeNet(message, network.weights())(crops), network(crops), atol=1e-4, rtol=1e-3)
+
+    def test_normalisations_that_come_later_change_nothing_at_first(self) -> None:
+        torch.manual_seed(0)
+        design = DESIGNS["light_detect"]
+        message = design.prototxt("light_detect")
+        plain = CaffeNet(message)
+        network = CaffeNet(message, plain.weights(), normalised_except=design.learnt)
+        crops = torch.randn(4, 3, 64, 64)
+        assert not torch.allclose(network.train()(crops), plain(crops), atol=1e-3)
+        network.calibrate(crops)
+        assert network.training
+        torch.testing.assert_close(network.eval()(crops), plain(crops), atol=1e-4, rtol=1e-3)
+
     def test_the_mean_of_several_runs_is_taken_blob_by_blob(self) -> None:
         runs = [{"a": [np.full((2, 3), value, np.float32), np.full(2, 2 * value, np.float32)]} for value in (1, 4)]
         mean = export.mean(runs)
@@ -468,7 +495,8 @@ class TestPack:
         assert [export.coco_id(record) for record in records(tmp_path / "shards")] == ["000000000042"]
 
 
-def test_a_few_steps_lower_the_loss_and_the_export_runs_in_opencv(tmp_path: Path) -> None:
+@pytest.mark.parametrize("normalised", [False, True])
+def test_a_few_steps_lower_the_loss_and_the_export_runs_in_opencv(normalised: bool, tmp_path: Path) -> None:
     shards = tmp_path / "shards"
     rng = np.random.default_rng(0)
     pictures = []
@@ -482,6 +510,7 @@ def test_a_few_steps_lower_the_loss_and_the_export_runs_in_opencv(tmp_path: Path
     run = [sys.executable, "-m", "training.train", "light_body", "--shards", str(shards), "--to", str(tmp_path / "run")]
     run += ["--batch", "4", "--rate", "0.001", "--precision", "float32", "--device", "cpu"]
     environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+    run += ["--normalise", "--muon", "0.004"] if normalised else []
     for steps in ("6", "12"):
         done = subprocess.run([*run, "--steps", steps], cwd=ROOT, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

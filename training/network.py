@@ -24,6 +24,8 @@ __all__ = ["CaffeNet", "computed_in", "parse_prototxt"]
 
 Weights = Mapping[str, Sequence[NDArray[np.float32]]]
 
+EPSILON = 1e-5  # is added to variances
+MOMENTUM = 0.02  # share of the newest batch in the running means and variances
 UNCHANGED = "ReLU", "ELU", "Sigmoid", "Eltwise"  # types of layers with as many channels as their first bottom
 
 
@@ -36,6 +38,40 @@ def bilinear(factor: int) -> Tensor:
     """(2 factor, 2 factor) kernel of a deconvolution that enlarges by linear interpolation."""
     line = 1 - (torch.arange(2 * factor) - (factor - 0.5)).abs() / factor
     return line[:, None] * line
+
+
+class Normalisation(nn.Module):
+    """Batch normalisation of a layer's output while it learns; what ships has it folded into the layer's weights.
+
+    PyTorch's own counts batches in an integer, which has no running mean.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        statistics = self.running_mean, self.running_var
+        return nn.functional.batch_norm(x, *statistics, self.weight, self.bias, self.training, MOMENTUM, EPSILON)
+
+    def folded(self, layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[Tensor, Tensor]:
+        """Weights and bias with which the layer alone gives what both give when they do not learn."""
+        gain = self.weight / torch.sqrt(self.running_var + EPSILON)
+        outputs = (-1, 1, 1, 1) if isinstance(layer, nn.Conv2d) else (1, -1, 1, 1)
+        return layer.weight * gain.reshape(outputs), (layer.bias - self.running_mean) * gain + self.bias
+
+    def be_neutral(self, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        """Take over mean and variance of this output, and give it back as it is: a hook of the layer."""
+        self.running_mean.copy_(output.mean((0, 2, 3)))
+        self.running_var.copy_(output.var((0, 2, 3)))
+        self.bias.data.copy_(self.running_mean)
+        self.weight.data.copy_(torch.sqrt(self.running_var + EPSILON))
 
 
 class CaffeNet(nn.Module):
@@ -51,10 +87,20 @@ class CaffeNet(nn.Module):
         deconvolutions enlarge by linear interpolation and stay fixed.
     inputs : int
         Channels of the image.
+    normalised_except : sequence of str, optional
+        Normalise the output of every layer that learns (Ioffe and Szegedy, 2015), except of these; by default of none.
     """
 
-    def __init__(self, message: Message, weights: Weights | None = None, *, inputs: int = 3) -> None:
+    def __init__(
+        self,
+        message: Message,
+        weights: Weights | None = None,
+        *,
+        inputs: int = 3,
+        normalised_except: Sequence[str] | None = None,
+    ) -> None:
         super().__init__()
+        self.normalisations = nn.ModuleDict()
         self.steps: list[tuple[str, str, list[str], str]] = []
         self.convolutions = nn.ModuleDict()
         channels: dict[str, int] = {}
@@ -68,6 +114,8 @@ class CaffeNet(nn.Module):
                 made = _convolution(kind, layer["convolution_param"][0], channels[bottoms[0]])
                 self.convolutions[_key(name)] = made
                 channels[top] = made.out_channels
+                if normalised_except is not None and name not in normalised_except and made.bias is not None:
+                    self.normalisations[_key(name)] = Normalisation(made.out_channels)
             elif kind == "Concat":
                 channels[top] = sum(channels[bottom] for bottom in bottoms)
             elif kind in UNCHANGED or (kind == "Pooling" and layer["pooling_param"] == [LARGEST_OF_4]):
@@ -98,11 +146,24 @@ class CaffeNet(nn.Module):
         return missing
 
     def weights(self) -> dict[str, list[NDArray[np.float32]]]:
-        """The weights as `posecv.formats.caffe.write_caffemodel` takes them."""
-        return {
-            _name(key): [blob.detach().float().cpu().numpy() for blob in (each.weight, each.bias) if blob is not None]
-            for key, each in self.convolutions.items()
-        }
+        """The weights as `posecv.formats.caffe.write_caffemodel` takes them, with the normalisations in them."""
+        made = {}
+        for key, layer in self.convolutions.items():
+            blobs = self.normalisations[key].folded(layer) if key in self.normalisations else (layer.weight, layer.bias)
+            made[_name(key)] = [blob.detach().float().cpu().numpy() for blob in blobs if blob is not None]
+        return made
+
+    @torch.no_grad()
+    def calibrate(self, crops: Tensor) -> None:
+        """Let the normalisations change nothing on these crops, so that weights learnt without them can go on."""
+        hooks = [
+            self.convolutions[key].register_forward_hook(norm.be_neutral) for key, norm in self.normalisations.items()
+        ]
+        learning = self.training
+        self.eval()(crops)
+        self.train(learning)
+        for hook in hooks:
+            hook.remove()
 
     def tops(self, picture: Tensor, wanted: Sequence[str] = ()) -> dict[str, Tensor]:
         """The last layer's output under "", and the named outputs; computes only what they need."""
@@ -111,7 +172,9 @@ class CaffeNet(nn.Module):
         for position, (name, kind, bottoms, top) in enumerate(self.steps):
             x = values[bottoms[0]]
             if kind.endswith("onvolution"):
-                x = _convolved(self.convolutions[_key(name)], x)
+                key = _key(name)
+                x = _convolved(self.convolutions[key], x)
+                x = self.normalisations[key](x) if key in self.normalisations else x
             elif kind == "ReLU":
                 x = torch.relu(x)
             elif kind == "ELU":

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -43,6 +44,7 @@ from training.replay import Replay
 AVERAGED = 0.4  # of a run's steps are in the running mean of the weights, the last ones most
 RARE = -4.0  # before a sigmoid: a keypoint is in one cell of fifty
 HALF_A_BOX = 4.0  # cells from a centre to a side, to begin with
+CALIBRATED = 128  # crops whose means and variances normalisations begin with
 LOG_EVERY = 100
 JUDGE_EVERY = 500
 SAVE_SECONDS = 120
@@ -63,7 +65,7 @@ def main() -> None:
     torch.manual_seed(args.seed)
     design = DESIGNS[args.network]
     message = design.prototxt(args.network)
-    network = CaffeNet(message)
+    network = CaffeNet(message, normalised_except=design.learnt if args.normalise else None)
     if args.start:
         untouched = network.load_weights(_weights(args.start), strict=False)
         print(f"new layers: {', '.join(untouched)}", flush=True)
@@ -76,6 +78,8 @@ def main() -> None:
     batches, held_out, size = _batches(args, design, parts["train"], parts["val"], device)
     precision = _precision(args.precision, device, network, size)
     print(f"computes in {str(precision).removeprefix('torch.')}", flush=True)
+    if args.normalise and args.start:
+        network.calibrate(batches.batch(0, CALIBRATED).crops.contiguous(memory_format=torch.channels_last))
     run = Run(network, args, precision)
     replay = None
     if args.teacher:
@@ -143,6 +147,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=6e-4, help="highest learning rate")
+    parser.add_argument("--muon", type=float, help="highest learning rate of the layers' matrices (default: --rate)")
+    parser.add_argument("--normalise", action="store_true", help="normalise layers over each batch while they learn")
     parser.add_argument("--hold", type=float, default=0, help="share of the steps at the full rate, before it falls")
     parser.add_argument("--averaged", type=float, default=math.inf, help="at most so many steps in the running mean")
     parser.add_argument("--shrink", type=float, default=1, help="crops of one person: share of the size that ships")
@@ -183,7 +189,8 @@ def _quiet(network: CaffeNet, design: AnyDesign) -> None:
     if fresh and not isinstance(design, Design):  # each block begins as the way past it
         for name, layer in layers.items():
             if name.endswith("/2"):
-                nn.init.zeros_(layer.weight)
+                last = network.normalisations[name] if name in network.normalisations else layer  # noqa: SIM401
+                nn.init.zeros_(last.weight)
     if CONTEXT in layers and not layers[CONTEXT].bias.any():
         nn.init.zeros_(layers[CONTEXT].weight)
 
@@ -290,10 +297,10 @@ class Run:
         """One step; its squared error, and that of nobody."""
         args = self.args
         falling = max(0, self.step / args.steps - args.hold) / max(1 - args.hold, 1e-9)
-        rate = args.rate * min(1, (self.step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * falling))
-        for optimiser in self.optimisers:
+        share = max(min(1, (self.step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * falling)), 0.01)
+        for optimiser, rate in zip(self.optimisers, (args.muon or args.rate, args.rate), strict=True):
             for group in optimiser.param_groups:
-                group["lr"] = max(rate, args.rate / 100)
+                group["lr"] = share * rate
         loss, plain, nobody = self._cost(batch)
         (loss / nobody).backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -321,15 +328,23 @@ class Run:
     @torch.no_grad()
     def judged(self, held_out: Maker, count: int = 6) -> float:
         """The mean network's squared error on held-out images as a share of nobody's."""
+        total = nobody = 0.0
+        with self._as_mean():
+            for step in range(count):
+                batch = held_out.batch(step, 64)
+                _, a, b = self._cost(batch)
+                total, nobody = total + float(a), nobody + float(b)
+        return total / nobody
+
+    @contextmanager
+    def _as_mean(self) -> Iterator[None]:
+        """Let the network be the mean one, as it ships, for a while."""
         own = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.network.load_state_dict(self.mean)
-        total = nobody = 0.0
-        for step in range(count):
-            batch = held_out.batch(step, 64)
-            _, a, b = self._cost(batch)
-            total, nobody = total + float(a), nobody + float(b)
+        self.network.eval()
+        yield
+        self.network.train()
         self.network.load_state_dict(own)
-        return total / nobody
 
     def _save(self) -> None:
         state = {"network": self.network.state_dict(), "mean": self.mean, "step": self.step}
@@ -337,10 +352,9 @@ class Run:
         part = self.path.with_suffix(".part")
         torch.save(state, part)
         part.replace(self.path)
-        mean = CaffeNet(DESIGNS[self.args.network].prototxt(self.args.network))
-        mean.load_state_dict(self.mean)
         part = self.args.to / "weights.part"
-        part.write_bytes(write_caffemodel(mean.weights()))
+        with self._as_mean():
+            part.write_bytes(write_caffemodel(self.network.weights()))
         part.replace(self.args.to / "weights.caffemodel")
 
 
