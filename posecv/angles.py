@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from posecv.checks import known_arguments
 from posecv.errors import UsageError
 from posecv.people import People
 
@@ -59,6 +60,7 @@ class Angles:
         return self.degrees[:, self.names.index(name)]
 
 
+@known_arguments
 def joint_angles(people: People, sides: Sequence[int] | NDArray[np.int_] | None = None) -> Angles:
     """The joint angles of people, in the plane of the image.
 

@@ -2,13 +2,59 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
+import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
+from typing import Any, TypeVar, cast
 
 from posecv.errors import InputError, UsageError
 
-__all__ = ["check_box", "check_number", "outside"]
+__all__ = ["check_box", "check_number", "known_arguments", "outside", "unknown"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def known_arguments(function: F) -> F:
+    """Decorate a public function: wrong arguments are a UsageError that names the nearest parameter.
+
+    >>> @known_arguments
+    ... def draw(frame, *, alpha=1.0): ...
+    >>> draw(None, alhpa=0.5)
+    Traceback (most recent call last):
+    posecv.errors.UsageError: unknown parameter alhpa; did you mean alpha?
+    """
+    signature = inspect.signature(function)
+    parameters = [each for each in signature.parameters.values() if each.name != "self"]
+    named = [each.name for each in parameters if each.kind is not each.VAR_KEYWORD]
+    takes_others = len(named) < len(parameters)
+
+    @functools.wraps(function)
+    def checked(*values: Any, **settings: Any) -> Any:
+        others = [] if takes_others else [name for name in settings if name not in named]
+        if others:
+            raise unknown("parameter", others[0], named)
+        try:
+            signature.bind(*values, **settings)
+        except TypeError as error:
+            raise UsageError(f"{_called(function)}: {error}; its parameters are {', '.join(named)}") from None
+        return function(*values, **settings)
+
+    return cast(F, checked)
+
+
+def _called(function: Callable[..., Any]) -> str:
+    """The name that a program calls a function by, for a class its own."""
+    return function.__qualname__.removesuffix(".__init__")
+
+
+def unknown(kind: str, name: str, known: Sequence[str]) -> UsageError:
+    """The error for a name that does not exist, with the nearest one that does, or all."""
+    nearest = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {nearest[0]}?" if nearest else f"; choose one of {', '.join(known)}"
+    return UsageError(f"unknown {kind} {name}{hint}")
 
 
 def check_number(name: str, value: object, *, whole: bool = False) -> None:

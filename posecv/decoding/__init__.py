@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from posecv.arrays import Array
+from posecv.checks import known_arguments
 from posecv.decoding.grouping import group
 from posecv.decoding.limbs import connect
 from posecv.decoding.peaks import FINE, find_peaks, to_cells
@@ -28,6 +29,7 @@ __all__ = ["decode_people", "decode_person"]
 LARGEST = np.finfo(np.float32).max  # OpenCV 5 turns NaN into this
 
 
+@known_arguments
 def decode_people(
     maps: ArrayLike, skeleton: Skeleton, *, stride: int = FINE, **thresholds: float | str
 ) -> People:
@@ -74,6 +76,7 @@ def decode_people(
     return People(table[members[order]], scores[order], skeleton)
 
 
+@known_arguments
 def decode_person(
     maps: ArrayLike, skeleton: Skeleton, *, threshold: float = 0.1, refinement: str = "centroid"
 ) -> People:

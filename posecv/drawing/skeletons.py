@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posecv.arrays import Frame, checked_frame
+from posecv.checks import known_arguments
 from posecv.drawing.room import Room
 from posecv.errors import InputError, UsageError
 from posecv.people import People
@@ -63,6 +64,7 @@ LEAST_LETTER = 8  # and their minimum in pixels, so that they stay readable.
 FARTHEST = 1e6  # Pixels: coordinates are clipped to this, since fixed-point ones would overflow farther outside.
 
 
+@known_arguments
 def draw_people(
     frame: Frame, people: People, *, threshold: float = 0.0, alpha: float = ALPHA, limbs: bool = True
 ) -> Frame:

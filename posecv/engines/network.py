@@ -16,6 +16,7 @@ import numpy as np
 
 from posecv import opencv
 from posecv.arrays import Array
+from posecv.checks import known_arguments
 from posecv.engines import ENGINES, Engine
 from posecv.engines.devices import DEVICES, choose_device
 from posecv.engines.fastest import load_fastest
@@ -158,6 +159,7 @@ class Crops:
     layout: CropLayout
 
 
+@known_arguments
 @each_once()
 def load_network(
     model: str | Path = OWN_MODEL,

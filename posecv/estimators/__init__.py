@@ -13,13 +13,12 @@ state: the result of the previous frame is an argument of the call.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Protocol, TypeVar
 
 from posecv.arrays import Box, Frame
-from posecv.checks import check_box, check_number
+from posecv.checks import check_box, check_number, unknown
 from posecv.engines.network import Network
 from posecv.errors import UsageError
 from posecv.geometry import NetSize
@@ -97,6 +96,4 @@ def check_settings(estimator: object) -> None:
 
 def refuse_unknown(name: str, known: list[str]) -> None:
     """Raise UsageError for a setting that does not exist."""
-    nearest = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {nearest[0]}?" if nearest else f"; choose one of {', '.join(known)}"
-    raise UsageError(f"unknown setting {name}{hint}")
+    raise unknown("setting", name, known)

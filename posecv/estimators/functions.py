@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from posecv.arrays import Frame, checked_frame
+from posecv.checks import known_arguments
 from posecv.engines.network import Network
 from posecv.errors import UsageError
 from posecv.estimators import check_network, refuse_unknown
@@ -30,6 +31,7 @@ PERSONS = ["person_threshold", "person_keypoints", "person_height"]
 HANDS = ["threshold", "net_size", "scale_number", "scale_range", "merge"]
 
 
+@known_arguments
 def estimate_people(
     network: Network,
     frame: Frame,
@@ -114,6 +116,7 @@ def estimate_people(
     return estimator(frame).people
 
 
+@known_arguments
 def estimate_person(
     network: Network,
     frame: Frame,
@@ -140,6 +143,7 @@ def estimate_person(
     return OnePerson(network, net_size, threshold, scale_number, scale_gap)(frame).people
 
 
+@known_arguments
 def estimate_hand(
     network: Network,
     frame: Frame,
@@ -193,6 +197,7 @@ def estimate_hand(
     return OneHand(network, box, left, net_size, scale_number, scale_range, merge)(frame).people
 
 
+@known_arguments
 def estimate_hands(
     network: Network,
     frame: Frame,
@@ -231,6 +236,7 @@ def estimate_hands(
     return hands.added(Result(_bodies(people), checked_frame(frame))).people
 
 
+@known_arguments
 def estimate_faces(
     network: Network,
     frame: Frame,

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from posecv.arrays import Frame
+from posecv.checks import known_arguments
 from posecv.drawing.style import Style
 from posecv.errors import OutputError, UsageError, reason
 from posecv.files import Owner, put_in_place
@@ -106,6 +107,7 @@ class DrawnFilm:
     wants_view = interactive = False
     wants_rate = True
 
+    @known_arguments
     def __init__(
         self, path: str | Path, codec: str | None = None, style: Style | None = None, *, rate: float = RATE,
         only_whole: bool = False,

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from posecv.checks import known_arguments
 from posecv.errors import OutputError, UsageError, reason
 from posecv.files import Owner, put_in_place
 from posecv.outputs.coordinates import converted
@@ -106,6 +107,7 @@ class JsonLines:
 
     wants_rate = interactive = False
 
+    @known_arguments
     def __init__(self, path: str | Path, *, scale: str = "image", form: str = "openpose") -> None:
         self._file, self._scale, self._form = _Growing(Path(path)), scale, form_of(form)
         self.wants_view = scale == "net"
@@ -150,6 +152,7 @@ class Csv:
 
     wants_rate = interactive = False
 
+    @known_arguments
     def __init__(self, path: str | Path, *, scale: str = "image", form: str = "plain") -> None:
         if form not in CSV_FORMS:
             raise UsageError(f"csv_form={form} is unknown; choose one of {', '.join(CSV_FORMS)}")
@@ -207,6 +210,7 @@ class CocoResults:
 
     wants_view = wants_rate = interactive = False
 
+    @known_arguments
     def __init__(self, path: str | Path, *, ids: Mapping[str, int] | None = None) -> None:
         self._file = _Growing(Path(path), opening=b"[", closing=b"\n]\n")
         self._first = True

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 
 from posecv.arrays import Frame
+from posecv.checks import known_arguments
 from posecv.drawing.style import Style
 from posecv.errors import OutputError
 from posecv.outputs.files import Kind, frame_file, is_filled, write_whole
@@ -35,6 +36,7 @@ class DrawnPicture:
 
     wants_view = wants_rate = interactive = False
 
+    @known_arguments
     def __init__(self, path: str | Path, style: Style | None = None) -> None:
         self.path, self.style = Path(path), style or Style()
 

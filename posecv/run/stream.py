@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from posecv.checks import known_arguments
 from posecv.engines.network import Network, load_network
 from posecv.errors import UsageError
 from posecv.estimators import Estimator
@@ -30,6 +31,7 @@ PLACES = str, int, np.integer, Path
 GIVE = "give an image, a video, a folder or a camera's number"
 
 
+@known_arguments
 def stream(
     inputs: str | int | Path | Iterable[str | int | Path],
     network: Network | Estimator | str | Path | None = None,
