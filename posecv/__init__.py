@@ -16,6 +16,7 @@ from posecv.skeletons import Skeleton
 
 if TYPE_CHECKING:
     from posecv.angles import joint_angles
+    from posecv.batch.tables import read_results
     from posecv.decoding import decode_people, decode_person
     from posecv.drawing.skeletons import draw_people
     from posecv.engines.network import load_network
@@ -39,7 +40,8 @@ __version__ = "0.1.0"
 __all__ = [
     "CocoResults", "Csv", "DrawnFilm", "DrawnPicture", "JsonLines", "OpenPoseJson", "People", "PoseError", "Result",
     "Skeleton", "decode_people", "decode_person", "draw_people", "estimate_faces", "estimate_hand", "estimate_hands",
-    "estimate_people", "estimate_person", "joint_angles", "load_network", "skeletons", "stream",
+    "estimate_people", "estimate_person", "joint_angles", "load_network", "read_results", "skeletons",
+    "stream",
 ]  # fmt: skip
 
 # The modules of the names that need NumPy and OpenCV. They are imported when they are first used, so that the scripts
@@ -54,6 +56,7 @@ _HOMES = {
     "estimate_hands": "estimators.functions", "estimate_people": "estimators.functions",
     "estimate_person": "estimators.functions",
     "joint_angles": "angles",
+    "read_results": "batch.tables",
     "load_network": "engines.network",
     "stream": "run.stream",
 }  # fmt: skip

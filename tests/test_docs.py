@@ -209,8 +209,7 @@ def test_the_page_of_options_has_other_programs_spellings() -> None:
 
 def test_the_page_of_options_has_every_command_of_posecv() -> None:
     rows = re.findall(r"^\| `posecv (\w+)`", page("docs/options.md"), re.MULTILINE)
-    assert rows == ["people", "person", "hand", "live", "convert", "models"]
-    assert set(rows) == set(posecv_command.COMMANDS)
+    assert sorted(rows) == sorted(posecv_command.COMMANDS)
 
 
 # --------------------------------------------------------------------------------------------------------- programs

@@ -20,7 +20,7 @@ ROOMS = (
     "models", "formats", "engines", "decoding",
     "estimators", "steps",
     "sources", "drawing", "outputs",
-    "run", "live", "evaluation", "degrade",
+    "run", "batch", "live", "evaluation", "degrade",
     "posecv", "app", "convert", "__main__", "_pyinstaller",
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from posecv.app import convert, listing, scripts
+from posecv.app import batch, convert, listing, scripts
 from posecv.terminal import ends_unread, say
 
 __all__ = ["main"]
@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "people": (scripts.run_multi_pose, "everybody in each image or video (run_multi_pose.py)"),
     "hand": (scripts.run_hand, "one hand in each image, or the hands of people (run_hand.py)"),
     "live": (scripts.webcam_pose, "the people in front of a camera, in a window or on a web page (webcam_pose.py)"),
+    "batch": (batch.main, "many images and videos, on all cores or a cluster, to Parquet tables"),
     "convert": (convert.main, "a Caffe pair to an ONNX file"),
     "models": (listing.main, "the models that posecv knows, and where their files are"),
 }

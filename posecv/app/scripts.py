@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from posecv.skeletons import Skeleton
     from posecv.sources import Source
 
-__all__ = ["run_hand", "run_multi_pose", "run_pose", "webcam_pose"]
+__all__ = ["check_network", "guarded", "run_hand", "run_multi_pose", "run_pose", "webcam_pose"]
 
 PATIENCE = 3.0  # seconds after a signal in which others are ignored
 # Default model -> the model that getModels.sh can fetch instead.
@@ -57,7 +57,7 @@ def run_pose(argv: Sequence[str] | None = None, prog: str | None = None, gui: Mo
     """
 
     def work(options: argparse.Namespace) -> int:
-        _check_network(options)
+        check_network(options)
         from posecv.app.config import person_config
 
         return _pictures(person_config(options), gui)
@@ -71,7 +71,7 @@ def run_multi_pose(
     """Find all people in each image, by peaks, part affinity fields and grouping."""
 
     def work(options: argparse.Namespace) -> int:
-        _check_network(options)
+        check_network(options)
         from posecv.app.config import many_config
 
         return _pictures(many_config(options), gui)
@@ -83,7 +83,7 @@ def run_hand(argv: Sequence[str] | None = None, prog: str | None = None, gui: Mo
     """Find one hand in each image, or in a box of it."""
 
     def work(options: argparse.Namespace) -> int:
-        _check_network(options)
+        check_network(options)
         if options.from_body:
             options.body_model = options.body_model or _default("light_body")
         from posecv.app.config import hand_config
@@ -97,7 +97,7 @@ def webcam_pose(argv: Sequence[str] | None = None, prog: str | None = None, gui:
     """Show the people in front of a camera in a window."""
 
     def work(options: argparse.Namespace) -> int:
-        _check_network(options)
+        check_network(options)
         from posecv.app.config import live_config
 
         return _webcam(live_config(options), gui)
@@ -289,7 +289,7 @@ def _check_view(config: RunConfig, network: Network) -> None:
             raise UsageError(f"{said}; use --model light_body")
 
 
-def _check_network(options: argparse.Namespace) -> None:
+def check_network(options: argparse.Namespace) -> None:
     """Check options before anything is read, and fill in the default network."""
     opencv.require_opencv()
     silence_opencv()

@@ -29,7 +29,7 @@ from posecv.sources.pictures import check_file
 from posecv.sources.selection import Selection
 from posecv.terminal import say
 
-__all__ = ["Film", "is_unicode", "length_of", "pyav", "zero_of"]
+__all__ = ["Film", "NoneRequestedError", "is_unicode", "length_of", "pyav", "zero_of"]
 
 Grabbed = tuple[float | None, Callable[[], Frame | None]]  # a frame's stamp in seconds, and a function that decodes it
 
@@ -39,6 +39,10 @@ ROWS = 8  # every so many rows are compared
 TIMEOUT = 30.0  # seconds without data after which a server is given up
 LONGEST = 1e9  # seconds; OpenCV gives such times to frames that have none
 FASTEST = 1000.0  # the highest plausible frame rate; headers without a rate contain about 90000
+
+
+class NoneRequestedError(InputError):
+    """A video ends before the first of its frames that were asked for."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class Film:
         if not read:
             raise InputError(f"{self.path}: this video has no frames; it is damaged, or was never finished")
         if not given:
-            raise InputError(f"{self.path}: none of the requested frames exists; the video has {read} frames")
+            raise NoneRequestedError(f"{self.path}: none of the requested frames exists; the video has {read} frames")
 
     def _tell_missing(self, reader: _Reader) -> None:
         """Say how many frames are missing in a video that was read to its end."""

@@ -15,7 +15,7 @@ from posecv.sources.pictures import Picture, find_files, is_film
 from posecv.sources.selection import Selection
 from posecv.sources.streams import Camera, live_source, pipe
 
-__all__ = ["find_sources"]
+__all__ = ["find_sources", "of_file"]
 
 
 def find_sources(
@@ -39,7 +39,7 @@ def find_sources(
             sources.setdefault(word, live)
             continue
         for path in find_files([word]):
-            for file in _of_file(path, selection):
+            for file in of_file(path, selection):
                 sources.setdefault(str(file.path.absolute()), file)
     return _selected(list(sources.values()), selection)
 
@@ -54,7 +54,7 @@ def _selected(sources: list[Source], selection: Selection) -> list[Source]:
     return chosen
 
 
-def _of_file(path: Path, selection: Selection) -> list[Source]:
+def of_file(path: Path, selection: Selection) -> list[Source]:
     """A video or an animated image, an image, or the pages of one."""
     if source := pipe(path, selection):
         return [source]
