@@ -5,14 +5,15 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-import math
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeVar, cast
 
 from posecv.errors import InputError, UsageError
 
-__all__ = ["check_box", "check_number", "known_arguments", "outside", "unknown"]
+__all__ = ["LARGEST", "check_box", "check_number", "known_arguments", "outside", "unknown"]
+
+LARGEST = (1 << 31) - 1  # of numbers that programs and users give: OpenCV counts with 32 bits
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -66,12 +67,14 @@ def check_number(name: str, value: object, *, whole: bool = False) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, Integral if whole else Real) or value != value:
         raise UsageError(f"{name}={_short(value)} is not a {'whole ' if whole else ''}number")
+    if isinstance(value, Integral) and not _is_usable(value):
+        raise UsageError(f"{name} is beyond the numbers that posecv can use: at most {LARGEST}")
 
 
 def check_box(box: object) -> None:
     """Raise UsageError if a box is not x, y, width, height."""
     sides = list(box) if isinstance(box, Iterable) else []
-    if len(sides) != 4 or not all(isinstance(side, Real) and math.isfinite(side) for side in sides):
+    if len(sides) != 4 or not all(isinstance(side, Real) and _is_usable(side) for side in sides):
         raise UsageError(f"box={_short(box)}: give four numbers (x, y, width, height), in pixels of the frame")
 
 
@@ -80,6 +83,10 @@ def outside(box: tuple[float, float, float, float], width: int, height: int) -> 
     x, y, wide, tall = box
     said = f"box {x:g},{y:g},{wide:g},{tall:g} (x, y, width, height)"
     return InputError(f"{said} lies outside the {width} x {height} image")
+
+
+def _is_usable(number: Any) -> bool:
+    return bool(abs(number) <= LARGEST)
 
 
 def _short(value: object) -> str:

@@ -29,6 +29,8 @@ __all__ = [
 STRIDE = 8  # network pixels per cell, in OpenPose's networks
 FREE = -1
 MULTIPLE = 16  # the sides of the input are multiples of this
+LONGEST = 16384  # network pixels of a side of its input
+MOST_SCALES = 100
 WIDEST = 16 / 9  # a free side is at most this times the given one, as OpenPose does for images
 # A frame that shrinks to less than this share is averaged over blocks of pixels first. Averaging earlier loses small #
 # people; without it, one pixel in a hundred would decide. benchmarks/README.md has the measurement.
@@ -117,13 +119,17 @@ class NetSize:
             return size
         text = "x".join(map(str, size)) if isinstance(size, tuple) else str(size).strip().lower()
         match = re.fullmatch(r"(-1|\d+)(?:x(-1|\d+))?", text)
+        said = f"net_size={text[:40]}"
+        if match and max(map(len, filter(None, match.groups()))) > len(str(LONGEST)):
+            raise UsageError(f"{said}: a side has at most {LONGEST} pixels")
         sides = [int(side) for side in match.groups() if side] if match else []
-        said = f"net_size={text}"
         if not any(side != FREE for side in sides):
             raise UsageError(f"{said} is not a size; write -1x368, 368x-1, 656x368, or 368 for the shorter side")
         for side in sides:
             if side != FREE and (side % MULTIPLE or not side):
                 raise UsageError(f"{said}: {side} is not a multiple of {MULTIPLE}; the next one is {_multiple(side)}")
+            if side > LONGEST:
+                raise UsageError(f"{said}: a side has at most {LONGEST} pixels")
         return cls(*sides) if len(sides) == 2 else cls(shorter=sides[0])
 
     def of_frame(self, width: int, height: int) -> tuple[int, int]:
@@ -317,6 +323,8 @@ def smaller_fits(fit: Fit, size: tuple[int, int], number: int, gap: float) -> li
     """
     check_number("scale_number", number, whole=True)
     check_number("scale_gap", gap)
+    if number > MOST_SCALES:
+        raise UsageError(f"scale_number={number}: give at most {MOST_SCALES}")
     factors = [1 - index * gap for index in range(number)]
     if number < 1 or not all(0 < factor <= 1 for factor in factors):
         said = f"scale_number={number} scale_gap={gap:g}"
@@ -337,9 +345,9 @@ def hand_factors(number: int, spread: float) -> list[float]:
     """
     check_number("scale_number", number, whole=True)
     check_number("scale_range", spread)
-    if number < 1 or not 0 <= spread <= LARGEST_RANGE:
+    if not 1 <= number <= MOST_SCALES or not 0 <= spread <= LARGEST_RANGE:
         said = f"scale_number={number} scale_range={spread:g}"
-        raise UsageError(f"{said}: give 1 scale or more, and a range from 0 to {LARGEST_RANGE:g}")
+        raise UsageError(f"{said}: give 1 to {MOST_SCALES} scales, and a range from 0 to {LARGEST_RANGE:g}")
     if number == 1:
         return [1.0]
     return [1 - spread / 2 + spread * index / (number - 1) for index in range(number)]

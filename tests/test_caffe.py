@@ -122,6 +122,34 @@ def test_messages_nest_a_hundred_deep_and_no_deeper() -> None:
             parse_prototxt(text)
 
 
+@pytest.mark.parametrize(
+    ("piece", "words"),
+    [("a:1 ", "words and marks"), ("layer{}", "words and marks"), ("a:'" + "a" * caffe.STRING + "'", "a string of more")],
+)
+def test_more_words_than_any_network_needs_are_refused_before_the_rest_is_read(piece: str, words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        parse_prototxt(piece * caffe.WORDS if words.startswith("words") else piece)
+
+
+def test_a_string_has_at_most_a_thousand_pieces() -> None:
+    assert parse_prototxt("a: " + "'b' " * 1000) == {"a": ["b" * 1000]}
+    with pytest.raises(ModelError, match="name belongs"):
+        parse_prototxt("a: " + "'b' " * 1001)
+
+
+def test_more_layers_than_any_network_has_are_refused(tmp_path: Path) -> None:
+    layers = 'layer { name: "a" }\n' * (caffe.LAYERS + 1)
+    (tmp_path / "a.prototxt").write_text(layers, encoding="utf-8")
+    with pytest.raises(ModelError, match=f"{caffe.LAYERS + 1} layers, more than {caffe.LAYERS}"):
+        read_prototxt(tmp_path / "a.prototxt")
+
+
+def test_messages_show_the_beginning_of_a_long_name() -> None:
+    convolution = {"type": ["Convolution"], "convolution_param": [{"num_output": [1], "kernel_size": [1]}]}
+    with pytest.raises(ModelError, match=f"layer '{'9' * 60}' has no weights"):
+        check_weights({"layer": [{"name": ["9" * 5000], **convolution}]}, {})
+
+
 def test_a_written_text_is_read_back_as_it_was() -> None:
     text = r"""name: "net \"1\" \\ \n \001 ä" layer { name: 'a' type: "Pooling" pooling_param { pool: MAX stride: 2 } }
         layer { lr_mult: 1e-05 lr_mult: 3 lr_mult: -inf bias_term: false shape { dim: [1, 3] } include {} }"""

@@ -213,6 +213,19 @@ def test_a_misspelt_option_with_one_dash_is_not_a_short_option_with_its_value(wo
         parse(multi_parser(), ["-i", "a.jpg", word, "b"])
 
 
+@pytest.mark.parametrize("value", ["9" * 20, "-" + "9" * 20, "9" * 5000, "1.5", "many"])
+@pytest.mark.parametrize("flag", ["--first", "--last", "--step", "--stages", "--scale-number"])
+def test_a_number_that_is_not_whole_or_too_large_is_one_short_line(flag: str, value: str) -> None:
+    with pytest.raises(UsageError, match=rf"^{flag}: .{{1,40}} is not a whole number of at most 2147483647"):
+        parse(multi_parser(), ["-i", "a.jpg", f"{flag}={value}"])
+
+
+@pytest.mark.parametrize("digits", [10, 300, 5000])
+def test_an_input_of_many_digits_is_a_file_not_a_camera(digits: int) -> None:
+    (source,) = find_sources(["9" * digits], Selection())
+    assert isinstance(source, Picture)
+
+
 def test_a_short_option_may_have_its_value_attached() -> None:
     options = parsed("-ia.jpg", "-oresult.png", "-mlight_hand")
     assert (options.input, options.output, options.model) == (["a.jpg"], "result.png", "light_hand")

@@ -61,6 +61,12 @@ def test_what_is_no_net_size_is_refused_with_the_forms_there_are(text: str) -> N
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["16400", "-1x16400", "9" * 500, "9" * 5000, f"368x{'9' * 5000}"])
+def test_a_net_size_beyond_any_networks_is_refused_whatever_its_length(text: str) -> None:
+    with pytest.raises(UsageError, match=r"^net_size=.{1,40}: a side has at most 16384 pixels$"):
+        NetSize.parse(text)
+
+
 @pytest.mark.parametrize(("text", "nearest"), [("100", 96), ("100x368", 96), ("-1x367", 368), ("0", 16), ("7x7", 16)])
 def test_a_net_size_that_is_no_multiple_of_16_is_told_the_nearest_that_is(text: str, nearest: int) -> None:
     with pytest.raises(UsageError, match="multiple of 16") as caught:

@@ -58,6 +58,10 @@ def test_a_hand_s_boxes_are_openpose_s() -> None:
     assert hand_factors(3, 1.0) == pytest.approx([0.5, 1.0, 1.5])
     assert hand_factors(1, 0.4) == [1.0]
     assert zoomed((10, 20, 101, 101), 0.8) == (10 + 10.5, 20 + 10.5, 80, 80)  # iround(80.8) = 81, of that 80
+    with pytest.raises(UsageError, match="give 1 to 100 scales"):
+        hand_factors(101, 0.4)
+    with pytest.raises(UsageError, match="at most 100"):
+        smaller_fits(frame_fit(640, 480), (640, 480), 101, 0.0)
     for number, spread in ((0, 0.4), (3, 1.9), (3, -0.1), (3, math.nan)):
         with pytest.raises(UsageError, match=r"^scale_number=\d scale_range=|^scale_range=nan is not a number"):
             hand_factors(number, spread)

@@ -281,6 +281,17 @@ def test_a_script_runs_the_first_stages(run_script: RunScript, tmp_path: Path) -
     assert "network pose (hand, 2 of its stages) runs on cpu with opencv" in done.stderr
 
 
+def test_layers_of_one_name_and_numbers_of_any_length_are_no_mistake(tmp_path: Path) -> None:
+    network = with_feature()
+    add_maps(network, "maps", [("f", numbers(HAND.heatmaps))])
+    add_maps(network, f"maps_stage{'9' * 5000}", [("maps", np.eye(HAND.heatmaps)), ("f", numbers(HAND.heatmaps))])
+    last = network.layers[-1]
+    network.layers.append({"name": last["name"], "type": ["ReLU"], "bottom": last["top"], "top": ["out"]})
+    message = read_prototxt(network.write(tmp_path)[0])
+    assert count_stages(message) == 2
+    assert layers_of(first_stages(message, 1))
+
+
 # ------------------------------------------------------------------------------------------------- how they are timed
 
 

@@ -182,6 +182,8 @@ def test_a_damaged_file_raises(tmp_path: Path, everybody: Everybody) -> None:
         ("a.avi", {"first": "2"}, "first='2' is not a whole number"),
         ("a.avi", {"step": 1.5}, "step=1.5 is not a whole number"),
         ("a.avi", {"last": 2.0}, "last=2.0 is not a whole number"),
+        ("a.avi", {"last": 10**20}, "last is beyond the numbers"),
+        ("a.avi", {"step": 10**5000}, "step is beyond the numbers"),
         ("a.avi", {"first": -1}, "first=-1 step=1: frames are counted from 0"),
         ("a.avi", {"step": 0}, "first=0 step=0: frames are counted from 0, and a step is 1 or more"),
         ("a.avi", {"first": 5, "last": 4}, "last=4 is before first=5"),

@@ -13,6 +13,7 @@ from typing import NoReturn, TypeVar
 from posecv import models
 from posecv.app.spellings import ALIASES, ELSEWHERE, HARMLESS, normalised
 from posecv.app.unused import Store, unused
+from posecv.checks import LARGEST
 from posecv.errors import UsageError
 from posecv.terminal import say
 
@@ -287,10 +288,10 @@ def _add_heatmaps(parser: Parser) -> None:
 def _add_frames(parser: Parser) -> None:
     """The options of frames and cameras."""
     frames = parser.group("frames of videos, counted from 0, and cameras")
-    frames.add_argument("--first", type=int, default=0, metavar="N", help="first frame")
-    frames.add_argument("--last", type=int, default=-1, metavar="N", help="last frame (default: the end)")
-    frames.add_argument("--step", type=int, default=1, metavar="N", help="use every Nth frame")
-    frames.add_argument("--rotate", type=int, default=0, metavar="DEGREES", help="90, 180 or 270, clockwise")
+    frames.add_argument("--first", type=_whole, default=0, metavar="N", help="first frame")
+    frames.add_argument("--last", type=_whole, default=-1, metavar="N", help="last frame (default: the end)")
+    frames.add_argument("--step", type=_whole, default=1, metavar="N", help="use every Nth frame")
+    frames.add_argument("--rotate", type=_whole, default=0, metavar="DEGREES", help="90, 180 or 270, clockwise")
     frames.add_argument("--flip", action="store_true", help="mirror images and frames, after --rotate")
     _add_camera(frames)
 
@@ -304,7 +305,7 @@ def _add_camera(group: argparse._ArgumentGroup) -> None:
 def _add_scales(parser: Parser) -> None:
     """The options for several scales of the whole frame."""
     scales = parser.group("network")
-    scales.add_argument("--scale-number", type=int, default=1, metavar="N", help="average the maps of N scales (1)")
+    scales.add_argument("--scale-number", type=_whole, default=1, metavar="N", help="average the maps of N scales (1)")
     scales.add_argument(
         "--scale-gap", type=_number, metavar="G", help="each is smaller by this share of the first (0.25)"
     )
@@ -312,7 +313,7 @@ def _add_scales(parser: Parser) -> None:
 
 def _add_hand_scales(group: argparse._ArgumentGroup) -> None:
     """The options for several boxes round a hand or a face."""
-    group.add_argument("--hand-scales", type=int, default=1, metavar="N", help="box sizes to try (default: 1)")
+    group.add_argument("--hand-scales", type=_whole, default=1, metavar="N", help="box sizes to try (default: 1)")
     group.add_argument("--hand-range", type=_number, metavar="R", help="their range: 0.4 is 0.8 to 1.2 (default: 0.4)")
     group.add_argument("--hand-merge", choices=("best", "mean"), metavar="HOW", help="best one (default), or mean map")
 
@@ -343,7 +344,7 @@ def _add_detector(parser: Parser) -> None:
     group.add_argument("--detector-mean", type=_mean, metavar="M", help="subtracted from its pixel values")
     group.add_argument("--detector-swap-rb", action="store_true", default=None, help="it expects RGB")
     group.add_argument(
-        "--detector-every", type=int, default=1, metavar="N", help="run it in every Nth frame of a video (1)"
+        "--detector-every", type=_whole, default=1, metavar="N", help="run it in every Nth frame of a video (1)"
     )
 
 
@@ -353,7 +354,7 @@ def _add_persons(parser: Parser) -> argparse._ArgumentGroup:
     people.add_argument(
         "--person-threshold", type=_number, metavar="T", help="leave out people who score T or less (the model's)"
     )
-    people.add_argument("--person-keypoints", type=int, default=0, metavar="N", help="and those with fewer keypoints")
+    people.add_argument("--person-keypoints", type=_whole, default=0, metavar="N", help="those with fewer keypoints")
     people.add_argument(
         "--person-height", type=_number, default=0.0, metavar="H", help="and those whose keypoints span less, in pixels"
     )
@@ -404,9 +405,10 @@ def _add_shared(parser: Parser, *, no_show: str, net_size: str, threshold: str, 
     network.add_argument(
         "--engine", choices=ENGINES, default="auto", metavar="NAME", help=f"{', '.join(ENGINES)} (auto: the fastest)"
     )
-    network.add_argument("--stages", type=int, metavar="N", help="run only its first N stages, which is faster")
-    network.add_argument("--width", type=int, help=argparse.SUPPRESS)  # OpenCV's sample has these instead of --net-size
-    network.add_argument("--height", type=int, help=argparse.SUPPRESS)
+    network.add_argument("--stages", type=_whole, metavar="N", help="run only its first N stages, which is faster")
+    # OpenCV's sample has these instead of --net-size.
+    network.add_argument("--width", type=_whole, help=argparse.SUPPRESS)
+    network.add_argument("--height", type=_whole, help=argparse.SUPPRESS)
     result = parser.group("result")
     result.add_argument(
         "--threshold",
@@ -430,8 +432,8 @@ def _add_shared(parser: Parser, *, no_show: str, net_size: str, threshold: str, 
     )
     on_black = "--disable-blending"  # OpenPose's
     result.add_argument(on_black, dest="render", action="store_const", const="blank", help=argparse.SUPPRESS)
-    result.add_argument("--number-people-max", type=int, metavar="N", help="keep the N best people")
-    result.add_argument("--display", type=int, help=argparse.SUPPRESS)  # OpenPose's; 0 is --no-show
+    result.add_argument("--number-people-max", type=_whole, metavar="N", help="keep the N best people")
+    result.add_argument("--display", type=_whole, help=argparse.SUPPRESS)  # OpenPose's; 0 is --no-show
     parser.add_argument("-v", "--verbose", action="store_true", help="print which network runs on which device")
     parser.set_defaults(own_model=own_model)
     parser.add_argument("--version", action="store_true", help="show the versions and exit")
@@ -478,6 +480,14 @@ def _size(text: str) -> tuple[int, int]:
     if not sides:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size in pixels such as 1280x720")
     return int(sides[1]), int(sides[2])
+
+
+def _whole(text: str) -> int:
+    """A whole number that OpenCV can count to; longer ones would fail anywhere on the way."""
+    if not re.fullmatch(r"\s*[+-]?\d{1,10}\s*", text) or abs(int(text)) > LARGEST:
+        said = text if len(text) < 40 else f"{text[:37]}..."
+        raise argparse.ArgumentTypeError(f"{said} is not a whole number of at most {LARGEST}")
+    return int(text)
 
 
 def _share(text: str) -> float:

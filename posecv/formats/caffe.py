@@ -35,6 +35,7 @@ from posecv.formats.protobuf import BYTES, VARINT, delimited, read_fields, read_
 __all__ = [
     "Message",
     "Word",
+    "called",
     "check_weights",
     "format_prototxt",
     "joined_channels",
@@ -60,6 +61,9 @@ DEPTH = 100  # maximum nesting of messages, as in protobuf's own reader
 AXES = 32  # maximum axes of a blob, as in Caffe
 FIELDS = 1 << 18  # maximum fields of a caffemodel; OpenPose's have a few thousand
 PROTOTXT_BYTES = 1 << 22  # OpenPose's have 50 kB
+WORDS = 1 << 18  # maximum words, numbers, strings and marks of a prototxt; BODY_25's has 6,000
+STRING = 1 << 16  # maximum characters of a string in a prototxt
+LAYERS = 1 << 12  # maximum layers of a network; OpenPose's have 300
 PROTOBUF_BYTES = (1 << 31) - 1  # protobuf's limit
 
 
@@ -76,7 +80,7 @@ _QUOTED = r"""(?:"[^"\\\n]*(?:\\.[^"\\\n]*)*"|'[^'\\\n]*(?:\\.[^'\\\n]*)*')"""
 _TOKEN = re.compile(
     rf"""(?:\s|\#[^\n]*)*(?:
     (?P<word>[A-Za-z_]\w*) | (?P<number>-?\.?[0-9][\w.]*(?:(?<=[eE])[+-][0-9]+)?[fF]? | -[A-Za-z]+) |
-    (?P<string>{_QUOTED}(?:\s*{_QUOTED})*) | (?P<mark>[{{}}<>\[\]:;,]) | (?P<end>\Z) | (?P<wrong>.) )""",
+    (?P<string>{_QUOTED}(?:\s*{_QUOTED}){{0,999}}) | (?P<mark>[{{}}<>\[\]:;,]) | (?P<end>\Z) | (?P<wrong>.) )""",
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
 _INTEGER = re.compile(r"-?(?:0[xX][0-9a-fA-F]{1,16}|0|[1-9][0-9]{0,19})")
@@ -125,12 +129,16 @@ def parse_prototxt(text: str) -> Message:
 
 
 def _tokens(text: str) -> Iterator[_Token]:
-    line, counted = 1, 0
+    line, counted, budget = 1, 0, iter(range(WORDS))
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup or "end"
         start = match.start(kind)
         line += text.count("\n", counted, start)
         counted = start
+        if next(budget, None) is None:
+            raise ModelError(f"line {line}: more than {WORDS} words and marks, which no network needs")
+        if match.end() - start > STRING:
+            raise ModelError(f"line {line}: a word or a string of more than {STRING} characters")
         if kind == "wrong":
             found = "a string that does not end," if match[kind] in "\"'" else "unexpected"
             raise ModelError(f"line {line}: {found} {text[start : start + 20]!r}")
@@ -454,6 +462,11 @@ def type_of(layer: Message) -> str:
     return value_of(layer, "type", "").replace("_", "").lower()
 
 
+def called(layer: Message) -> str:
+    """The beginning of a layer's name, for messages."""
+    return f"layer {value_of(layer, 'name', '')[:60]!r}"
+
+
 def values_of(message: Message, name: str, kind: type[T]) -> list[T]:
     """All values of a field, which must have one type; integers are valid floats, 0 and 1 are valid booleans."""
     values = message.get(name, [])
@@ -472,17 +485,16 @@ def value_of(message: Message, name: str, default: T) -> T:
 def check_weights(message: Message, weights: Mapping[str, Sequence[Array]]) -> None:
     """Raise a `ModelError` if a layer of the network has no weights, or weights of the wrong shape."""
     for layer in layers_of(message):
-        name = value_of(layer, "name", "")
         expected = _expected_shapes(layer, type_of(layer))
-        shapes = [blob.shape for blob in weights.get(name, [])]
+        shapes = [blob.shape for blob in weights.get(value_of(layer, "name", ""), [])]
         if expected and not shapes:
-            raise ModelError(f"layer {name!r} has no weights: files of two models, or a caffemodel that is cut short")
+            raise ModelError(f"{called(layer)} has no weights: files of two models, or a caffemodel that is cut short")
         if len(shapes) < len(expected):
-            raise ModelError(f"layer {name!r} has {len(shapes)} blobs of weights and needs {len(expected)}")
+            raise ModelError(f"{called(layer)} has {len(shapes)} blobs of weights and needs {len(expected)}")
         for shape, wanted in zip(shapes, expected, strict=False):
             if not _fits(shape, wanted):
                 text = _by("any" if axis is None else axis for axis in wanted or ())
-                raise ModelError(f"layer {name!r} has weights of shape {_by(shape)} and needs {text}")
+                raise ModelError(f"{called(layer)} has weights of shape {_by(shape)} and needs {text}")
 
 
 def _fits(shape: Shape, wanted: Shape | None) -> bool:
@@ -501,8 +513,7 @@ def _expected_shapes(layer: Message, kind: str) -> Sequence[Shape | None]:
         sides = values_of(options, "kernel_size", int) or [value_of(options, f"kernel_{side}", 0) for side in "hw"]
         kernel = tuple(sides * 2 if len(sides) == 1 else sides)
         if min(outputs, group, *kernel) < 1 or outputs % group:
-            name = value_of(layer, "name", "")
-            raise ModelError(f"layer {name!r} has {outputs} outputs in {group} groups and a kernel of {_by(kernel)}")
+            raise ModelError(f"{called(layer)} has {outputs} outputs in {group} groups and a kernel of {_by(kernel)}")
         channels: Shape = (None, outputs // group) if kind == "deconvolution" else (outputs, None)
         return [channels + kernel, (outputs,)][: 1 + value_of(options, "bias_term", True)]
     if kind == "innerproduct":
@@ -589,6 +600,8 @@ def read_prototxt(path: Path) -> Message:
         message = parse_prototxt(text)
         if not layers_of(message):
             raise ModelError("it describes no layers")
+        if len(layers_of(message)) > LAYERS:
+            raise ModelError(f"it describes {len(layers_of(message))} layers, more than {LAYERS}")
         output_layers(message)
     except ModelError as error:
         raise ModelError(f"{path} is not a complete prototxt of a network; get it again ({error})") from None

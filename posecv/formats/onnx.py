@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from posecv.arrays import Array
 from posecv.errors import ModelError
-from posecv.formats.caffe import Message, check_weights, layers_of, open_tops, type_of, value_of, values_of
+from posecv.formats.caffe import Message, called, check_weights, layers_of, open_tops, type_of, value_of, values_of
 from posecv.formats.protobuf import BYTES, VARINT, delimited, integer, opening, read_fields, varint
 
 __all__ = ["convert", "input_shape", "inputs", "is_wide", "node_names", "operators", "properties", "property_field"]
@@ -118,7 +118,7 @@ class Layer:
 
     def error(self, found: str) -> ModelError:
         """An error that names the layer."""
-        return ModelError(f"layer {self.name!r} of type {value_of(self.message, 'type', '')} {found}")
+        return ModelError(f"{called(self.message)} of type {value_of(self.message, 'type', '')[:60]} {found}")
 
 
 def convert(
@@ -162,14 +162,14 @@ def convert(
     for each in layers_of(message):
         if type_of(each) == "input":
             continue
-        tops, name = values_of(each, "top", str), value_of(each, "name", "")
+        tops = values_of(each, "top", str)
         try:
             bottoms = [values[bottom] for bottom in values_of(each, "bottom", str)]
         except KeyError as missing:
-            raise ModelError(f"layer {name!r} takes {missing}, which no layer before it produces") from None
-        results = _converted(Layer(graph, each, bottoms, weights.get(name, ())))
+            raise ModelError(f"{called(each)} takes {missing}, which no layer before it produces") from None
+        results = _converted(Layer(graph, each, bottoms, weights.get(value_of(each, "name", ""), ())))
         if len(results) != len(tops):
-            raise ModelError(f"layer {name!r} of type {value_of(each, 'type', '')} has {len(tops)} tops")
+            raise ModelError(f"{called(each)} of type {value_of(each, 'type', '')} has {len(tops)} tops")
         values.update(zip(tops, results, strict=True))
     outputs = {name: values[name] for name in open_tops(message) if name in values and name not in graph.inputs}
     if not outputs:

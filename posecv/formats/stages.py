@@ -27,7 +27,7 @@ from posecv.models import Model
 
 __all__ = ["check_stages", "count_stages", "first_stages", "read_network"]
 
-NUMBER = re.compile(r"_stage_?(\d+)")
+NUMBER = re.compile(r"_stage_?(\d{1,9})")
 
 
 def read_network(model: Model) -> Message:
@@ -70,7 +70,7 @@ def first_stages(message: Message, count: int | None) -> Message:
     chains = _chains(layers)
     instead = {_top(chain[-1]): _top(chain[min(count, len(chain)) - 1]) for chain in chains}
     last = {value_of(chain[-1], "name", "") for chain in chains}
-    outputs = {instead[top] if name in last else top for top, name in open_tops(message).items()}
+    outputs = {instead.get(top, top) if name in last else top for top, name in open_tops(message).items()}
     kept = _ancestors([_moved(layer, instead) for layer in layers], outputs)
     return {**message, "layer" if "layer" in message else "layers": kept}
 

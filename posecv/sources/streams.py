@@ -41,6 +41,7 @@ HELD = 8  # frames of a stream that are held back while all are equal: then Open
 SILENCE = 10.0  # seconds after which nobody is taken to write into a pipe
 TIMEOUT = 30.0  # seconds without data after which PyAV takes a stream for broken
 NAMED = 5  # damaged images on standard input that get a line each
+CAMERA_DIGITS = 9  # a longer number is a file name
 CAMERAS = range(8)  # numbers to try for the list of cameras, if the requested one is missing
 ADDRESS = re.compile(r"[a-z]{2,}://", re.IGNORECASE)
 
@@ -313,7 +314,7 @@ def live_source(word: str, selection: Selection) -> Camera | Stream | StandardIn
     """The source that a value of `--input` means, or None for files."""
     if word == "-":
         return StandardInput(selection)
-    if word.isdecimal() and not Path(word).exists():
+    if word.isdecimal() and len(word) <= CAMERA_DIGITS and not os.path.exists(word):
         return Camera(int(word), selection)
     return Stream(word, selection) if ADDRESS.match(word) else None
 
