@@ -124,7 +124,7 @@ def test_messages_nest_a_hundred_deep_and_no_deeper() -> None:
 
 @pytest.mark.parametrize(
     ("piece", "words"),
-    [("a:1 ", "words and marks"), ("layer{}", "words and marks"), ("a:'" + "a" * caffe.STRING + "'", "a string of more")],
+    [("a:1 ", "words and marks"), ("layer{}", "words and marks"), (f"a:'{'a' * caffe.STRING}'", "a string of more")],
 )
 def test_more_words_than_any_network_needs_are_refused_before_the_rest_is_read(piece: str, words: str) -> None:
     with pytest.raises(ModelError, match=words):

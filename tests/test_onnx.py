@@ -103,6 +103,14 @@ def enlarged(x: Array, height: int, width: int) -> Array:
     return x
 
 
+def shared(x: Array, size: int, alpha: float, beta: float, *, along: tuple[int, ...]) -> Array:
+    """x over a power of 1 + alpha times the mean of the squares in a window along some axes, with zeros outside."""
+    half = size // 2
+    squares = np.pad(x**2, [(half, half) if axis in along else (0, 0) for axis in range(4)])
+    windows = np.lib.stride_tricks.sliding_window_view(squares, [size] * len(along), along)
+    return x / (1 + alpha * windows.mean(axis=tuple(range(4, windows.ndim)))) ** beta
+
+
 def softmax(x: Array, axis: int) -> Array:
     powers = np.exp(x - x.max(axis=axis, keepdims=True))
     return powers / powers.sum(axis=axis, keepdims=True)
@@ -236,6 +244,27 @@ CASES = {
     "Sigmoid": Case("Sigmoid", lambda x: 1 / (1 + np.exp(-x))),
     "TanH": Case("TanH", np.tanh),
     "AbsVal": Case("AbsVal", np.abs),
+    "LRN": Case(
+        "LRN", lambda x: shared(x, 3, 0.5, 0.6, along=(1,)), "lrn_param { local_size: 3 alpha: 0.5 beta: 0.6 }"
+    ),
+    "LRN of five channels": Case("LRN", lambda x: shared(x, 5, 0.1, 0.75, along=(1,)), "lrn_param { alpha: 0.1 }"),
+    "LRN within a channel": Case(
+        "LRN",
+        lambda x: shared(x, 3, 0.5, 0.75, along=(2, 3)),
+        "lrn_param { local_size: 3 alpha: 0.5 norm_region: WITHIN_CHANNEL }",
+    ),
+    "ShuffleChannel": Case("ShuffleChannel", lambda x: x[:, [0, 2, 1, 3]], "shuffle_channel_param { group: 2 }"),
+    "Reshape to taller channels": Case(
+        "Reshape",
+        lambda x: x.reshape(len(x), 2, -1, x.shape[3]),
+        "reshape_param { shape { dim: [0, 2, -1, 0] } }",
+    ),
+    "Reshape of two axes": Case(
+        "Reshape",
+        lambda x: x.reshape(len(x), 2, -1, x.shape[3]),
+        "reshape_param { shape { dim: [2, -1] } axis: 1 num_axes: 2 }",
+    ),
+    "Reshape to the same": Case("Reshape", lambda x: x, "reshape_param { shape { dim: [0, -1, 0, 0] } }"),
     "Softmax": Case("Softmax", lambda x: softmax(x, 1)),
     "Softmax along rows": Case("Softmax", lambda x: softmax(x, 3), "softmax_param { axis: -1 }"),
     "Dropout": Case("Dropout", lambda x: x, "dropout_param { dropout_ratio: 0.5 }"),
@@ -343,7 +372,7 @@ def test_a_layer_gives_what_the_caffe_importer_gives(case: Case) -> None:
 
 
 def test_every_type_is_tried() -> None:
-    assert {case.kind for case in CASES.values()} | {"Slice", "Split"} == set(TYPES)
+    assert {case.kind for case in CASES.values()} | {"Crop", "Slice", "Split"} == set(TYPES)
 
 
 def test_the_parts_of_a_slice_are_the_channels_between_its_points() -> None:
@@ -356,6 +385,31 @@ def test_the_parts_of_a_slice_are_the_channels_between_its_points() -> None:
         parts = net.forward(tops)
         for part, (start, end) in zip(parts, pairwise(bounds), strict=True):
             np.testing.assert_array_equal(part, x[:, start:end])
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ("", np.s_[:, :, :5, :7]),
+        ("crop_param { offset: 2 }", np.s_[:, :, 2:7, 2:9]),
+        ("crop_param { axis: 2 offset: 0 offset: 1 }", np.s_[:, :, :5, 1:8]),
+        ("crop_param { axis: -1 offset: 1 }", np.s_[:, :, :, 1:8]),
+        ("crop_param { axis: 1 offset: [2, 0, 1] }", np.s_[:, 2:4, :5, 1:8]),
+    ],
+)
+def test_a_crop_is_the_part_with_the_size_of_its_second_bottom(options: str, part: Any) -> None:
+    weights = {"small": [blob(2, CHANNELS, 3, 3)]}
+    text = (
+        f'layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: [1, {CHANNELS}, 8, 8] }} }} }}'
+        'layer { name: "small" type: "Convolution" bottom: "x" top: "small" convolution_param { num_output: 2 '
+        'kernel_size: 3 bias_term: false } }'
+        f'layer {{ name: "it" type: "Crop" bottom: "x" bottom: "small" top: "y" {options} }}'
+    )
+    x = values((1, CHANNELS, 7, 9))
+    if OPENCV_4:
+        np.testing.assert_array_equal(forward(by_caffe(text, weights), x), x[part])
+    else:
+        np.testing.assert_array_equal(forward(read_onnx(convert(parse_prototxt(text), weights)), x), x[part])
 
 
 def test_the_tops_of_a_split_are_its_bottom() -> None:
@@ -560,6 +614,16 @@ def test_half_floats_become_single_ones() -> None:
         ("Scale", "scale_param { axis: 2 }", (SLOPES,), "axis 1"),
         ("Eltwise", "eltwise_param { coeff: [1, 2] }", (), "2 coefficients for 1 bottoms"),
         ("Clip", "", (), "min and max"),
+        ("LRN", "lrn_param { alpha: 1 local_size: 4 }", (), "odd local_size"),
+        ("LRN", "lrn_param { local_size: 3 }", (), "an alpha"),
+        ("LRN", "lrn_param { alpha: 1 k: 2 }", (), "a k of 1; OpenCV 4 may read"),
+        ("LRN", "lrn_param { alpha: 1 norm_by_size: false }", (), "lrn_param.norm_by_size"),
+        ("Reshape", "reshape_param { shape { dim: [0, -1] } }", (), "four axes"),
+        ("Reshape", "reshape_param { shape { dim: [0, -1, -1, 0] } }", (), "one of them -1"),
+        ("Reshape", "reshape_param { shape { dim: [0, -1, 2, 0] } }", (), "channels open"),
+        ("Reshape", "", (), "four axes"),
+        ("ShuffleChannel", "shuffle_channel_param { group: 3 }", (), "4 channels in 3 groups"),
+        ("Crop", "", (), "1 bottoms"),
         ("Interp", "interp_param { shrink_factor: 2 }", (), "zoom_factor"),
         ("Interp", "interp_param { zoom_factor: 30000 }", (), "zoom_factor"),
         ("Interp", "interp_param { zoom_factor: 2 pad_beg: -1 }", (), "zoom_factor"),

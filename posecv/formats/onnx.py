@@ -33,6 +33,7 @@ END = (1 << 63) - 1  # the end of a slice that goes to the end
 FIELDS = 1 << 18  # maximum fields of a file
 LARGEST = 1 << 15  # maximum of a kernel, a stride, a padding, a size
 MOST = 1 << 16  # maximum channels
+SHUFFLED = 1 << 12  # maximum channels to shuffle, by a kernel that grows quadratically
 ZOOM = 32  # maximum factor of an enlargement, whose kernel grows quadratically
 
 
@@ -120,6 +121,10 @@ class Layer:
         """An error that names the layer."""
         return ModelError(f"{called(self.message)} of type {value_of(self.message, 'type', '')[:60]} {found}")
 
+    def beyond(self, found: str) -> ModelError:
+        """An error for what only the conversion cannot do."""
+        return self.error(f"{found}; OpenCV 4 may read the pair itself")
+
 
 def convert(
     message: Message,
@@ -200,10 +205,11 @@ def _converted(layer: Layer) -> list[Value]:
     kind = type_of(layer.message)
     if kind not in LAYERS:
         known = ", ".join(sorted(TYPES))
-        raise layer.error(f"cannot be converted; types that can are {known}; OpenCV 4 may read the pair itself")
-    most = 1 if kind not in ("concat", "eltwise", "scale") else len(layer.bottoms)
-    if not 1 <= len(layer.bottoms) <= most:
-        raise layer.error(f"has {len(layer.bottoms)} bottoms")
+        raise layer.beyond(f"cannot be converted; types that can are {known}")
+    count = len(layer.bottoms)
+    least, most = BOTTOMS.get(kind, (1, 1))
+    if not least <= count <= most:
+        raise layer.error(f"has {count} bottoms")
     _check_options(layer)
     results = LAYERS[kind](layer)
     return [results] if isinstance(results, Value) else results
@@ -366,9 +372,9 @@ def _softmax(layer: Layer) -> Value:
     return layer.node("Softmax", *layer.bottoms, axis=_axis(layer, layer.options("softmax_param")))
 
 
-def _axis(layer: Layer, options: Message, old_name: str = "axis") -> int:
+def _axis(layer: Layer, options: Message, old_name: str = "axis", default: int = 1) -> int:
     """The axis of (N, C, H, W) for a layer, as a non-negative number."""
-    axis = value_of(options, "axis", value_of(options, old_name, 1))
+    axis = value_of(options, "axis", value_of(options, old_name, default))
     if not -4 <= axis < 4:
         raise layer.error(f"has the axis {axis}; its bottom has 4")
     return axis % 4
@@ -497,6 +503,76 @@ def _swish(layer: Layer) -> Value:
     return layer.node("Mul", *layer.bottoms, layer.node("Sigmoid", *layer.bottoms))
 
 
+def _lrn(layer: Layer) -> Value:
+    """x / (1 + alpha mean(x^2))^beta, the mean over neighbouring channels, or over a window of each channel.
+
+    OpenCV 4 takes 1 for `k` whatever the file says, and another alpha than Caffe where there is none.
+    """
+    options, (bottom,) = layer.options("lrn_param"), layer.bottoms
+    size, beta = value_of(options, "local_size", 5), float(value_of(options, "beta", 0.75))
+    if size % 2 == 0 or not 0 < size <= LARGEST or "alpha" not in options or value_of(options, "k", 1.0) != 1:
+        raise layer.beyond("can be converted with an odd local_size, an alpha, and a k of 1")
+    alpha = float(value_of(options, "alpha", 1.0))
+    if _word(layer, options, "norm_region", ("ACROSS_CHANNELS", "WITHIN_CHANNEL")) == "ACROSS_CHANNELS":
+        return layer.node("LRN", bottom, size=size, alpha=alpha, beta=beta, bias=1.0)
+    pad = size // 2
+    padding = layer.constant([0, 0, pad, pad] * 2, np.int64)
+    squares = layer.node("Pad", layer.node("Mul", bottom, bottom), padding, mode="constant")
+    means = layer.node("AveragePool", squares, kernel_shape=[size, size], strides=[1, 1])
+    powers = layer.node("Pow", _affine(layer, means, alpha, 1.0), layer.constant([[[beta]]]))
+    return layer.node("Div", bottom, powers)
+
+
+def _crop(layer: Layer) -> Value:
+    """The part of the first bottom with the size of the second, from axis `axis` on, at an offset for each or all axes.
+
+    As for a size of Interp, an engine with shapes at run time is needed; OpenCV 4 reads the pair itself.
+    """
+    options, (bottom, like) = layer.options("crop_param"), layer.bottoms
+    axis = _axis(layer, options, default=2)
+    offsets = values_of(options, "offset", int) or [0]
+    offsets = offsets * (4 - axis) if len(offsets) == 1 else offsets
+    if len(offsets) != 4 - axis or not all(0 <= offset <= LARGEST for offset in offsets):
+        raise layer.error(f"has {len(offsets)} offsets for {4 - axis} axes")
+    if axis < 2 and offsets[1 - axis] + like.channels > bottom.channels:
+        raise layer.error(f"cuts {like.channels} channels at {offsets[1 - axis]} from {bottom.channels}")
+    starts = layer.constant(offsets, np.int64)
+    first, end, along = (layer.constant([number], np.int64) for number in (axis, 4, 0))
+    sizes = layer.node("Slice", layer.node("Shape", like), first, end, along)
+    ends = layer.node("Add", sizes, starts)
+    axes = layer.constant(range(axis, 4), np.int64)
+    return layer.node("Slice", bottom, starts, ends, axes, channels=like.channels if axis < 2 else None)
+
+
+def _reshape(layer: Layer) -> Value:
+    """The same numbers in another shape of four axes: 0 keeps an axis, -1 takes what is left."""
+    options, (bottom,) = layer.options("reshape_param"), layer.bottoms
+    shape = values_of(value_of(options, "shape", Message()), "dim", int)
+    axis, count = value_of(options, "axis", 0), value_of(options, "num_axes", -1)
+    axis += 5 if axis < 0 else 0  # -1 is behind the last axis
+    after = 0 if count == -1 else 4 - axis - count
+    dims = [0] * axis + shape + [0] * after if 0 <= axis <= 4 and 0 <= after <= 4 else []
+    if len(dims) != 4 or dims.count(-1) > 1 or not all(-1 <= dim <= MOST for dim in dims):
+        raise layer.beyond(f"can be converted to four axes, one of them -1 at most, not {shape[:9]} from axis {axis}")
+    if dims[1] == -1 and dims[2:] != [0, 0]:
+        raise layer.beyond("leaves the number of channels open, so that it cannot be converted")
+    channels = dims[1] if dims[1] > 0 else bottom.channels
+    return layer.node("Reshape", bottom, layer.constant(dims, np.int64), channels=channels)
+
+
+def _shuffle_channel(layer: Layer) -> Value:
+    """The first channel of every group, then the second of every group, and so on: a 1 x 1 convolution of ones.
+
+    Engines without shapes at run time cannot reshape to five axes and back in any size.
+    """
+    (bottom,), group = layer.bottoms, int(value_of(layer.options("shuffle_channel_param"), "group", 1))
+    if group < 1 or bottom.channels % group or bottom.channels > SHUFFLED:
+        raise layer.error(f"has {bottom.channels} channels in {group} groups")
+    order = np.arange(bottom.channels).reshape(group, -1).T.ravel()
+    kernel = np.eye(bottom.channels, dtype=np.float32)[order, :, None, None]
+    return layer.node("Conv", bottom, layer.constant(kernel), kernel_shape=[1, 1])
+
+
 def _check_options(layer: Layer) -> None:
     """Raise a ModelError if a layer has a message of options, or an option, that its converter does not know."""
     name, known = OPTIONS.get(type_of(layer.message), ("", frozenset()))
@@ -507,7 +583,7 @@ def _check_options(layer: Layer) -> None:
             odd = options.keys() - (known if message == name else frozenset()) - {"engine"}
             others += [f"{message}.{option}" for option in odd if (option, options[option]) != ("axis", [1])]
     if others:
-        raise layer.error(f"has options that cannot be converted: {', '.join(sorted(others))}")
+        raise layer.beyond(f"has options that cannot be converted: {', '.join(sorted(others))}")
 
 
 _SIDES = {f"{name}_{side}" for name in ("kernel", "stride", "pad") for side in "hw"} | {"kernel_size", "stride", "pad"}
@@ -521,19 +597,26 @@ OPTIONS: dict[str, tuple[str, frozenset[str]]] = {
     "concat": ("concat_param", frozenset({"axis", "concat_dim"})),
     "convolution": ("convolution_param", _CONVOLUTION),
     "convolutiondepthwise": ("convolution_param", _CONVOLUTION),
+    "crop": ("crop_param", frozenset({"axis", "offset"})),
     "deconvolution": ("convolution_param", _CONVOLUTION),
     "elu": ("elu_param", frozenset({"alpha"})),
     "eltwise": ("eltwise_param", frozenset({"operation", "coeff", "stable_prod_grad"})),
     "interp": ("interp_param", frozenset({"zoom_factor", "height", "width", "shrink_factor", "pad_beg", "pad_end"})),
+    "lrn": ("lrn_param", frozenset({"local_size", "alpha", "beta", "k", "norm_region"})),
     "pooling": ("pooling_param", frozenset({"pool", "global_pooling", "round_mode", "ceil_mode", *_SIDES})),
     "power": ("power_param", frozenset({"power", "scale", "shift"})),
     "prelu": ("prelu_param", frozenset({"channel_shared", "filler"})),
     "relu": ("relu_param", frozenset({"negative_slope"})),
     "relu6": ("relu6_param", frozenset({"min_value", "max_value"})),
+    "reshape": ("reshape_param", frozenset({"shape", "axis", "num_axes"})),
     "scale": ("scale_param", frozenset({"axis", "num_axes", "bias_term", "filler", "bias_filler"})),
+    "shufflechannel": ("shuffle_channel_param", frozenset({"group"})),
     "slice": ("slice_param", frozenset({"axis", "slice_point", "slice_dim"})),
     "softmax": ("softmax_param", frozenset({"axis"})),
 }
+
+# Type -> the least and the most bottoms, where these are not one.
+BOTTOMS = {"concat": (1, MOST), "crop": (2, 2), "eltwise": (1, MOST), "scale": (1, MOST)}
 
 # Types in Caffe's spelling; `type_of` gives them in lower case.
 TYPES: dict[str, Callable[[Layer], Value | list[Value]]] = {
@@ -543,17 +626,21 @@ TYPES: dict[str, Callable[[Layer], Value | list[Value]]] = {
     "Concat": _concat,
     "Convolution": _convolution,
     "ConvolutionDepthwise": _convolution,
+    "Crop": _crop,
     "Deconvolution": _convolution,
     "Dropout": _same("Identity"),
     "ELU": _elu,
     "Eltwise": _eltwise,
     "Interp": _interp,
+    "LRN": _lrn,
     "PReLU": _prelu,
     "Pooling": _pooling,
     "Power": _power,
     "ReLU": _relu,
     "ReLU6": _relu6,
+    "Reshape": _reshape,
     "Scale": _scale,
+    "ShuffleChannel": _shuffle_channel,
     "Sigmoid": _same("Sigmoid"),
     "Slice": _slice,
     "Split": _split,
