@@ -29,7 +29,8 @@ from posecv.formats.caffe import (
     type_of,
     write_caffemodel,
 )
-from posecv.formats.onnx import TYPES, convert, input_shape, node_names, properties
+from posecv.formats.onnx import TYPES, convert, node_names, properties
+from posecv.formats.onnx_graph import read_graph
 from posecv.skeletons import COCO
 
 Array = NDArray[Any]
@@ -425,7 +426,7 @@ def test_an_input_that_no_layer_takes_is_left_out() -> None:
     unused = 'layer { name: "w" type: "Input" top: "w" input_param { shape { dim: [1, 71, 1, 1] } } }'
     x = values(SHAPES[0])
     data = convert(parse_prototxt(f"{unused} {CASES['AbsVal'].text}"), {})
-    assert input_shape(data) == [None, CHANNELS, None, None]
+    assert read_graph(data).inputs == {"x": (None, CHANNELS, None, None)}
     np.testing.assert_allclose(forward(read_onnx(data), x), np.abs(x))
 
 

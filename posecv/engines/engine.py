@@ -6,12 +6,15 @@ import importlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 
 from posecv.arrays import Array
 from posecv.errors import DeviceError, ModelError
-from posecv.formats import caffe, onnx
+from posecv.formats import caffe
 from posecv.formats.conversion import kept_or_converted
+from posecv.formats.onnx_graph import read_graph
+from posecv.formats.sizes import Size, follow, steps_of_graph
 from posecv.models import Model
 
 __all__ = ["Engine", "Forward", "needed", "one_at_a_time", "onnx_of"]
@@ -83,8 +86,21 @@ def onnx_of(model: Model, *, thin: bool = False) -> bytes:
         data = caffe.read_binary(model.prototxt, ".onnx")
     else:
         data = kept_or_converted(model.prototxt, model.caffemodel, thin=thin, stages=model.stages)
-    shape = onnx.input_shape(data)
-    if len(shape) != 4 or shape[1] not in (None, 3):
-        wanted = " x ".join(str(axis or "any") for axis in shape) or "unknown shape"
-        raise ModelError(f"{model.prototxt}: the network has an input of {wanted}; any x 3 x any x any is needed")
+    _check_graph(model.prototxt, data)
     return data
+
+
+def _check_graph(path: Path, data: bytes) -> None:
+    """Raise a ModelError if an ONNX file does not take one image, or a node takes what no node before it gives."""
+    try:
+        graph = read_graph(data)
+        if len(graph.inputs) > 1:
+            names = ", ".join(graph.inputs)[:60]
+            raise ModelError(f"the network takes {len(graph.inputs)} inputs ({names}); one image is needed")
+        name, shape = next(iter(graph.inputs.items()), ("", ()))
+        if len(shape) != 4 or shape[1] not in (None, 3):
+            wanted = " x ".join(str(axis or "any") for axis in shape) or "unknown shape"
+            raise ModelError(f"the network has an input of {wanted}; any x 3 x any x any is needed")
+        follow(steps_of_graph(graph), {name: Size(3)})
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from None

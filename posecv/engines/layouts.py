@@ -12,6 +12,7 @@ from posecv.engines.engine import Engine
 from posecv.errors import ModelError
 from posecv.files import content
 from posecv.formats import caffe, onnx
+from posecv.formats.onnx_graph import read_graph
 from posecv.models import Model
 from posecv.skeletons import BODY_25, COCO, COCO_17, Skeleton
 
@@ -135,7 +136,7 @@ def _shapes(outputs: Sequence[Array]) -> str:
 def _input_axes(model: Model) -> list[int | None]:
     """The axes of a network's input as its file has them, None for variable ones."""
     if model.is_onnx:
-        return onnx.input_shape(content(model.prototxt))
+        return list(next(iter(read_graph(content(model.prototxt)).inputs.values()), ()))
     return list(next((dims for _, dims in onnx.inputs(caffe.read_prototxt(model.prototxt))), ()))
 
 

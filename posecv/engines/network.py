@@ -18,15 +18,16 @@ from posecv import opencv
 from posecv.arrays import Array
 from posecv.checks import known_arguments
 from posecv.engines import ENGINES, Engine
+from posecv.engines.beforehand import PROBE, check_maps, fields_first, output_sizes
 from posecv.engines.devices import DEVICES, choose_device
 from posecv.engines.fastest import load_fastest
 from posecv.engines.layouts import BoxLayout, CropLayout, box_layout, crop_layout, crop_size
 from posecv.errors import ModelError, UsageError
 from posecv.files import content, each_once
 from posecv.formats import onnx
-from posecv.formats.caffe import joined_channels, read_binary
+from posecv.formats.caffe import read_binary
 from posecv.formats.conversion import ORIGIN
-from posecv.formats.stages import check_stages, read_network
+from posecv.formats.stages import check_stages
 from posecv.geometry import STRIDE, NetSize, Preprocessing
 from posecv.models import (
     Model,
@@ -40,7 +41,6 @@ from posecv.skeletons import SKELETONS, Skeleton, checked_skeleton
 
 __all__ = ["DEVICES", "Boxes", "Crops", "Network", "choose_device", "load_network"]
 
-PROBE = 32  # side of the empty image for a trial run
 STRIDES = 4, 8, 16
 UNSUPPORTED = {97: "BODY_25B", 439: "BODY_135"}  # channels of OpenPose's experimental networks
 FOREIGN = {
@@ -246,6 +246,7 @@ def load_network(
         said = f"{known.name} finds people's boxes, not their keypoints"
         raise ModelError(f"{said}; use model=light, or detector={known.name} with a network for crops")
     width, height = NetSize.parse(net_size or f"-1x{known.net_side}").of_frame(640, 480)
+    check_maps(known)
     runner = _runner(known, device, engine, (height, width))
     network = _recognised(Network(known, device, runner, runner.outputs), skeleton)
     if device != "cpu":  # GPUs compile and choose kernels at the first run with a size
@@ -265,9 +266,11 @@ def _of_crops(model: Model, detector: Model, device: str, engine: str) -> Networ
     if model.stages is not None:
         raise UsageError(f"stages={model.stages}: {model.name} looks at people one at a time, in one stage")
     with _hint(detector, engine):
+        output_sizes(detector, *crop_size(detector))
         finder = _runner(detector, device, engine, crop_size(detector))
         boxes = Boxes(_findable(detector), device, finder, box_layout(detector, finder))
     with _hint(model, engine):
+        output_sizes(model, *crop_size(model))
         runner = _runner(model, device, engine, crop_size(model))
         layout = crop_layout(model, runner)
     model = replace(_findable(model), skeleton=replace(layout.skeleton, paf_channels=()))
@@ -378,17 +381,8 @@ def _recognised(network: Network, asked: Skeleton | str | None) -> Network:
         outputs=tuple(sorted(channels, key=lambda name: channels[name] != skeleton.heatmaps)),
         has_fields=total > skeleton.heatmaps,
         stride=strides.pop(),
-        fields_first=_fields_first(model, skeleton) if len(channels) == 1 else 0,
+        fields_first=fields_first(model, skeleton) if len(channels) == 1 and total == skeleton.channels else 0,
     )
-
-
-def _fields_first(model: Model, skeleton: Skeleton) -> int:
-    """The number of fields that a pair's last Concat layer puts before the heatmaps; 0 if it does not."""
-    if model.is_onnx:
-        return 0
-    fields = skeleton.channels - skeleton.heatmaps
-    swapped = fields != skeleton.heatmaps and joined_channels(read_network(model)) == [fields, skeleton.heatmaps]
-    return fields if swapped else 0
 
 
 def _layer_names(model: Model) -> str:

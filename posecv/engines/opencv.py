@@ -12,7 +12,7 @@ from posecv.engines.devices import DEVICES, fallen_back
 from posecv.engines.engine import Engine, one_at_a_time, onnx_of
 from posecv.errors import ModelError
 from posecv.formats import caffe, onnx
-from posecv.formats.conversion import check_input
+from posecv.formats.conversion import check_pair, with_one_input
 from posecv.formats.stages import first_stages, read_network
 from posecv.models import Model
 
@@ -81,12 +81,10 @@ def _engine(name: str, model: Model, net: cv2.dnn.Net, device: str, note: str) -
 
 
 def _from_pair(model: Model) -> cv2.dnn.Net:
-    message = caffe.read_pair(model.prototxt, model.caffemodel)[0]  # reports errors; OpenCV would fail an assertion
-    check_input(model.prototxt, message)
-    if model.stages is None:
-        text = model.prototxt.read_bytes()
-    else:
-        text = caffe.format_prototxt(first_stages(message, model.stages)).encode()
+    message, checked = caffe.read_pair(model.prototxt, model.caffemodel)  # OpenCV would fail an assertion
+    check_pair(model.prototxt, message, checked)
+    given = with_one_input(first_stages(message, model.stages))
+    text = model.prototxt.read_bytes() if given is message else caffe.format_prototxt(given).encode()
     weights = caffe.read_binary(model.caffemodel, "caffemodel")
     return cv2.dnn.readNetFromCaffe(np.frombuffer(text, np.uint8), np.frombuffer(weights, np.uint8))
 

@@ -38,7 +38,6 @@ __all__ = [
     "called",
     "check_weights",
     "format_prototxt",
-    "joined_channels",
     "layers_of",
     "open_tops",
     "output_layers",
@@ -427,30 +426,6 @@ def open_tops(message: Message) -> dict[str, str]:
             tops.pop(bottom, None)
         tops.update(dict.fromkeys(values_of(layer, "top", str), value_of(layer, "name", "")))
     return tops
-
-
-def joined_channels(message: Message) -> list[int]:
-    """The channels of each input of the Concat layer that makes the network's only output; empty if they are unknown.
-
-    >>> joined_channels(parse_prototxt('''
-    ...     layer { type: "Convolution" bottom: "image" top: "a" convolution_param { num_output: 38 } }
-    ...     layer { type: "Convolution" bottom: "image" top: "b" convolution_param { num_output: 19 } }
-    ...     layer { type: "Concat" bottom: "a" bottom: "b" top: "maps" }'''))
-    [38, 19]
-    """
-    parts: dict[str, list[int]] = {}  # what each result is joined from; one number if it is made by one layer
-    for layer in layers_of(message):
-        bottoms = [parts.get(bottom, []) for bottom in values_of(layer, "bottom", str)]
-        kind, made = type_of(layer), []
-        if "convolution_param" in layer:
-            made = [value_of(value_of(layer, "convolution_param", Message()), "num_output", 0)]
-        elif kind == "concat" and all(bottoms):
-            made = [sum(bottom) for bottom in bottoms]
-        elif kind in ("relu", "prelu", "scale", "batchnorm", "dropout", "sigmoid", "tanh", "power", "split", "eltwise"):
-            made = bottoms[0] if bottoms else []
-        parts.update(dict.fromkeys(values_of(layer, "top", str), made))
-    outputs = list(open_tops(message))
-    return parts.get(outputs[0], []) if len(outputs) == 1 else []
 
 
 def type_of(layer: Message) -> str:

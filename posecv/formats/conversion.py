@@ -10,17 +10,20 @@ import contextlib
 import hashlib
 import os
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from posecv.arrays import Array
 from posecv.errors import ModelError, OutputError
 from posecv.files import clear_unfinished, once, write_whole
 from posecv.formats import onnx
-from posecv.formats.caffe import Message, layers_of, read_pair, values_of
+from posecv.formats.caffe import Message, layers_of, read_pair, type_of, values_of
+from posecv.formats.sizes import Size, follow, steps_of_pair
 from posecv.formats.stages import first_stages
 from posecv.models import cache_folder, sha256_of
 
-__all__ = ["ORIGIN", "check_input", "convert_pair", "kept_folder", "kept_or_converted"]
+__all__ = ["ORIGIN", "check_pair", "convert_pair", "kept_folder", "kept_or_converted", "with_one_input"]
 
 ORIGIN = "caffemodel_sha256"  # metadata of an ONNX file: the hash of its caffemodel
 EDITION = 2  # increase this when the output of `posecv.formats.onnx` changes
@@ -44,17 +47,46 @@ def convert_pair(prototxt: Path, caffemodel: Path, *, thin: bool = False, stages
         If a file is missing or damaged (see `posecv.formats.caffe.read_pair`), or a layer cannot be converted.
     """
     message, weights = read_pair(prototxt, caffemodel)
-    check_input(prototxt, message)
+    check_pair(prototxt, message, weights)
     return onnx.convert(first_stages(message, stages), weights, {ORIGIN: sha256_of(caffemodel)}, thin=thin)
 
 
-def check_input(prototxt: Path, message: Message) -> None:
-    """Raise a ModelError if a pair's input is not an image; OpenCV would fail, or read beyond its memory."""
-    taken = {bottom for layer in layers_of(message) for bottom in values_of(layer, "bottom", str)}
-    for name, dims in onnx.inputs(message):
-        if name in taken and (len(dims) != 4 or dims[1] != 3):
+def check_pair(prototxt: Path, message: Message, weights: Mapping[str, Sequence[Array]]) -> None:
+    """Raise a ModelError if a pair does not take one image, or its layers do not fit together.
+
+    OpenCV 4 would say so in words of its own, or read beyond its memory.
+    """
+    declared, taken = dict(onnx.inputs(message)), _taken(message)
+    images = {name: dims for name, dims in declared.items() if name in taken}
+    if len(images) > 1:
+        names = ", ".join(images)[:60]
+        raise ModelError(f"{prototxt}: the network takes {len(images)} inputs ({names}); one image is needed")
+    for dims in images.values():
+        if len(dims) != 4 or dims[1] != 3:
             shape = f"any x {dims[1]} x any x any" if len(dims) == 4 else " x ".join(map(str, dims)) or "unknown shape"
             raise ModelError(f"{prototxt}: the network has an input of {shape}; any x 3 x any x any is needed")
+    try:
+        follow(steps_of_pair(message, weights), dict.fromkeys(declared, Size(3)))
+    except ModelError as error:
+        raise ModelError(f"{prototxt}: {error}") from None
+
+
+def with_one_input(message: Message) -> Message:
+    """The network without inputs that no layer takes; OpenCV 4 would give the image to the first of all."""
+    declared, taken = dict(onnx.inputs(message)), _taken(message)
+    if len(declared) == 1:
+        return message
+    others = {name: values for name, values in message.items() if name not in ("input", "input_dim", "input_shape")}
+    image = next(name for name in declared if name in taken)
+    others["layer" if "layer" in message else "layers"] = [
+        layer for layer in layers_of(message) if type_of(layer) != "input"
+    ]
+    return {"input": [image], "input_shape": [{"dim": list(declared[image])}], **others}
+
+
+def _taken(message: Message) -> set[str]:
+    """The names of what layers take."""
+    return {bottom for layer in layers_of(message) for bottom in values_of(layer, "bottom", str)}
 
 
 def kept_or_converted(

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from posecv.arrays import Array
 from posecv.errors import ModelError
 from posecv.formats.caffe import Message, called, check_weights, layers_of, open_tops, type_of, value_of, values_of
-from posecv.formats.protobuf import BYTES, VARINT, delimited, integer, opening, read_fields, varint
+from posecv.formats.protobuf import BYTES, delimited, integer, opening, read_fields, varint
 
-__all__ = ["convert", "input_shape", "inputs", "is_wide", "node_names", "operators", "properties", "property_field"]
+__all__ = ["convert", "inputs", "is_wide", "node_names", "operators", "properties", "property_field"]
 
 T = TypeVar("T")
 
@@ -749,22 +749,6 @@ def _of_nodes(data: bytes, field: int) -> list[str]:
         for node in _messages(graph, 1, budget)
         for value in _messages(node, field, budget)
     ]
-
-
-def input_shape(data: bytes) -> list[int | None]:
-    """The axes of an ONNX file's first input, None for variable ones.
-
-    >>> pair = {"layer": [{"type": ["Input"], "top": ["x"], "input_param": [{"shape": [{"dim": [1, 3, 8, 8]}]}]},
-    ...     {"name": ["relu"], "type": ["ReLU"], "bottom": ["x"], "top": ["y"]}]}
-    >>> input_shape(convert(pair, {}))
-    [None, 3, None, None]
-    """
-    found: list[memoryview] = [memoryview(data)]
-    budget = iter(range(FIELDS))
-    for number in (7, 11, 2, 1, 2):  # graph, input, type, tensor_type, shape
-        found = [message for each in found[:1] for message in _messages(each, number, budget)]
-    axes = [read_fields(axis, budget) for each in found[:1] for axis in _messages(each, 1, budget)]
-    return [next((value for number, wire, value in axis if (number, wire) == (1, VARINT)), None) for axis in axes]
 
 
 def _messages(data: bytes | memoryview, wanted: int, budget: Iterator[int]) -> Iterator[memoryview]:
