@@ -199,15 +199,16 @@ def _facts() -> Facts:
     known = Facts(sys.version_info[:2], missing, installed_wheels(sys.path), _version_of("numpy") or "this one")
     if missing:
         return known  # importing cv2 would only print about the same problem
-    printed = io.StringIO()
+    printed = {"stdout": io.StringIO(), "stderr": io.StringIO()}  # OpenCV prints where only a part of it is left
     try:
-        with _held_back(printed):
+        with _held_back("stdout", printed["stdout"]), _held_back("stderr", printed["stderr"]):
             cv2 = importlib.import_module("cv2")
     except Exception as error:  # an unknown binary module can raise anything
         return replace(known, failure=str(error) or type(error).__name__)
-    if sys.stderr is not None:
-        with contextlib.suppress(BrokenPipeError):
-            sys.stderr.write(printed.getvalue())
+    for name, text in printed.items():
+        if (stream := getattr(sys, name)) is not None:
+            with contextlib.suppress(BrokenPipeError):
+                stream.write(text.getvalue())
     dnn = getattr(cv2, "dnn", None)
     return replace(
         known,
@@ -219,7 +220,7 @@ def _facts() -> Facts:
 
 
 class _Switch:
-    """A stderr that captures the output of one thread and passes on that of all others."""
+    """A stream that captures the output of one thread and passes on that of all others."""
 
     def __init__(self, others: Any, kept: io.StringIO) -> None:
         self._others, self._kept, self._thread = others, kept, threading.get_ident()
@@ -241,17 +242,17 @@ class _Switch:
 
 
 @contextlib.contextmanager
-def _held_back(kept: io.StringIO) -> Iterator[None]:
-    """Capture what this thread prints on stderr. Changes of `sys.stderr` by other threads remain."""
-    before = sys.stderr
+def _held_back(name: str, kept: io.StringIO) -> Iterator[None]:
+    """Capture what this thread prints on stdout or stderr. Changes of `sys.stdout` by other threads remain."""
+    before = getattr(sys, name)
     switch: Any = _Switch(before, kept)
-    sys.stderr = switch
+    setattr(sys, name, switch)
     try:
         yield
     finally:
         switch.let_go()
-        if sys.stderr is switch:
-            sys.stderr = before
+        if getattr(sys, name) is switch:
+            setattr(sys, name, before)
 
 
 def _missing(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -257,6 +257,7 @@ def _check_maps(config: RunConfig, skeleton: Skeleton) -> None:
 
 def _loaded(config: RunConfig) -> Loaded:
     """A function that prints warnings, licences and, with -v, details of each network."""
+    notes = [opencv.wheels_note] if config.verbose else []  # of the process, so it comes with the first network alone
 
     def loaded(network: Network) -> None:
         _check_view(config, network)
@@ -266,7 +267,7 @@ def _loaded(config: RunConfig) -> Loaded:
         if network.model.use in ("non-commercial", "research"):
             say(f"{network.model.name}: for {network.model.use} use only ({network.model.licence})")
         if config.verbose:
-            if note := opencv.wheels_note():
+            if notes and (note := notes.pop()()):
                 say(note)
             stages = f", {network.model.stages} of its stages" if network.model.stages else ""
             name, engine = f"{network.model.name} ({network.skeleton.name}{stages})", network.engine
