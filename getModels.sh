@@ -6,6 +6,7 @@
 [ -n "${BASH_VERSION-}" ] || exec bash "$0" "$@"  # "sh getModels.sh" may be dash
 
 set -uf              # -f: addresses may hold ? and *
+set +o posix         # "sh" may be bash: then ulimit would count in other units
 export LC_ALL=C      # reasons are read from wget's English messages
 
 unset CDPATH         # an exported one would change where cd goes, and what it prints
@@ -231,10 +232,16 @@ await() {
     child=
 }
 
+# The listed size, in the 1024 bytes that ulimit counts in, and one more; 4 GB where none is listed.
+most_blocks() { if [ "$bytes" = - ]; then echo 4194304; else echo $((bytes / 1024 + 2)); fi; }
+
+# limited PROGRAM ...: it cannot write more than the file needs, for a mirror may never end. Only for the background.
+limited() { trap '' XFSZ; ulimit -f "$(most_blocks)" 2>/dev/null; exec "$@"; }
+
 transfer_curl() {
     local bar=--silent
     [ -t 2 ] && bar=--progress-bar
-    curl --disable --location --fail --globoff "$bar" --connect-timeout "$timeout" --speed-limit 1 --speed-time "$timeout" \
+    limited curl --disable --location --fail --globoff "$bar" --connect-timeout "$timeout" --speed-limit 1 --speed-time "$timeout" \
         --continue-at - --output "$part" --write-out '%{http_code}' "$1" >"$scratch/code" &
     await
     outcome=failed
@@ -257,9 +264,9 @@ transfer_curl() {
 transfer_wget() {
     local log=$scratch/log code
     if [ -t 2 ] && wget --help 2>&1 | grep -q -e --show-progress; then
-        wget -c -S -t 1 -T "$timeout" -O "$part" -o "$log" --show-progress "$1" >/dev/null &
+        limited wget -c -S -t 1 -T "$timeout" -O "$part" -o "$log" --show-progress "$1" >/dev/null &
     else
-        wget -c -S -t 1 -T "$timeout" -O "$part" "$1" >"$log" 2>&1 &
+        limited wget -c -S -t 1 -T "$timeout" -O "$part" "$1" >"$log" 2>&1 &
     fi
     await
     code=$(sed -n 's/.*HTTP\/[0-9.]* \([0-9][0-9][0-9]\).*/\1/p' "$log" | tail -n 1)
@@ -299,6 +306,10 @@ fetch_from() {
         [ "$before" -gt 0 ] && say "$name: going on after $(megabytes "$before")."
         "transfer_$tool" "$1"
         after=$(size_of "$part")
+        if [ "$bytes" != - ] && [ "$after" -gt "$bytes" ]; then
+            shorten "$part"
+            outcome=whole after=$bytes
+        fi
         if [ "$outcome" = whole ]; then
             is_right "$part" && return 0
             reason=$(describe "$part")
@@ -336,6 +347,9 @@ fetch_from() {
     warn "$name: $1 failed: $reason."
     return 1
 }
+
+# shorten FILE: cuts off what stands behind the listed size.
+shorten() { head -c "$bytes" "$1" >"$1.short" && mv "$1.short" "$1"; }
 
 # Of two halves the longer one is gone on with.
 keep_longer() {

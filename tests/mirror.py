@@ -94,6 +94,14 @@ class Handler(BaseHTTPRequestHandler):
             self.send(503, PAGE)
         elif manner == "silent":
             self.mirror.hold.wait()
+        elif manner in ("offset", "offset-unsaid"):
+            other = first // 2
+            span = f"bytes {other}-{len(body) - 1}/{len(body)}" if manner == "offset" else ""
+            self.send(206 if first else 200, body[other:], span=span if first else "")
+        elif manner in ("endless", "endless-wrong"):
+            self.send(200, body if manner == "endless" else b"?", length=False)
+            while not self.mirror.hold.is_set():
+                self.wfile.write(bytes(1 << 20))
         elif manner == "slow":
             self.send_from(first, body, piece=len(body) // 8, pause=0.1)
         elif manner == "held":

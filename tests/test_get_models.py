@@ -318,6 +318,28 @@ def test_a_bad_mirror_costs_nothing_of_the_longer_half(shop: Workshop, manner: s
     assert (shop.models / "coco" / ".pose.caffemodel.part").read_bytes() == weights("coco")[:300_000]
 
 
+@pytest.mark.parametrize("manner", ["offset", "offset-unsaid"])
+def test_a_half_is_not_continued_with_what_begins_elsewhere(shop: Workshop, manner: str) -> None:
+    data = weights("coco")
+    shop.offer(manner, "whole", bytes=str(len(data)))
+    shop.put(".pose.caffemodel.part", data[: len(data) // 2])
+    result = shop.run("coco")
+    assert result.returncode == 0, result.stdout
+    assert shop.holds()
+
+
+@pytest.mark.parametrize("half", [0, 1000])
+def test_a_mirror_that_never_ends_is_left_at_the_listed_size(shop: Workshop, half: int) -> None:
+    data = weights("coco")
+    shop.offer("endless-wrong", "endless", bytes=str(len(data)))
+    if half:
+        shop.put(".pose.caffemodel.part", data[:half])
+    result = shop.run("coco")
+    assert result.returncode == 0, result.stdout
+    assert shop.holds()
+    assert shop.mirror.url("endless-wrong", "coco") + " failed: a wrong file" in result.stdout
+
+
 def test_a_damaged_half_is_fetched_anew_once(shop: Workshop) -> None:
     shop.offer("whole")
     shop.put(".pose.caffemodel.part", bytes(100_000))
