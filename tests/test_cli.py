@@ -213,6 +213,15 @@ def test_a_misspelt_option_with_one_dash_is_not_a_short_option_with_its_value(wo
         parse(multi_parser(), ["-i", "a.jpg", word, "b"])
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("--save", "--output"), ("--save-video", "--output"), ("--save_json", "--json"), ("--save_images", "--images")],
+)
+def test_saving_is_the_option_that_writes(word: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=rf"^unknown option {word.replace('_', '-')}; did you mean {meant}\?"):
+        parse(multi_parser(), ["-i", "a.jpg", word, "b"])
+
+
 @pytest.mark.parametrize("value", ["9" * 20, "-" + "9" * 20, "9" * 5000, "1.5", "many"])
 @pytest.mark.parametrize("flag", ["--first", "--last", "--step", "--stages", "--scale-number"])
 def test_a_number_that_is_not_whole_or_too_large_is_one_short_line(flag: str, value: str) -> None:

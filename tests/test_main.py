@@ -79,7 +79,7 @@ def test_a_file_that_is_not_there_is_said_to_be_no_file(
     monkeypatch.chdir(tmp_path)
     for name in ("team.jpg", "team", "people.png"):
         assert main([name, "-o", "x/", *walking.words(pair)]) == 2
-        assert capsys.readouterr().err == f"{name}: no such file\n"
+        assert capsys.readouterr().err == f"{name}: no such file or folder\n"
     assert list(tmp_path.iterdir()) == []
 
 

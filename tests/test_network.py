@@ -369,13 +369,15 @@ def test_an_unknown_skeleton_is_told_those_that_are_known(tmp_path: Path) -> Non
     assert all(name in one_line(caught.value) for name in SKELETONS)
 
 
-@pytest.mark.parametrize("name", ["graph.pb", "weights.h5", "model.PT", "net.pth", "pose.tflite"])
+@pytest.mark.parametrize(
+    "name", ["graph.pb", "weights.h5", "model.PT", "net.pth", "pose.tflite", "a.hdf5", "a.safetensors", "pose.xml"]
+)
 @pytest.mark.parametrize("with_prototxt", [False, True])
 def test_files_of_other_frameworks_are_told_to_become_onnx(name: str, with_prototxt: bool, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"any")
     (tmp_path / "pose.prototxt").write_text("")
     given = (tmp_path / "pose.prototxt", tmp_path / name) if with_prototxt else (tmp_path / name,)
-    with pytest.raises(ModelError, match=rf"{name} is a \w+ file.* ONNX"):
+    with pytest.raises(ModelError, match=rf"{name} is a file of \w+; .* ONNX"):
         load_network(*given)
 
 

@@ -15,6 +15,7 @@ import pytest
 from conftest import REPOSITORY
 from figures import drawn
 from posecv.arrays import Frame
+from posecv.outputs.sound import seems_to_sound
 from posecv.sources.films import Film
 from posecv.sources.selection import Selection
 
@@ -207,6 +208,20 @@ def test_sound_follows_the_frames_that_were_selected(tmp_path: Path) -> None:
         assert_together(selected, [(FLASHES[0] - 5) / RATE + shift[0]])
         with av.open(str(selected)) as container:
             assert container.duration / av.time_base == pytest.approx(20 / RATE, abs=0.1)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".avi"])
+def test_a_files_header_tells_whether_it_sounds(suffix: str, tmp_path: Path) -> None:
+    heard = film(tmp_path / f"heard{suffix}", "mpeg4", "mp3")
+    assert seems_to_sound(heard)
+    with av.open(str(heard)) as source, av.open(str(tmp_path / f"silent{suffix}"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    assert not seems_to_sound(tmp_path / f"silent{suffix}")
+    assert not seems_to_sound(tmp_path / "none.mp4")
 
 
 def test_sound_that_nobody_can_read_is_left_out_with_a_line(

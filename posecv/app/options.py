@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import functools
 import re
 import sys
@@ -11,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
 from posecv import models
-from posecv.app.spellings import ALIASES, ELSEWHERE, HARMLESS, normalised
+from posecv.app.spellings import ALIASES, ELSEWHERE, HARMLESS, nearest_options, normalised
 from posecv.app.unused import Store, unused
 from posecv.checks import LARGEST
 from posecv.errors import UsageError
@@ -576,7 +575,7 @@ def _refuse(unknown: Sequence[str], known: Sequence[str]) -> None:
         elif name in ELSEWHERE:
             faults.append(f"{name} is not supported: {ELSEWHERE[name]}")
         else:
-            nearest = difflib.get_close_matches(name, known, n=2, cutoff=0.7)
+            nearest = nearest_options(name, known)
             faults.append(f"unknown option {name}" + (f"; did you mean {' or '.join(nearest)}?" if nearest else ""))
         after_option = word.startswith("-") and word != "--" and "=" not in word
     if faults:

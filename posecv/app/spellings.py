@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 
 from posecv.errors import UsageError
 
-__all__ = ["ALIASES", "ELSEWHERE", "HARMLESS", "in_flags", "normalised"]
+__all__ = ["ALIASES", "ELSEWHERE", "HARMLESS", "in_flags", "nearest_options", "normalised"]
 
 # Options of widely used programs (OpenPose, OpenCV's sample, LearnOpenCV) with the same meaning.
 ALIASES = {
@@ -184,6 +184,19 @@ def normalised(words: Iterable[str], known: Collection[str] = ()) -> list[str]:
         else:
             result.append(word)
     return result + words[end:]
+
+
+def nearest_options(name: str, known: Collection[str]) -> list[str]:
+    """The options that an unknown one may mean: --save is --output, --save-json is --json, others are misspelt.
+
+    >>> nearest_options("--save-json", ["--json", "--scale"])
+    ['--json']
+    """
+    if name == "--save" or name.startswith("--save-"):
+        what = name.removeprefix("--save").lstrip("-")
+        plain = f"--{what}" if f"--{what}" in known and f"--{what}" not in ALIASES else "--output"
+        return [ALIASES.get(f"--write-{what}", plain)]
+    return difflib.get_close_matches(name, known, n=2, cutoff=0.7)
 
 
 def _double_dashed(word: str, known: Collection[str]) -> str:

@@ -44,8 +44,9 @@ __all__ = ["DEVICES", "Boxes", "Crops", "Network", "choose_device", "load_networ
 STRIDES = 4, 8, 16
 UNSUPPORTED = {97: "BODY_25B", 439: "BODY_135"}  # channels of OpenPose's experimental networks
 FOREIGN = {
-    ".pb": "TensorFlow", ".tflite": "TensorFlow", ".h5": "Keras", ".keras": "Keras",
-    ".pt": "PyTorch", ".pth": "PyTorch",
+    ".pb": "TensorFlow", ".pbtxt": "TensorFlow", ".tflite": "TensorFlow", ".h5": "Keras", ".hdf5": "Keras",
+    ".keras": "Keras", ".pt": "PyTorch", ".pth": "PyTorch", ".ckpt": "PyTorch", ".safetensors": "PyTorch",
+    ".engine": "TensorRT", ".trt": "TensorRT", ".xml": "OpenVINO", ".mlmodel": "Core ML", ".weights": "Darknet",
 }  # fmt: skip
 OWN_MODEL = "light_body"  # the default
 
@@ -332,7 +333,7 @@ def _model(name: str | Path, caffemodel: str | Path | None) -> Model:
     path = Path(name)
     for file in (path, Path(caffemodel or "")):
         if framework := FOREIGN.get(file.suffix.lower()):
-            raise ModelError(f"{file} is a {framework} file; posecv reads Caffe pairs and ONNX: export it to NAME.onnx")
+            raise ModelError(f"{file} is a file of {framework}; posecv reads Caffe pairs and ONNX: export NAME.onnx")
     if caffemodel and ".onnx" in (path.suffix.lower(), Path(caffemodel).suffix.lower()):
         raise UsageError("an ONNX file is a complete network: give it with -m, without -p")
     if path.suffix.lower() == ".onnx":

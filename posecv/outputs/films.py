@@ -29,7 +29,7 @@ from posecv.files import Owner, put_in_place
 from posecv.outputs.files import Kind, is_filled
 from posecv.outputs.gif import GifWriter, can_write_gif
 from posecv.outputs.growing import part_of
-from posecv.outputs.sound import Sound, SoundError, sounds_of
+from posecv.outputs.sound import Sound, SoundError, seems_to_sound, sounds_of
 from posecv.result import Result
 from posecv.sources.films import is_unicode, pyav
 from posecv.terminal import quiet_stderr, say
@@ -240,16 +240,16 @@ def _opened(
             return GifWriter(part, size, rate)
         writer = _OpenCvWriter.opened(part, size, rate, codec, follows_times=follows_times)
         if writer:
-            _tell(part.suffix.lower(), result.number is not None)
+            _tell(part.suffix.lower(), result.number is not None and seems_to_sound(result.source))
             return writer
     raise OutputError(f"{part}: OpenCV cannot write {part.suffix} with {' or '.join(codecs)} here; try .avi")
 
 
 @cache
-def _tell(suffix: str, of_film: bool) -> None:
+def _tell(suffix: str, silenced: bool) -> None:
     """Print, once, what a video written by OpenCV lacks."""
     lacks = ["it does not play in browsers, or before it is finished"] if suffix in (".mp4", ".mov") else []
-    lacks += ["it has no sound"] if of_film else []
+    lacks += ["it lacks the original's sound"] if silenced else []
     if lacks:
         better = ".mp4 is better" if pyav() else ".mp4 with PyAV is better: pip install av"
         say(f"OpenCV writes the {suffix}: {'; '.join(lacks)} ({better})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +19,12 @@ from posecv.sources.clock import Unbroken, is_broadcast, longest_gap
 from posecv.sources.films import zero_of
 from posecv.terminal import say
 
-__all__ = ["Sound", "SoundError", "sounds_of"]
+__all__ = ["Sound", "SoundError", "seems_to_sound", "sounds_of"]
 
 # What each format holds in every player, and FFmpeg's fragments without looking at the first packets.
 COPIED = {".mp4": ("aac", "mp3"), ".mov": ("aac", "mp3"), ".mkv": ("aac", "mp3", "opus", "vorbis", "flac")}
+HEADER = 8 << 20  # bytes in which a file's header is looked for
+SOUND = re.compile(rb"hdlr.{8}soun|strh.{4}auds|\x86[\x83-\xbf]A_[A-Z]{3}", re.DOTALL)
 AAC_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000})
 RATE = 48000  # samples per second, where AAC does not have the source's
 BLOCK = 1024  # samples in a frame of AAC
@@ -44,6 +47,20 @@ class Sound(Protocol):
 
     def close(self) -> None:
         """Write what is left up to that time, and close the source."""
+
+
+def seems_to_sound(path: Path) -> bool:
+    """Whether a file's header names sound, for those who have no PyAV to ask; False where none is found.
+
+    Source: the handlers of MP4 ("hdlr", "soun"), the streams of AVI ("strh", "auds"), the codecs of Matroska ("A_...").
+    """
+    try:
+        with path.open("rb") as file:
+            begin = file.read(HEADER)
+            file.seek(max(HEADER, file.seek(0, os.SEEK_END) - HEADER))  # MP4 may have its header at the end
+            return SOUND.search(begin) is not None or SOUND.search(file.read(HEADER)) is not None
+    except OSError:
+        return False
 
 
 def sounds_of(av: Any, suffix: str, result: Result) -> Iterator[tuple[str, Any]]:

@@ -273,7 +273,7 @@ def check_file(path: Path) -> None:
     except FileNotFoundError:
         if glob.has_magic(str(path)):
             raise InputError(f"{path}: no file matches this pattern") from None
-        raise InputError(f"{path}: no such file") from None
+        raise InputError(f"{path}: no such file or folder") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({reason(error)})") from None
 
