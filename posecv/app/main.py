@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from posecv.app import batch, convert, listing, scripts
+from posecv.app import batch, convert, listing, planning, scripts
 from posecv.terminal import ends_unread, say
 
 __all__ = ["main"]
@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "hand": (scripts.run_hand, "one hand in each image, or the hands of people (run_hand.py)"),
     "live": (scripts.webcam_pose, "the people in front of a camera, in a window or on a web page (webcam_pose.py)"),
     "batch": (batch.main, "many images and videos, on all cores or a cluster, to Parquet tables"),
+    "plan": (planning.main, "what a large batch would take: hours, storage, price"),
     "convert": (convert.main, "a Caffe pair to an ONNX file"),
     "models": (listing.main, "the models that posecv knows, and where their files are"),
 }

@@ -19,7 +19,8 @@ from posecv.terminal import say
 T = TypeVar("T")
 
 __all__ = [
-    "PARTS", "SINGLE_THRESHOLD", "Parser", "camera_parser", "hand_parser", "multi_parser", "parse", "single_parser",
+    "PARTS", "SINGLE_THRESHOLD", "Parser", "camera_parser", "hand_parser", "multi_parser", "parse",
+    "plan_parser", "single_parser",
 ]  # fmt: skip
 
 DEVICES = ("auto", "cpu", "cuda", "cuda-fp16", "opencl")
@@ -109,6 +110,20 @@ def multi_parser(prog: str | None = None) -> Parser:
     _add_region(parser)
     _add_parts(parser)
     _add_detector(parser)
+    return parser
+
+
+def plan_parser(prog: str | None = None) -> Parser:
+    """The options of `posecv plan`: those of networks and people, and what is planned."""
+    parser = multi_parser(prog)
+    parser.usage = "%(prog)s --pictures N [-i FILE ...] [options of posecv people]"
+    parser.description = "Tell what finding the people in many images would take, from this machine's measured speed."
+    group = parser.group("plan")
+    group.add_argument("--pictures", type=_rate, required=True, metavar="N", help="how many images, such as 1e9")
+    group.add_argument("--cores", type=int, default=1, metavar="N", help="that work at once (1)")
+    group.add_argument("--people", type=_rate, default=2.4, metavar="N", help="people in an image, on average (2.4)")
+    group.add_argument("--price", type=_number, default=0.0, metavar="P", help="price of a core for an hour")
+    group.add_argument("--compact", action="store_true", help="16-bit integers in the tables")
     return parser
 
 

@@ -30,9 +30,8 @@ def package(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
-        extra = "cluster" if name == "ray" else "batch"
-        said = f"{name.partition('.')[0]} is missing, which batches need; install it with pip install 'posecv[{extra}]'"
-        raise DeviceError(said) from None
+        missing = name.partition(".")[0]
+        raise DeviceError(f"batches need {missing}, which is not installed; pip install {missing}") from None
 
 
 @dataclass(frozen=True, order=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+
+import cv2
 
 from posecv.arrays import Array
 from posecv.errors import DeviceError, ModelError
@@ -17,7 +20,7 @@ from posecv.formats.onnx_graph import read_graph
 from posecv.formats.sizes import Size, follow, steps_of_graph
 from posecv.models import Model
 
-__all__ = ["Engine", "Forward", "needed", "one_at_a_time", "onnx_of"]
+__all__ = ["Engine", "Forward", "needed", "one_at_a_time", "onnx_of", "threads"]
 
 Forward = Callable[[Array], Sequence[Array]]
 
@@ -104,3 +107,9 @@ def _check_graph(path: Path, data: bytes) -> None:
         follow(steps_of_graph(graph), {name: Size(3)})
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from None
+
+
+def threads() -> int:
+    """How many threads an engine should use: as many as OpenCV was told to (`cv2.setNumThreads`); 0 for all."""
+    told = cv2.getNumThreads()
+    return told if 0 < told < (os.cpu_count() or 1) else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from posecv.arrays import Array
-from posecv.engines.engine import Engine, needed, onnx_of
+from posecv.engines.engine import Engine, needed, onnx_of, threads
 from posecv.errors import DeviceError, ModelError
 from posecv.models import Model
 
@@ -27,6 +27,7 @@ def load(model: Model, device: str) -> Engine:
     data = onnx_of(model)
     options = runtime.SessionOptions()
     options.log_severity_level = QUIET
+    options.intra_op_num_threads = threads()
     try:
         session = runtime.InferenceSession(data, options, providers=[provider])
     except Exception as error:  # a binary module can raise anything

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from posecv.arrays import Array
-from posecv.engines.engine import Engine, needed, one_at_a_time, onnx_of
+from posecv.engines.engine import Engine, needed, one_at_a_time, onnx_of, threads
 from posecv.errors import DeviceError, ModelError
 from posecv.models import Model
 
@@ -30,9 +30,12 @@ def _load(model: Model, device: str, name: str, precision: dict[str, str]) -> En
     if device != "cpu":
         raise DeviceError(f"engine={name} runs only on the CPU: omit device={device}")
     data = onnx_of(model)
+    settings = {"PERFORMANCE_HINT": "LATENCY", **precision}
+    if count := threads():
+        settings["INFERENCE_NUM_THREADS"] = str(count)
     try:
         core = openvino.Core()
-        compiled = core.compile_model(core.read_model(data), "CPU", {"PERFORMANCE_HINT": "LATENCY", **precision})
+        compiled = core.compile_model(core.read_model(data), "CPU", settings)
         request = compiled.create_infer_request()
     except Exception as error:  # a binary module can raise anything
         raise ModelError(f"{model.prototxt}: OpenVINO cannot read this network: {_reason(error)}") from error
