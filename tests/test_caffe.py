@@ -150,6 +150,11 @@ def test_messages_show_the_beginning_of_a_long_name() -> None:
         check_weights({"layer": [{"name": ["9" * 5000], **convolution}]}, {})
 
 
+def test_layers_that_do_nothing_are_left_out() -> None:
+    message = parse_prototxt('layer { name: "a" type: "ReLU" } layer { name: "b" type: "Silence" bottom: "a" }')
+    assert [layer["name"] for layer in layers_of(message)] == [["a"]]
+
+
 def test_a_written_text_is_read_back_as_it_was() -> None:
     text = r"""name: "net \"1\" \\ \n \001 ä" layer { name: 'a' type: "Pooling" pooling_param { pool: MAX stride: 2 } }
         layer { lr_mult: 1e-05 lr_mult: 3 lr_mult: -inf bias_term: false shape { dim: [1, 3] } include {} }"""
@@ -564,6 +569,8 @@ def test_the_reader_needs_no_opencv() -> None:
         ('layer { name: "a" type: "EuclideanLoss" bottom: "x" }', "'a' of type EuclideanLoss.*deploy"),
         ('layers { name: "a" type: 4 bottom: "x" top: "y" }', "'a' has its type as the number 4"),
         ('layer { name: "a" type: "Convolution" convolution_param { num_output: 8.0 } }', "num_output: 8.0; write it"),
+        ('layer { name: "a" type: "Convolution" convolution_param { pad: 1e0 } }', "pad: 1.0; write it"),
+        ('layer { name: "a" type: "Pooling" pooling_param { kernel_size: 2. } }', "kernel_size: 2.0; write it"),
     ],
 )
 def test_a_prototxt_for_training_or_other_readers_is_told_what_to_change(
@@ -575,8 +582,9 @@ def test_a_prototxt_for_training_or_other_readers_is_told_what_to_change(
         read_prototxt(path)
 
 
-def test_a_prototxt_in_utf_16_is_told_to_be_saved_as_utf_8(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_prototxt_in_utf_16_is_told_to_be_saved_as_utf_8(encoding: str, tmp_path: Path) -> None:
     path = tmp_path / "a.prototxt"
-    path.write_text('layer { name: "a" type: "ReLU" }', encoding="utf-16")
+    path.write_text('layer { name: "a" type: "ReLU" }', encoding=encoding)
     with pytest.raises(ModelError, match=r"UTF-16.*save it as UTF-8"):
         read_prototxt(path)

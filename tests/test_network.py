@@ -331,7 +331,15 @@ def test_an_unknown_number_of_channels_is_told_with_those_known(tmp_path: Path, 
     assert " + ".join(map(str, channels)) in text
     for skeleton in (COCO, MPI, BODY_25, HAND, FACE):
         assert f"{skeleton.channels}" in text
-    assert "skeleton=NAME" in text
+    assert "posecv.Skeleton" in text  # no name would help
+
+
+@pytest.mark.parametrize("skeleton", [COCO, BODY_25, HAND, FACE])
+def test_keypoints_without_a_background_are_told_the_skeleton_that_they_fit(tmp_path: Path, skeleton: Skeleton) -> None:
+    pair = plain_network(tmp_path, len(skeleton.keypoints))
+    with pytest.raises(ModelError, match=f"give skeleton={skeleton.name}$"):
+        load_network(*pair)
+    assert load_network(*pair, skeleton=skeleton.name).skeleton is skeleton
 
 
 @pytest.mark.parametrize("stride", [2, 32])

@@ -615,6 +615,7 @@ def test_half_floats_become_single_ones() -> None:
         ("Scale", "scale_param { axis: 2 }", (SLOPES,), "axis 1"),
         ("Eltwise", "eltwise_param { coeff: [1, 2] }", (), "2 coefficients for 1 bottoms"),
         ("Clip", "", (), "min and max"),
+        ("ReLU", "negative_slope: 0.1", (), "converted: negative_slope; OpenCV 4 may read"),
         ("LRN", "lrn_param { alpha: 1 local_size: 4 }", (), "odd local_size"),
         ("LRN", "lrn_param { local_size: 3 }", (), "an alpha"),
         ("LRN", "lrn_param { alpha: 1 k: 2 }", (), "a k of 1; OpenCV 4 may read"),

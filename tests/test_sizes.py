@@ -150,6 +150,16 @@ def test_a_network_without_padding_is_refused_before_it_runs(side: int, words: s
             load_network(path, engine=engine, device="cpu")
 
 
+@pytest.mark.parametrize("option", ["stride: 0", "stride: -8", "pad: -1", "dilation: 40000", "kernel_size: 0"])
+def test_windows_that_are_none_are_one_line_with_every_opencv(option: str) -> None:
+    options = f"num_output: 57 kernel_size: 8 {option}"
+    layer = f'layer {{ name: "a" type: "Convolution" bottom: "image" top: "a" convolution_param {{ {options} }} }}'
+    if option.startswith("kernel"):
+        layer = layer.replace("kernel_size: 8 ", "")
+    with pytest.raises(ModelError, match=r"layer 'a' of type Convolution has a kernel of .* at most 32768"):
+        steps_of_pair(parse_prototxt(layer), {})
+
+
 def test_layers_and_nodes_out_of_order_are_one_line_with_every_engine(tmp_path: Path) -> None:
     network = with_input()
     cells(network, "cells", "image", 8)

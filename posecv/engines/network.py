@@ -368,8 +368,11 @@ def _recognised(network: Network, asked: Skeleton | str | None) -> Network:
         other = UNSUPPORTED[total]
         raise ModelError(f"{said}, as OpenPose's {other}, which posecv does not support: use body_25 instead")
     if skeleton is None:
+        alone = [each.name for each in SKELETONS.values() if len(each.keypoints) == total]
+        if alone:
+            raise ModelError(f"{said}: if these are keypoints without a background, give skeleton={' or '.join(alone)}")
         known = ", ".join(f"{each.channels} ({each.name})" for each in SKELETONS.values())
-        raise ModelError(f"{said}; known layouts have {known}: set yours with skeleton=NAME")
+        raise ModelError(f"{said}; known layouts have {known}. A program can describe its own as a posecv.Skeleton")
     if total not in (skeleton.channels, skeleton.heatmaps, len(skeleton.keypoints)):
         raise ModelError(
             f"{said}; {skeleton.name} needs {skeleton.channels}, or {skeleton.heatmaps} with only heatmaps"

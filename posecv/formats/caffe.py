@@ -62,6 +62,9 @@ FIELDS = 1 << 18  # maximum fields of a caffemodel; OpenPose's have a few thousa
 PROTOTXT_BYTES = 1 << 22  # OpenPose's have 50 kB
 WORDS = 1 << 18  # maximum words, numbers, strings and marks of a prototxt; BODY_25's has 6,000
 STRING = 1 << 16  # maximum characters of a string in a prototxt
+WHOLE = frozenset({"num_output", "group", "dilation"}).union(
+    f"{name}{side}" for name in ("kernel", "stride", "pad") for side in ("", "_size", "_h", "_w")
+)  # options that are whole numbers
 LAYERS = 1 << 12  # maximum layers of a network; OpenPose's have 300
 PROTOBUF_BYTES = (1 << 31) - 1  # protobuf's limit
 
@@ -395,14 +398,17 @@ def _blob_bytes(name: str, blob: Array, half: bool) -> bytes:
 
 
 def layers_of(message: Message) -> list[Message]:
-    """The layers of a network for inference (`layer`, or `layers` in old files), without those only for TRAIN.
+    """The layers of a network for inference (`layer`, or `layers` in old files).
+
+    Those only for TRAIN are left out, and Silence, which does nothing.
 
     >>> len(layers_of(parse_prototxt('layer { name: "a" } layer { name: "b" include { phase: TRAIN } }')))
     1
     """
     layers: list[Message] = [*values_of(message, "layer", dict), *values_of(message, "layers", dict)]
     phases = [[rule.get("phase") for rule in values_of(layer, "include", dict)] for layer in layers]
-    return [layer for layer, phase in zip(layers, phases, strict=True) if ["TRAIN"] not in phase]
+    used = [layer for layer, phase in zip(layers, phases, strict=True) if ["TRAIN"] not in phase]
+    return [layer for layer in used if str((layer.get("type") or [""])[-1]).lower() != "silence"]
 
 
 def output_layers(message: Message) -> list[str]:
@@ -508,7 +514,7 @@ _SIGNS = (
     (rb"\s*<(?:!doctype|html|\?xml|head)", "a web page", "the download went wrong: fetch the file again"),
     (rb"version https://git-lfs", "a Git-LFS pointer", "run `git lfs pull`, or download the file itself"),
     (rb"\xef\xbb\xbf", "a text with a byte order mark", "OpenCV cannot read that; save it as UTF-8 without the mark"),
-    (rb"\xff\xfe|\xfe\xff", "a text in UTF-16", "OpenCV cannot read that; save it as UTF-8"),
+    (rb"\xff\xfe|\xfe\xff|(?:[\t-~]\0|\0[\t-~]){4}", "a text in UTF-16", "OpenCV cannot read that; save it as UTF-8"),
     (rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|BZh|Rar!", "an archive", "unpack it first"),
 )
 _CONTROL = re.compile(rb"[^\t\n\f\r\x20-\xff]")
@@ -591,9 +597,10 @@ def _refuse_other_networks(path: Path, message: Message) -> None:
         kind = (layer.get("type") or [""])[-1]
         if isinstance(kind, int):
             raise ModelError(f"{path}: layer {name!r} has its type as the number {kind}; write the type's name")
-        outputs = value_of(layer, "convolution_param", Message()).get("num_output") or [1]
-        if isinstance(outputs[-1], float):
-            raise ModelError(f"{path}: layer {name!r} has num_output: {outputs[-1]}; write it without a decimal point")
+        for options in (value_of(layer, f"{each}_param", Message()) for each in ("convolution", "pooling")):
+            for option, values in options.items():
+                if option in WHOLE and isinstance(values[-1], float):
+                    raise ModelError(f"{path}: layer {name!r} has {option}: {values[-1]}; write it without decimals")
         if re.search(r"(?:data|loss|accuracy)$", str(kind).replace("_", "").lower()):
             raise ModelError(f"{path} is for training (layer {name!r} of type {kind}): take the deploy prototxt")
 

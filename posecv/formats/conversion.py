@@ -48,7 +48,10 @@ def convert_pair(prototxt: Path, caffemodel: Path, *, thin: bool = False, stages
     """
     message, weights = read_pair(prototxt, caffemodel)
     check_pair(prototxt, message, weights)
-    return onnx.convert(first_stages(message, stages), weights, {ORIGIN: sha256_of(caffemodel)}, thin=thin)
+    try:
+        return onnx.convert(first_stages(message, stages), weights, {ORIGIN: sha256_of(caffemodel)}, thin=thin)
+    except ModelError as error:
+        raise ModelError(f"{prototxt}: {error}") from None
 
 
 def check_pair(prototxt: Path, message: Message, weights: Mapping[str, Sequence[Array]]) -> None:

@@ -576,7 +576,7 @@ def _shuffle_channel(layer: Layer) -> Value:
 def _check_options(layer: Layer) -> None:
     """Raise a ModelError if a layer has a message of options, or an option, that its converter does not know."""
     name, known = OPTIONS.get(type_of(layer.message), ("", frozenset()))
-    others = []
+    others = [field for field in layer.message if field not in FIELDS_OF_LAYERS and not field.endswith("_param")]
     for message in layer.message:
         if message.endswith("_param") and message not in HARMLESS:
             options = layer.options(message)
@@ -589,6 +589,10 @@ def _check_options(layer: Layer) -> None:
 _SIDES = {f"{name}_{side}" for name in ("kernel", "stride", "pad") for side in "hw"} | {"kernel_size", "stride", "pad"}
 _FILLERS = {"weight_filler", "bias_filler"}  # only for training
 _CONVOLUTION = frozenset({"num_output", "group", "bias_term", "dilation", "force_nd_im2col", *_SIDES, *_FILLERS})
+FIELDS_OF_LAYERS = frozenset({
+    "name", "type", "bottom", "top", "phase", "include", "exclude", "blobs", "blobs_lr", "weight_decay", "loss_weight",
+    "propagate_down", "blob_share_mode", "param",
+})  # fmt: skip
 HARMLESS = "param", "transform_param", "loss_param", "dropout_param"
 # Type -> its message of options, and the options that are understood or change nothing.
 OPTIONS: dict[str, tuple[str, frozenset[str]]] = {

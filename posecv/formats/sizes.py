@@ -24,6 +24,9 @@ from posecv.formats.onnx_graph import Graph, Node
 __all__ = ["Size", "Step", "Window", "follow", "steps_of_graph", "steps_of_pair"]
 
 
+LARGEST = 1 << 15  # of a kernel, a stride, a padding, a dilation
+
+
 class Size(NamedTuple):
     """Channels, height and width of a value, None for what is not known, and the channels that it is joined from."""
 
@@ -179,16 +182,16 @@ def _layer(layer: Message, weights: Mapping[str, Sequence[Array]]) -> Step:
     blob = next(iter(weights.get(value_of(layer, "name", ""), ())), None)
     if kind in ("convolution", "convolutiondepthwise"):
         needs = blob.shape[-3] * group if blob is not None and blob.ndim > 2 else None
-        return step._replace(kind="window", channels=outputs, needs=needs, windows=_windows(options, False))
+        return step._replace(kind="window", channels=outputs, needs=needs, windows=_windows(step, options, False))
     if kind == "deconvolution":
         needs = blob.shape[-4] if blob is not None and blob.ndim > 3 else None
-        return step._replace(kind="grow", channels=outputs, needs=needs, windows=_windows(options, False))
+        return step._replace(kind="grow", channels=outputs, needs=needs, windows=_windows(step, options, False))
     if kind == "pooling":
         options = value_of(layer, "pooling_param", Message())
         if value_of(options, "global_pooling", False):
             return step._replace(kind="window")
         up = value_of(options, "ceil_mode", True) and options.get("round_mode", [0])[-1] not in (1, "FLOOR")
-        return step._replace(kind="window", windows=_windows(options, up))
+        return step._replace(kind="window", windows=_windows(step, options, up))
     if kind in ("concat", "slice"):
         options = value_of(layer, f"{kind}_param", Message())
         axis = value_of(options, "axis", value_of(options, f"{kind}_dim", 1))
@@ -199,12 +202,16 @@ def _layer(layer: Message, weights: Mapping[str, Sequence[Array]]) -> Step:
     return step._replace(kind="same") if kind in _KEEPING else step
 
 
-def _windows(options: Message, up: bool) -> tuple[Window, ...]:
-    """The windows along height and width of Caffe's options; empty if they are not two."""
+def _windows(step: Step, options: Message, up: bool) -> tuple[Window, ...]:
+    """The windows along height and width of Caffe's options; empty if they are not two, ModelError if they are none."""
     sides = [_sides(options, *names) for names in (("kernel_size", "kernel", 0), ("stride", "stride", 1),
                                                    ("pad", "pad", 0), ("dilation", "dilation", 1))]  # fmt: skip
-    if any(len(side) != 2 for side in sides) or min(*sides[0], *sides[1], *sides[3]) < 1:
+    if any(len(side) != 2 for side in sides):
         return ()
+    kernels, strides, pads, dilations = sides
+    if min(kernels + strides + dilations) < 1 or min(pads) < 0 or max(map(max, sides)) > LARGEST:
+        said = f"a kernel of {kernels}, a stride of {strides}, a padding of {pads} and a dilation of {dilations}"
+        raise ModelError(f"{step.name} has {said}: paddings are 0 or more, the others 1 or more, all at most {LARGEST}")
     return tuple(Window(length, stride, pad, pad, apart, up) for length, stride, pad, apart in zip(*sides, strict=True))
 
 
