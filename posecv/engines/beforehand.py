@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 from posecv.errors import ModelError
-from posecv.files import content
+from posecv.files import content, once
 from posecv.formats import onnx
 from posecv.formats.caffe import open_tops, read_pair
-from posecv.formats.onnx_graph import read_graph
-from posecv.formats.sizes import Size, follow, steps_of_graph, steps_of_pair
+from posecv.formats.onnx_graph import Axes, read_graph
+from posecv.formats.sizes import Size, Step, follow, steps_of_graph, steps_of_pair
 from posecv.formats.stages import first_stages
 from posecv.models import Model
 from posecv.skeletons import Skeleton
@@ -28,23 +29,27 @@ def output_sizes(model: Model, height: int, width: int) -> list[Size]:
         If its layers do not fit together, or a window is larger than what it is given; OpenCV 5 would crash.
     """
     try:
-        if model.is_onnx:
-            graph = read_graph(content(model.prototxt))
-            images = {name: _input(axes, height, width) for name, axes in graph.inputs.items()}
-            sizes, outputs = follow(steps_of_graph(graph), images), graph.outputs
-        else:
-            message, weights = read_pair(model.prototxt, model.caffemodel)
-            message = first_stages(message, model.stages)
-            images = {name: Size(3, height, width) for name, _ in onnx.inputs(message)}
-            sizes, outputs = follow(steps_of_pair(message, weights), images), list(open_tops(message))
+        inputs, outputs, steps = once(("steps", model.prototxt, model.caffemodel, model.stages), lambda: _read(model))
+        images = {name: _input(axes, height, width) for name, axes in inputs.items()}
+        sizes = follow(steps, images)
     except ModelError as error:
         prefix = "" if str(error).startswith(str(model.prototxt)) else f"{model.prototxt}: "
         raise ModelError(f"{prefix}{error}") from None
     return [sizes[name] for name in outputs if name in sizes and name not in images]
 
 
-def _input(axes: tuple[int | None, ...], height: int, width: int) -> Size:
-    """The size that the file fixes, otherwise that of an image."""
+def _read(model: Model) -> tuple[Mapping[str, Axes], Sequence[str], Sequence[Step]]:
+    """The axes of a network's inputs, the names of its outputs and its steps."""
+    if model.is_onnx:
+        graph = read_graph(content(model.prototxt))
+        return graph.inputs, graph.outputs, steps_of_graph(graph)
+    message, weights = read_pair(model.prototxt, model.caffemodel)
+    message = first_stages(message, model.stages)
+    return dict.fromkeys(dict(onnx.inputs(message)), ()), list(open_tops(message)), steps_of_pair(message, weights)
+
+
+def _input(axes: Axes, height: int, width: int) -> Size:
+    """The size that an ONNX file fixes, otherwise that of an image; a pair takes any."""
     _, channels, rows, columns = axes if len(axes) == 4 else (None,) * 4
     return Size(channels or 3, rows or height, columns or width)
 

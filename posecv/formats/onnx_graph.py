@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from posecv.errors import ModelError
 from posecv.formats.protobuf import BYTES, VARINT, read_fields, read_varint
 
-__all__ = ["Graph", "Node", "read_graph"]
+__all__ = ["Axes", "Graph", "Node", "read_graph"]
 
 FIELDS = 1 << 19  # maximum fields of a file, twice those of a caffemodel, since nodes have many
 NODES = 1 << 14  # maximum nodes; a pose network has hundreds
