@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from posecv.checks import known_arguments
+from posecv.checks import known_arguments, short
 from posecv.errors import UsageError
-from posecv.people import People
+from posecv.people import People, checked_people
 
 __all__ = ["ANGLES", "Angles", "continued", "joint_angles", "sides_of"]
 
@@ -86,7 +86,11 @@ def joint_angles(people: People, sides: Sequence[int] | NDArray[np.int_] | None 
     >>> joint_angles(People.empty(COCO)).degrees.shape
     (0, 16)
     """
-    chosen = sides_of(people) if sides is None else np.asarray(sides, np.int_)
+    checked_people(people)
+    try:
+        chosen = sides_of(people) if sides is None else np.asarray(sides, np.int_)
+    except (TypeError, ValueError, OverflowError):
+        raise UsageError(f"sides={short(sides)}: give one number for each person, 1, -1 or 0") from None
     if chosen.shape != (len(people),):
         raise UsageError(f"sides has the shape {chosen.shape}; ({len(people)},) is needed, one number for each person")
     points = _Points(people)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import os
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from posecv.errors import InputError, UsageError
 
-__all__ = ["LARGEST", "check_box", "check_number", "known_arguments", "outside", "unknown"]
+__all__ = ["LARGEST", "check_box", "check_number", "checked_path", "known_arguments", "outside", "short",
+           "unknown"]  # fmt: skip
 
 LARGEST = (1 << 31) - 1  # of numbers that programs and users give: OpenCV counts with 32 bits
 
@@ -66,7 +69,7 @@ def check_number(name: str, value: object, *, whole: bool = False) -> None:
     posecv.errors.UsageError: scale_number='2' is not a whole number
     """
     if isinstance(value, bool) or not isinstance(value, Integral if whole else Real) or value != value:
-        raise UsageError(f"{name}={_short(value)} is not a {'whole ' if whole else ''}number")
+        raise UsageError(f"{name}={short(value)} is not a {'whole ' if whole else ''}number")
     if isinstance(value, Integral) and not _is_usable(value):
         raise UsageError(f"{name} is beyond the numbers that posecv can use: at most {LARGEST}")
 
@@ -75,7 +78,7 @@ def check_box(box: object) -> None:
     """Raise UsageError if a box is not x, y, width, height."""
     sides = list(box) if isinstance(box, Iterable) else []
     if len(sides) != 4 or not all(isinstance(side, Real) and _is_usable(side) for side in sides):
-        raise UsageError(f"box={_short(box)}: give four numbers (x, y, width, height), in pixels of the frame")
+        raise UsageError(f"box={short(box)}: give four numbers (x, y, width, height), in pixels of the frame")
 
 
 def outside(box: tuple[float, float, float, float], width: int, height: int) -> InputError:
@@ -89,7 +92,22 @@ def _is_usable(number: Any) -> bool:
     return bool(abs(number) <= LARGEST)
 
 
-def _short(value: object) -> str:
+def checked_path(path: object) -> Path:
+    """The path of a file to write; UsageError if it is none.
+
+    >>> checked_path(5)
+    Traceback (most recent call last):
+    posecv.errors.UsageError: path=5: give the name of a file
+    """
+    if not isinstance(path, (str, os.PathLike)) or "\0" in str(path):
+        raise UsageError(f"path={short(path)}: give the name of a file")
+    return Path(path)
+
+
+def short(value: object) -> str:
     """The beginning of a value in one line."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python writes no whole numbers of more than 4,300 digits
+        return "a number of thousands of digits"
     return text if len(text) < 60 else f"{text[:57]}..."

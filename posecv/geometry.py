@@ -117,7 +117,11 @@ class NetSize:
         """Parse `-1x368`, `368x-1`, `656x368` or `368`; UsageError for anything else."""
         if isinstance(size, NetSize):
             return size
-        text = "x".join(map(str, size)) if isinstance(size, tuple) else str(size).strip().lower()
+        sides_given = size if isinstance(size, tuple) else (size,)
+        for side in sides_given:
+            if isinstance(side, int):
+                check_number("net_size", side, whole=True)
+        text = "x".join(str(side).strip().lower() for side in sides_given)
         match = re.fullmatch(r"(-1|\d+)(?:x(-1|\d+))?", text)
         said = f"net_size={text[:40]}"
         if match and max(map(len, filter(None, match.groups()))) > len(str(LONGEST)):

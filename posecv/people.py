@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posecv.arrays import Array
-from posecv.errors import InputError, ModelError
+from posecv.errors import InputError, ModelError, UsageError
 from posecv.skeletons import COCO_17, FACE, HAND, Skeleton, checked_skeleton
 
-__all__ = ["People"]
+__all__ = ["People", "checked_people"]
 
 OPENPOSE_VERSION = 1.3
 OPENPOSE_FIELDS = (
@@ -286,3 +286,10 @@ def _ids_of(persons: Sequence[Mapping[str, Any]]) -> NDArray[np.int64] | None:
             raise InputError(f"person_id is {given!r}; it should be a list with one whole number, [-1] for none")
         ids.append(int(number))
     return np.array(ids, np.int64) if any(number != -1 for number in ids) else None
+
+
+def checked_people(people: object) -> People:
+    """The people; UsageError if they are something else."""
+    if not isinstance(people, People):
+        raise UsageError(f"people is a {type(people).__name__}; give People, such as estimate_people returns")
+    return people

@@ -208,9 +208,11 @@ def test_alpha_zero_and_nobody_leave_the_frame_as_it_was() -> None:
     assert not changed(draw_people(plain(), People.empty(COCO))).any()
 
 
-@pytest.mark.parametrize("alpha", [-0.1, 1.1, float("nan")])
-def test_alpha_is_a_share(alpha: float) -> None:
-    with pytest.raises(UsageError, match="between 0"):
+@pytest.mark.parametrize(
+    ("alpha", "words"), [(-0.1, "between 0"), (1.1, "between 0"), (float("nan"), "^alpha=nan is not a number")]
+)
+def test_alpha_is_a_share(alpha: float, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
         draw_people(plain(), People.empty(COCO), alpha=alpha)
 
 

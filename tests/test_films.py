@@ -422,12 +422,13 @@ from posecv.result import Result
 from posecv.skeletons import COCO
 from posecv.terminal import silence_opencv
 silence_opencv()
-result = Result(People.empty(COCO), np.zeros((48, 64, 3), np.uint8), Path("a.avi"), 0, 0.0, 10.0)
-for name in sys.argv[1:]:
+result = Result(People.empty(COCO), np.zeros((48, 64, 3), np.uint8), Path(sys.argv[1]), 0, 0.0, 10.0)
+for name in sys.argv[2:]:
     with DrawnFilm(name) as output:
         output.write(result)
 """
-    words = [str(tmp_path / name) for name in ("a.mp4", "b.mp4")]
+    (tmp_path / "a.avi").write_bytes(b"strh" + bytes(4) + b"auds")  # the header of a stream of sound
+    words = [str(tmp_path / name) for name in ("a.avi", "a.mp4", "b.mp4")]
     env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run([sys.executable, "-c", code, *words], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

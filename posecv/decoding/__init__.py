@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from posecv.arrays import Array
-from posecv.checks import known_arguments
+from posecv.checks import check_number, known_arguments
 from posecv.decoding.grouping import group
 from posecv.decoding.limbs import connect
 from posecv.decoding.peaks import FINE, find_peaks, to_cells
@@ -66,6 +66,9 @@ def decode_people(
     if not checked_skeleton(skeleton).paf_channels:
         raise InputError(f"{skeleton.name} has no part affinity fields to tell people apart; use decode_person")
     maps = _checked(maps, skeleton.channels, skeleton)
+    check_number("stride", stride)
+    if stride <= 0:
+        raise UsageError(f"stride={stride}: give the network's pixels per cell, such as 8")
     limits = _limits(skeleton, thresholds)
     peaks = find_peaks(maps[: len(skeleton.keypoints)], limits.nms_threshold, _known(limits.refinement))
     members, scores = group(connect(maps, skeleton, peaks, limits, stride=stride), peaks, skeleton, limits)
@@ -105,6 +108,7 @@ def decode_person(
         If the array has another shape, or values that are not finite.
     """
     maps = _checked(maps, len(checked_skeleton(skeleton).keypoints), skeleton)
+    check_number("threshold", threshold)
     keypoints = strongest_peaks(maps[: len(skeleton.keypoints)], threshold, _known(refinement))[None]
     if not keypoints.any():
         return People.empty(skeleton)
@@ -130,6 +134,8 @@ def _known(refinement: str) -> str:
 def _checked(maps: ArrayLike, channels: int, skeleton: Skeleton) -> Array:
     """The maps as a (C, h, w) float32 array of at least `channels` channels."""
     try:
+        if np.iscomplexobj(maps):
+            raise InputError("maps hold complex numbers; give real ones")
         array = np.asarray(maps, np.float32)
     except (TypeError, ValueError):
         raise InputError(f"maps must be an array of numbers, not {type(maps).__name__} {str(maps)[:20]!r}") from None

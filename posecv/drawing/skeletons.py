@@ -4,7 +4,7 @@ Limbs are ellipses in the skeleton's colours, and keypoints are discs at their e
 of the person. A whole person is painted before it is blended into the frame: where two limbs cross, the later one
 covers the earlier one, and their colours do not mix. The colours and the drawn limbs follow OpenPose.
 
->>> from posecv.people import People
+>>> from posecv.people import People, checked_people
 >>> from posecv.skeletons import COCO
 >>> frame = np.full((48, 64, 3), 255, np.uint8)
 >>> draw_people(frame, People.empty(COCO)) is frame
@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posecv.arrays import Frame, checked_frame
-from posecv.checks import known_arguments
+from posecv.checks import check_number, known_arguments
 from posecv.drawing.room import Room
 from posecv.errors import InputError, UsageError
-from posecv.people import People
+from posecv.people import People, checked_people
 from posecv.skeletons import FACE, HAND, Skeleton
 
 __all__ = ["ALPHA", "DRAWN_ABOVE", "LABELS", "draw_labels", "draw_people", "draw_rate"]
@@ -98,6 +98,9 @@ def draw_people(
         If `alpha` is not between 0 and 1.
     """
     _check(frame)
+    checked_people(people)
+    check_number("threshold", threshold)
+    check_number("alpha", alpha)
     if not 0 <= alpha <= 1:
         raise UsageError(f"alpha is {alpha}; it must be between 0 (transparent) and 1 (opaque)")
     if not len(people):

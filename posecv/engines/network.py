@@ -16,7 +16,7 @@ import numpy as np
 
 from posecv import opencv
 from posecv.arrays import Array
-from posecv.checks import known_arguments
+from posecv.checks import known_arguments, short
 from posecv.engines import ENGINES, Engine
 from posecv.engines.beforehand import PROBE, check_maps, fields_first, output_sizes
 from posecv.engines.devices import DEVICES, choose_device
@@ -329,7 +329,7 @@ def _model(name: str | Path, caffemodel: str | Path | None) -> Model:
     """The model for a pair, an ONNX file or a name."""
     for given in (name, caffemodel):
         if (given is not None and not isinstance(given, (str, Path))) or name is None:
-            raise UsageError(f"model={given!r}: give a model's name or the path of a file")
+            raise UsageError(f"model={short(given)}: give a model's name or the path of a file")
     path = Path(name)
     for file in (path, Path(caffemodel or "")):
         if framework := FOREIGN.get(file.suffix.lower()):

@@ -20,7 +20,7 @@ from posecv.estimators.single_pass import (
 )
 from posecv.estimators.top_down import FIELDS, TopDown
 from posecv.geometry import Box
-from posecv.people import People
+from posecv.people import People, checked_people
 from posecv.result import Result
 from posecv.skeletons import Thresholds
 
@@ -257,10 +257,9 @@ def estimate_faces(
 
 def _bodies(people: object) -> People:
     """Return the people; an error if they are something else, or have no arms and heads."""
-    if not isinstance(people, People):
-        raise UsageError(f"people is a {type(people).__name__}; give People, such as estimate_people returns")
-    check_bodies(people.skeleton)
-    return people
+    known = checked_people(people)
+    check_bodies(known.skeleton)
+    return known
 
 
 def _refuse(unknown: dict[str, object], known: list[str]) -> None:

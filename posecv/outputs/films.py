@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from posecv.arrays import Frame
-from posecv.checks import known_arguments
+from posecv.checks import check_number, checked_path, known_arguments
 from posecv.drawing.style import Style
 from posecv.errors import OutputError, UsageError, reason
 from posecv.files import Owner, put_in_place
@@ -112,7 +112,8 @@ class DrawnFilm:
         self, path: str | Path, codec: str | None = None, style: Style | None = None, *, rate: float = RATE,
         only_whole: bool = False,
     ) -> None:  # fmt: skip
-        self.path, self.codec, self.style, self.rate = Path(path), codec, style or Style(), rate
+        self.path, self.codec, self.style, self.rate = checked_path(path), codec, style or Style(), rate
+        check_number("rate", rate)
         if self.path.suffix.lower() not in CODECS:
             raise UsageError(f"{path} is not the name of a video; give a file that ends in {', '.join(CODECS)}")
         self._only_whole = only_whole

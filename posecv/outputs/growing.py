@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from posecv.checks import known_arguments
+from posecv.checks import checked_path, known_arguments
 from posecv.errors import OutputError, UsageError, reason
 from posecv.files import Owner, put_in_place
 from posecv.outputs.coordinates import converted
@@ -109,7 +109,7 @@ class JsonLines:
 
     @known_arguments
     def __init__(self, path: str | Path, *, scale: str = "image", form: str = "openpose") -> None:
-        self._file, self._scale, self._form = _Growing(Path(path)), scale, form_of(form)
+        self._file, self._scale, self._form = _Growing(checked_path(path)), scale, form_of(form)
         self.wants_view = scale == "net"
 
     def write(self, result: Result) -> None:
@@ -157,7 +157,7 @@ class Csv:
         if form not in CSV_FORMS:
             raise UsageError(f"csv_form={form} is unknown; choose one of {', '.join(CSV_FORMS)}")
         self._excel = form == "excel"
-        self._file, self._scale = _Growing(Path(path), opening=codecs.BOM_UTF8 if self._excel else b""), scale
+        self._file, self._scale = _Growing(checked_path(path), opening=codecs.BOM_UTF8 if self._excel else b""), scale
         self.wants_view = scale == "net"
         self._first, self._tracked = True, False
 
@@ -212,7 +212,7 @@ class CocoResults:
 
     @known_arguments
     def __init__(self, path: str | Path, *, ids: Mapping[str, int] | None = None) -> None:
-        self._file = _Growing(Path(path), opening=b"[", closing=b"\n]\n")
+        self._file = _Growing(checked_path(path), opening=b"[", closing=b"\n]\n")
         self._first = True
         self._ids = ids
 

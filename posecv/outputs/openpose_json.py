@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from posecv.checks import known_arguments
+from posecv.checks import checked_path, known_arguments
 from posecv.outputs.coordinates import converted
 from posecv.outputs.files import Kind, frame_file, is_filled, write_whole
 from posecv.outputs.forms import form_of, formatted
@@ -51,7 +51,7 @@ class OpenPoseJson:
 
     @known_arguments
     def __init__(self, path: str | Path, scale: str = "image", *, form: str = "openpose") -> None:
-        self.path, self.scale, self.form = Path(path), scale, form_of(form)
+        self.path, self.scale, self.form = checked_path(path), scale, form_of(form)
         self.wants_view = scale == "net"
 
     def file(self, number: int | None) -> Path:

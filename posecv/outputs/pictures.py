@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 
 from posecv.arrays import Frame
-from posecv.checks import known_arguments
+from posecv.checks import checked_path, known_arguments
 from posecv.drawing.style import Style
 from posecv.errors import OutputError
 from posecv.outputs.files import Kind, frame_file, is_filled, write_whole
@@ -38,7 +38,7 @@ class DrawnPicture:
 
     @known_arguments
     def __init__(self, path: str | Path, style: Style | None = None) -> None:
-        self.path, self.style = Path(path), style or Style()
+        self.path, self.style = checked_path(path), style or Style()
 
     def write(self, result: Result) -> None:
         """Write the file; OutputError if that fails."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posecv.checks import known_arguments
+from posecv.checks import check_number, known_arguments, short
 from posecv.engines.network import Network, load_network
 from posecv.errors import UsageError
 from posecv.estimators import Estimator
@@ -100,6 +100,10 @@ def _words(inputs: object) -> list[str]:
     for each in words:
         if not isinstance(each, PLACES) or isinstance(each, bool):
             raise UsageError(f"inputs has a {type(each).__name__}; {GIVE}; for an array, call an estimator")
+        if isinstance(each, int):
+            check_number("inputs", each, whole=True)
+        elif "\0" in str(each):
+            raise UsageError(f"inputs has {short(each)}, which cannot be the name of a file")
     return [str(each) for each in words]
 
 

@@ -270,7 +270,7 @@ def check_file(path: Path) -> None:
     try:
         with path.open("rb"):
             pass
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # no file's name has a zero byte
         if glob.has_magic(str(path)):
             raise InputError(f"{path}: no file matches this pattern") from None
         raise InputError(f"{path}: no such file or folder") from None
