@@ -18,18 +18,18 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import accuracy, decode, forward, markdown, plots, shared
+from benchmarks import accuracy, decode, forward, plots, shared
 from benchmarks.program import one_line
 from posecv.engines.network import Network
 from posecv.errors import ModelError
-from posecv.evaluation import coco
+from posecv.evaluation import coco, markdown
 from posecv.geometry import NetSize
 from posecv.models import manifest
 
 YARDSTICK = "light-coco"
 HEIGHTS = (160, 176, 192, 224, 256, 320, 368, 448)
 FRAME = 640, 480
-FIGURES = ("AP", "AP50", "medium", "large")
+FIGURES = ("AP", "AP50", "APM", "APL")
 
 Curve = dict[str, list[dict[str, Any]]]  # of each network a row a height
 

@@ -17,11 +17,13 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import markdown, shared
+from benchmarks import shared
 from benchmarks.program import one_line
 from benchmarks.shared import Crop
 from posecv.engines.network import Network
 from posecv.estimators.single_pass import OneHand
+from posecv.evaluation import markdown
+from posecv.evaluation.single import nme
 
 LABELLED = 68
 OUTER_CORNERS = 36, 45
@@ -64,9 +66,7 @@ def _places(points: Floats) -> Floats:
 
 def errors(found: Floats, labels: Floats) -> Floats:
     """(68,) distances divided by that between the outer corners of the eyes; infinite where nothing was found."""
-    one, other = OUTER_CORNERS
-    away = np.linalg.norm(found - labels, axis=1) / np.linalg.norm(labels[one] - labels[other])
-    return np.where(np.isnan(labels[:, 0]), np.nan, np.where(np.isnan(away), np.inf, away))
+    return nme(found, labels, OUTER_CORNERS)
 
 
 def average_face(faces: list[Crop]) -> Floats:

@@ -21,12 +21,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import ROOT, decode, markdown, shared
+from benchmarks import ROOT, decode, shared
 from benchmarks.program import one_line
 from posecv.engines.network import Network
 from posecv.errors import UsageError
 from posecv.estimators import Setting
 from posecv.estimators.single_pass import Everybody
+from posecv.evaluation import markdown
 from posecv.outputs import Output
 from posecv.outputs.films import DrawnFilm, check_codec
 from posecv.outputs.openpose_json import OpenPoseJson

@@ -20,11 +20,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import ROOT, decode, markdown, shared
+from benchmarks import ROOT, decode, shared
 from benchmarks.program import one_line
 from posecv.engines import ENGINES
 from posecv.engines.network import Network, load_network
 from posecv.errors import ModelError
+from posecv.evaluation import markdown
 from posecv.formats.caffe import layers_of, read_prototxt, write_caffemodel
 from posecv.formats.stages import count_stages
 from posecv.models import manifest

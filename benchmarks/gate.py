@@ -19,11 +19,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import markdown, shared
+from benchmarks import shared
 from benchmarks.program import one_line
 from posecv.arrays import Frame
 from posecv.engines.network import Network
 from posecv.estimators.single_pass import OneHand
+from posecv.evaluation import markdown
 from posecv.skeletons import COCO_17
 
 GATES = np.arange(0.2, 0.61, 0.05)

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import markdown, shared
+from benchmarks import shared
 from benchmarks.program import one_line
 from posecv.estimators.single_pass import Everybody
-from posecv.evaluation import coco
+from posecv.evaluation import coco, markdown
 from posecv.oks import distances, partners, similarities
 from posecv.people import People
 from posecv.skeletons import COCO_17

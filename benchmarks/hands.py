@@ -21,11 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import posecv
-from benchmarks import markdown, shared
+from benchmarks import shared
 from benchmarks.program import one_line
 from benchmarks.shared import Crop
 from posecv.arrays import Frame
 from posecv.engines.network import Network
+from posecv.evaluation import markdown
+from posecv.evaluation.single import pck
+from posecv.evaluation.single import size_of as size
 from posecv.skeletons import HAND
 from training.mediapipe_hands import MediaPipeHands
 
@@ -40,15 +43,10 @@ MISSED = np.full((len(HAND.keypoints), 2), np.nan)
 Floats = NDArray[np.float64]
 
 
-def size(labels: Floats) -> float:
-    """The longer side, in pixels, of the box around the labels; (21, 3), 0 in the third column means not labelled."""
-    return float(np.ptp(labels[labels[:, 2] > 0, :2], axis=0).max())
-
-
 def right(found: Floats, labels: Floats) -> Floats:
     """Whether each of (21, 2) keypoints lies near its label: 1 or 0, NaN where (21, 3) has no label."""
-    away = np.linalg.norm(found - labels[:, :2], axis=1)
-    return np.where(labels[:, 2] > 0, away <= BOX_SHARE * size(labels), np.nan)
+    away = np.where(labels[:, 2] > 0, np.nan_to_num(np.linalg.norm(found - labels[:, :2], axis=1), nan=np.inf), np.nan)
+    return pck(away, size(labels), BOX_SHARE)
 
 
 def gloved(frame: Frame, labels: Floats, color: tuple[int, int, int]) -> Frame:

@@ -21,12 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import posecv
-from benchmarks import ROOT, decode, markdown, shared
+from benchmarks import ROOT, decode, shared
 from benchmarks.painted import paint_maps, random_people
 from benchmarks.program import one_line
 from posecv.drawing.style import Style
 from posecv.engines import ENGINES
 from posecv.engines.network import Network
+from posecv.evaluation import markdown
 from posecv.geometry import STRIDE, Fit, NetSize
 from posecv.memory import keep_buffers
 from posecv.result import Result

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import markdown
+from posecv.evaluation import markdown
 from posecv.files import write_whole
 
 Row = dict[str, str]

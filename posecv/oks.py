@@ -20,10 +20,10 @@ __all__ = ["SIGMAS", "distances", "likeness", "partners", "sigmas_of", "similari
 Floats = NDArray[np.floating]
 
 # Standard deviation of people's labels of the same keypoint, relative to the square root of the person's area. COCO has
-# no neck: it gets the sigma of a shoulder.
+# no neck and no top of the head: they get the sigma of a shoulder, as in CrowdPose's own evaluation.
 _SIGMA = {
     "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062, "hip": 0.107,
-    "knee": 0.087, "ankle": 0.089, "neck": 0.079,
+    "knee": 0.087, "ankle": 0.089, "neck": 0.079, "head": 0.079,
 }  # fmt: skip
 COMMON = 3  # minimum number of common keypoints to compare two people
 PERSON_SHARE = 0.7  # of the box round a person's keypoints that the person covers

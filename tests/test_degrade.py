@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from posecv.degrade import EFFECTS, degrade
+from posecv.app.main import main
+from posecv.degrade import EFFECTS, KERAS_EFFECTS, degrade, degrade_as_keras
 from posecv.errors import InputError, UsageError
 
 Frame = NDArray[np.uint8]
@@ -189,3 +193,80 @@ def test_what_is_no_picture_is_refused(frame: Any, found: str) -> None:
 def test_what_is_no_seed_is_refused(rng: Any) -> None:
     with pytest.raises(UsageError, match=f"rng is {rng!r}; it must be a non-negative integer"):
         degrade(random_frame(4, 4, 3), "noise", rng=rng)
+
+
+# ------------------------------------------------------------------------------ as keras-openpose-reproduce has them
+
+
+def test_the_old_darkness_is_half_of_each_level_rounded_down() -> None:
+    levels = np.arange(256, dtype=np.uint8)[None]
+    np.testing.assert_array_equal(degrade_as_keras(levels, "dark"), levels // 2)
+
+
+def test_the_old_blur_spreads_a_dot_over_30_pixels_one_row_lower() -> None:
+    """Its kernel has 30 columns and the line in row 14, but the anchor in column and row 15."""
+    frame = np.zeros((40, 80), np.uint8)
+    frame[20, 40] = 240
+    expected = np.zeros_like(frame)
+    expected[21, 40 - 14 : 40 + 16] = 240 // 30
+    np.testing.assert_array_equal(degrade_as_keras(frame, "motion_blur"), expected)
+
+
+def test_the_old_low_resolution_is_a_smaller_image() -> None:
+    assert degrade_as_keras(random_frame(33, 51, 3), "low_resolution").shape == (16, 25, 3)
+
+
+@pytest.mark.parametrize("effect", KERAS_EFFECTS)
+def test_the_old_effects_keep_the_frame_and_know_their_range(effect: str) -> None:
+    frame = random_frame(40, 40, 3)
+    before = frame.copy()
+    assert degrade_as_keras(frame, effect).ndim == 3
+    np.testing.assert_array_equal(frame, before)
+    with pytest.raises(UsageError, match="out of range"):
+        degrade_as_keras(frame, effect, strength=-1)
+
+
+# ------------------------------------------------------------------------------------------------------ the command
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two images and their annotations."""
+    place = tmp_path / "val"
+    place.mkdir()
+    for number in (3, 4):
+        cv2.imwrite(str(place / f"{number}.png"), random_frame(20, 40, 3))
+    truth = {
+        "images": [{"id": number, "file_name": f"{number}.png", "width": 40, "height": 20} for number in (3, 4)],
+        "annotations": [{"id": 1, "image_id": 3, "keypoints": [10, 6, 2], "bbox": [4, 2, 8, 8], "area": 40}],
+    }
+    (tmp_path / "keypoints.json").write_text(json.dumps(truth))
+    return place
+
+
+def test_a_folder_of_half_the_size_has_annotations_of_half_the_size(folder: Path, tmp_path: Path) -> None:
+    out, file = tmp_path / "half", tmp_path / "keypoints.json"
+    words = ["--effect", "low_resolution", "--form", "keras", "--annotations", str(file)]
+    assert main(["degrade", str(folder), str(out), *words]) == 0
+    original = cv2.imread(str(folder / "3.png"))
+    np.testing.assert_array_equal(cv2.imread(str(out / "3.png")), cv2.resize(original, (20, 10)))
+    truth = json.loads((out / "keypoints.json").read_text())
+    assert truth["images"][0] == {"id": 3, "file_name": "3.png", "width": 20, "height": 10}
+    (person,) = truth["annotations"]
+    assert (person["keypoints"], person["bbox"], person["area"]) == ([5, 3, 2], [2, 1, 4, 4], 10)
+
+
+def test_a_damaged_image_is_told_and_the_others_are_degraded(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "5.png").write_bytes(b"no image")
+    assert main(["degrade", str(folder), str(tmp_path / "out"), "--effect", "dark"]) == 1
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["3.png", "4.png"]
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_folder_of_the_images_is_not_overwritten(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (folder / "3.png").read_bytes()
+    assert main(["degrade", str(folder), str(folder), "--effect", "dark"]) == 2
+    assert (folder / "3.png").read_bytes() == before
+    assert "give another" in capsys.readouterr().err

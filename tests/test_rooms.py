@@ -20,7 +20,7 @@ ROOMS = (
     "models", "formats", "engines", "decoding",
     "estimators", "steps",
     "sources", "drawing", "outputs",
-    "run", "batch", "live", "evaluation", "degrade",
+    "run", "batch", "live", "degrade", "domain", "evaluation",
     "posecv", "app", "convert", "__main__", "_pyinstaller",
 )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-__all__ = ["table"]
+__all__ = ["table", "text"]
 
 DASH = "–"
 
@@ -20,11 +20,12 @@ def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     | 368 | – |
     """
     heads = list(header)
-    lines = [heads, ["---"] * len(heads), *([_text(value) for value in row] for row in rows)]
+    lines = [heads, ["---"] * len(heads), *([text(value) for value in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
+    """A value as in a table."""
     if isinstance(value, float):
         return DASH if math.isnan(value) else f"{value:.3f}"
     return str(value) or DASH
