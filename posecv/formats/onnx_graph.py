@@ -13,8 +13,9 @@ from posecv.formats.protobuf import BYTES, VARINT, read_fields, read_varint
 
 __all__ = ["Axes", "Graph", "Node", "read_graph"]
 
-FIELDS = 1 << 19  # maximum fields of a file, twice those of a caffemodel, since nodes have many
-NODES = 1 << 14  # maximum nodes; a pose network has hundreds
+FIELDS = 1 << 18  # maximum fields of a file
+NODES = 1 << 13  # maximum nodes; a pose network has hundreds
+NUMBERS = 1 << 10  # of an attribute, or axes of a constant, that are read
 Axes = tuple[int | None, ...]
 
 
@@ -147,7 +148,7 @@ def _integers(wire: int, value: memoryview | int) -> list[int]:
         return [_signed(value)]
     numbers: list[int] = []
     at = 0
-    while wire == BYTES and at < len(value) and len(numbers) < FIELDS:
+    while wire == BYTES and at < len(value) and len(numbers) < NUMBERS:
         number, at = read_varint(value, at)
         numbers.append(_signed(number))
     return numbers
