@@ -16,7 +16,7 @@ PACKAGE = REPOSITORY / "posecv"
 ROOMS = (
     "errors", "checks", "arrays", "skeletons",
     "terminal", "memory", "files", "opencv",
-    "geometry", "oks", "people", "result", "angles",
+    "geometry", "oks", "people", "result", "angles", "signals",
     "models", "formats", "engines", "decoding",
     "estimators", "steps",
     "sources", "drawing", "outputs",
