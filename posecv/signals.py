@@ -220,7 +220,7 @@ class OneEuro:
 
     Notes
     -----
-    It keeps state: give it the values of one signal in order. The `speed_unit` of a call is what speeds are measured in,
+    It keeps state: give it the values of one signal in order. `speed_unit` of a call is what speeds are measured in,
     such as the size of a person, so that the answer does not depend on the resolution. NaN begins anew.
     """
 

@@ -28,6 +28,7 @@ from posecv.outputs.kinds import KINDS, OutputSettings
 from posecv.sources.selection import Selection
 from posecv.steps import MakeStep
 from posecv.steps.ids import MakeIds
+from posecv.steps.smooth import MakeSmooth
 
 __all__ = ["LiveConfig", "RunConfig", "hand_config", "live_config", "many_config", "person_config"]
 
@@ -187,11 +188,18 @@ def _run(options: Namespace, estimator: Build) -> RunConfig:
 def _steps(options: Namespace) -> tuple[MakeStep, ...]:
     """The steps over time; UsageError for an option that has no effect."""
     memory = getattr(options, "track_memory", None)
-    if not getattr(options, "track", False):
+    smooth = {"still": "smooth_still", "follow": "smooth_follow"}
+    values = {name: getattr(options, option, None) for name, option in smooth.items()}
+    given: dict[str, float] = {name: value for name, value in values.items() if value is not None}
+    if given and not options.smooth:
+        name, value = next(iter(given.items()))
+        raise UsageError(f"{smooth[name]}={value:g} is for smooth motion; add --smooth")
+    smoothing: tuple[MakeStep, ...] = (MakeSmooth(**given),) if getattr(options, "smooth", False) else ()
+    if not smoothing and not getattr(options, "track", False):
         if memory is not None:
             raise UsageError(f"track_memory={memory:g} is for people with ids; add --track")
         return ()
-    return (MakeIds() if memory is None else MakeIds(memory),)
+    return (MakeIds() if memory is None else MakeIds(memory), *smoothing)
 
 
 def _outputs(options: Namespace) -> OutputSettings:

@@ -107,6 +107,7 @@ def multi_parser(prog: str | None = None) -> Parser:
     people = _add_persons(parser)
     people.add_argument("--maximize-positives", action="store_true", help="more detections, more false positives")
     _add_track(parser)
+    _add_smooth(parser)
     _add_region(parser)
     _add_parts(parser)
     _add_detector(parser)
@@ -197,6 +198,7 @@ def camera_parser(prog: str | None = None) -> Parser:
     people.add_argument("--single", action="store_true", help="one person, which is faster")
     _add_persons(parser)
     _add_track(parser)
+    _add_smooth(parser)
     _add_parts(parser)
     _add_detector(parser)
     no_show = "no window: print the frame rate each second"
@@ -377,12 +379,22 @@ def _add_persons(parser: Parser) -> argparse._ArgumentGroup:
 
 def _add_track(parser: Parser) -> None:
     """The options for who is who over the frames of a video."""
-    group = parser.add_argument_group("people over time")
+    group = parser.group("people over time")
     group.add_argument(
         "--track", action="store_true", help="give people ids that stay the same: person_id in --json, id in --csv"
     )
     group.add_argument(
         "--track-memory", type=_seconds, metavar="SECONDS", help="how long somebody may be hidden (default: 2)"
+    )
+
+
+def _add_smooth(parser: Parser) -> None:
+    """The options for smooth motion."""
+    group = parser.group("people over time")
+    group.add_argument("--smooth", action="store_true", help="less jitter, for people with ids (implies --track)")
+    group.add_argument("--smooth-still", type=_number, metavar="HZ", help="for who is still: lower is smoother (0.5)")
+    group.add_argument(
+        "--smooth-follow", type=_number, metavar="F", help="more Hz for each size of the person a second (6)"
     )
 
 

@@ -23,6 +23,7 @@ from posecv.sources.find import find_sources
 from posecv.sources.selection import Selection
 from posecv.steps import MakeStep
 from posecv.steps.ids import MakeIds
+from posecv.steps.smooth import MakeSmooth
 
 __all__ = ["stream"]
 
@@ -40,6 +41,7 @@ def stream(
     last: int | None = None,
     step: int = 1,
     track: bool = False,
+    smooth: bool = False,
     steps: Sequence[MakeStep] = (),
     keep_maps: bool = False,
     progress: bool = False,
@@ -57,6 +59,8 @@ def stream(
         Which frames of videos to use, counted from 0.
     track : bool
         Whether people have `ids` that stay the same over the frames of a source (`posecv.steps.ids`).
+    smooth : bool
+        Whether keypoints jitter less (`posecv.steps.smooth`); people have ids then too.
     steps : sequence of callable
         Create the steps that process each result; each source gets new ones.
     keep_maps : bool
@@ -87,7 +91,8 @@ def stream(
         raise UsageError(f"inputs is empty; {GIVE}")
     selection = Selection(first, last, step)
     sources = find_sources(words, selection)
-    steps = (MakeIds(), *steps) if track else steps
+    smoothing: tuple[MakeStep, ...] = (MakeSmooth(),) if smooth else ()
+    steps = (MakeIds(), *smoothing, *steps) if track or smooth else steps
     return _results(sources, _estimator(network), steps, keep_maps, progress)
 
 
