@@ -39,9 +39,9 @@ __all__ = ["main"]
 RUN, ERRORS = "run.json", "errors.parquet"
 # Options of run_multi_pose.py that have no part in rows.
 NOT_HERE = (
-    "images", "csv", "json", "coco_json", "heatmaps", "coco_annotations", "keypoint_scale", "json_form", "json_layout",
-    "csv_form", "codec", "rate", "show_fps", "resume", "camera_size", "camera_fps", "alpha", "render", "colors",
-    "labels", "verbose",
+    "images", "csv", "json", "angles", "coco_json", "heatmaps", "coco_annotations", "keypoint_scale", "json_form",
+    "json_layout", "csv_form", "codec", "rate", "show_fps", "resume", "camera_size", "camera_fps", "alpha", "render",
+    "colors", "labels", "verbose",
 )  # fmt: skip
 EVERY = 2.0, 30.0  # seconds between two lines of progress: in a terminal, elsewhere
 

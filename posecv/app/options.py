@@ -254,6 +254,7 @@ def _add_outputs(parser: Parser) -> argparse._ArgumentGroup:
         help="OpenPose JSON: a folder for NAME_keypoints.json, a .json file, or a .jsonl file with one line per frame",
     )
     parser.add_argument("--csv", metavar="FILE", help="a table with one row per person and frame")
+    parser.add_argument("--angles", metavar="FILE", help="a table of joint angles, one row per person and frame")
     parser.add_argument("--coco-json", metavar="FILE", help="COCO's results, 17 keypoints, for evaluation")
     forms = parser.group("forms of the results")
     forms.add_argument(

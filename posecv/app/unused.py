@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["Store", "unused"]
 
-RECORDS = "json", "csv", "coco_json", "heatmaps"
+RECORDS = "json", "csv", "angles", "coco_json", "heatmaps"
 DRAWN = "output", "images"
 # What an option needs one of.
 NEEDS = {

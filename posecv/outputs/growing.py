@@ -26,8 +26,8 @@ from posecv.outputs.forms import form_of, formatted
 from posecv.result import Result
 
 __all__ = [
-    "COCO_KIND", "CSV_FORMS", "CSV_KIND", "JSONL_KIND", "CocoResults", "Csv", "JsonLines", "check_ids", "id_of",
-    "image_ids", "part_of",
+    "COCO_KIND", "CSV_FORMS", "CSV_KIND", "DIGITS", "JSONL_KIND", "CocoResults", "Csv", "Growing", "JsonLines",
+    "check_ids", "harmless", "id_of", "image_ids", "part_of",
 ]  # fmt: skip
 
 JSONL_KIND = Kind("json", ending="_keypoints.jsonl", suffixes=frozenset({".jsonl"}))
@@ -49,7 +49,7 @@ def part_of(path: Path) -> Path:
     return path.with_name(f"{path.stem}.part{path.suffix}")
 
 
-class _Growing:
+class Growing:
     """A file that grows at its end, before its closing bytes, which are written again each time."""
 
     def __init__(self, path: Path, *, opening: bytes = b"", closing: bytes = b"") -> None:
@@ -109,7 +109,7 @@ class JsonLines:
 
     @known_arguments
     def __init__(self, path: str | Path, *, scale: str = "image", form: str = "openpose") -> None:
-        self._file, self._scale, self._form = _Growing(checked_path(path)), scale, form_of(form)
+        self._file, self._scale, self._form = Growing(checked_path(path)), scale, form_of(form)
         self.wants_view = scale == "net"
 
     def write(self, result: Result) -> None:
@@ -157,7 +157,7 @@ class Csv:
         if form not in CSV_FORMS:
             raise UsageError(f"csv_form={form} is unknown; choose one of {', '.join(CSV_FORMS)}")
         self._excel = form == "excel"
-        self._file, self._scale = _Growing(checked_path(path), opening=codecs.BOM_UTF8 if self._excel else b""), scale
+        self._file, self._scale = Growing(checked_path(path), opening=codecs.BOM_UTF8 if self._excel else b""), scale
         self.wants_view = scale == "net"
         self._first, self._tracked = True, False
 
@@ -172,7 +172,7 @@ class Csv:
         for index, (keypoints, score) in enumerate(zip(people.keypoints, people.scores, strict=True)):
             values = [f"{value:.{DIGITS}g}" for value in (score, *keypoints.ravel())]
             own = [-1 if people.ids is None else int(people.ids[index])] * self._tracked
-            place = _harmless(result.source), result.number or 0, round(result.time, DIGITS)
+            place = harmless(result.source), result.number or 0, round(result.time, DIGITS)
             rows.append([*place, index, *own, *values])
         text = io.StringIO()
         if self._excel:
@@ -212,7 +212,7 @@ class CocoResults:
 
     @known_arguments
     def __init__(self, path: str | Path, *, ids: Mapping[str, int] | None = None) -> None:
-        self._file = _Growing(checked_path(path), opening=b"[", closing=b"\n]\n")
+        self._file = Growing(checked_path(path), opening=b"[", closing=b"\n]\n")
         self._first = True
         self._ids = ids
 
@@ -301,10 +301,10 @@ def check_ids(sources: Iterable[tuple[Path, bool]], ids: Mapping[str, int] | Non
         raise UsageError(f"{said}; give it a run of its own")
 
 
-def _harmless(source: Path) -> str:
+def harmless(source: Path) -> str:
     """A path that no spreadsheet takes for a formula, and that names the same file.
 
-    >>> _harmless(Path("=1+1.png"))
+    >>> harmless(Path("=1+1.png"))
     './=1+1.png'
     """
     text = str(source)

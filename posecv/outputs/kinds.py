@@ -9,7 +9,7 @@ from pathlib import Path
 
 from posecv.drawing.style import Style
 from posecv.errors import UsageError
-from posecv.outputs import Output, films, growing, openpose_json, pictures
+from posecv.outputs import Output, angles, films, growing, openpose_json, pictures
 from posecv.outputs.coordinates import Unturned
 from posecv.outputs.files import FILE_SUFFIXES, Kind, plan_files, result_names
 from posecv.outputs.heatmaps import Heatmaps
@@ -160,6 +160,11 @@ def _table(where: str, sources: Sequence[Source], settings: OutputSettings) -> l
     return _shared(sources, settings.recorded(table), file)
 
 
+def _angles(where: str, sources: Sequence[Source], settings: OutputSettings) -> list[list[Planned]]:
+    file = one_file(where, angles.KIND)
+    return _shared(sources, angles.AnglesCsv(file), file)
+
+
 def _coco(where: str, sources: Sequence[Source], settings: OutputSettings) -> list[list[Planned]]:
     file = one_file(where, growing.COCO_KIND)
     ids = growing.image_ids(settings.annotations) if settings.annotations else None
@@ -190,6 +195,7 @@ KINDS = (
     OutputKind("images", _frames),
     OutputKind("json", _records, growing.JSONL_KIND),
     OutputKind("csv", _table, growing.CSV_KIND),
+    OutputKind("angles", _angles, angles.KIND),
     OutputKind("coco_json", _coco, growing.COCO_KIND),
     OutputKind("heatmaps", _heatmaps),
 )
