@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from posecv.app import batch, convert, degrade, domain, evaluate, listing, planning, scripts
+from posecv.app import batch, convert, degrade, domain, evaluate, listing, planning, scripts, smooth
 from posecv.terminal import ends_unread, say
 
 __all__ = ["main"]
@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "live": (scripts.webcam_pose, "the people in front of a camera, in a window or on a web page (webcam_pose.py)"),
     "batch": (batch.main, "many images and videos, on all cores or a cluster, to Parquet tables"),
     "plan": (planning.main, "what a large batch would take: hours, storage, price"),
+    "smooth": (smooth.main, "a recording of people with less jitter, without delay"),
     "evaluate": (evaluate.main, "the accuracy of models on labelled images"),
     "degrade": (degrade.main, "a folder of images made dark, blurred, coarse or noisy, to test with"),
     "domain": (domain.main, "whether images are normal, dark, blurred, coarse or noisy"),
