@@ -415,6 +415,19 @@ def test_results_beside_their_sources_are_not_sources(tmp_path: Path) -> None:
     assert find_files([str(named)]) == [named]
 
 
+def test_results_that_a_shell_names_with_their_sources_are_left_out_with_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["a.png", "a_pose.png", "b.png", "b_pose.png", "yoga_pose.png"]
+    paths = [file(tmp_path, name, encoded(".png", quadrants())) for name in names]
+    found = find_sources([str(path) for path in paths], Selection())
+    assert [source.path.name for source in found] == ["a.png", "b.png", "yoga_pose.png"]
+    assert "a_pose.png, " in capsys.readouterr().err
+    alone = find_sources([str(paths[1])], Selection())
+    assert [source.path.name for source in alone] == ["a_pose.png"]
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("suffix", [".png", ".webp"])
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
 def test_what_transparency_hides_is_white(tmp_path: Path, suffix: str, depth: type) -> None:

@@ -11,9 +11,10 @@ from posecv.sources import Source
 from posecv.sources.addresses import finite, local_path
 from posecv.sources.animations import Page, is_animated, pages
 from posecv.sources.films import Film
-from posecv.sources.pictures import Picture, find_files, is_film
+from posecv.sources.pictures import Picture, find_files, is_film, made_of
 from posecv.sources.selection import Selection
 from posecv.sources.streams import Camera, live_source, pipe
+from posecv.terminal import say
 
 __all__ = ["find_sources", "of_file"]
 
@@ -30,7 +31,7 @@ def find_sources(
     Several images are a sequence, like the frames of a video: the selection applies to them, in order.
     """
     sources: dict[str, Source] = {}
-    for word in inputs:
+    for word in _without_results(list(inputs)):
         word = local_path(word) or word
         live = finite(word, selection) or live_source(word, selection)
         if isinstance(live, Camera):
@@ -42,6 +43,16 @@ def find_sources(
             for file in of_file(path, selection):
                 sources.setdefault(str(file.path.absolute()), file)
     return _selected(list(sources.values()), selection)
+
+
+def _without_results(words: list[str]) -> list[str]:
+    """The words without files that posecv made of others among them, as a shell finds for `*.png` after a first run."""
+    files = {word: Path(word) for word in words if not word.startswith("-")}
+    named = {(path.parent, name) for path in files.values() for name in (path.stem, path.name)}
+    made = {word for word, path in files.items() if any((path.parent, name) in named for name in made_of(path))}
+    if made:
+        say(f"left out, as results of other inputs: {', '.join(sorted(made)[:3])}{' ...' if len(made) > 3 else ''}")
+    return [word for word in words if word not in made]
 
 
 def _selected(sources: list[Source], selection: Selection) -> list[Source]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FILM_SUFFIXES", "LIVE_SUFFIXES", "PICTURE_SUFFIXES", "Picture", "check_file", "decode_picture", "find_files",
-    "is_film", "jpegs", "natural_order", "read_picture",
+    "is_film", "jpegs", "made_of", "natural_order", "read_picture",
 ]  # fmt: skip
 
 # Suffixes of images in a folder; a file that is given by its own name may have any suffix.
@@ -109,17 +109,17 @@ def _without_results(paths: Iterable[Path]) -> list[Path]:
     """The files without those that posecv made of others in their folders: `team_pose.png` beside `team.jpg`."""
     paths = list(paths)
     names: set[tuple[Path, str]] = set()
-    for folder in {path.parent for path in paths if _made_of(path)}:
+    for folder in {path.parent for path in paths if made_of(path)}:
         with contextlib.suppress(OSError):
             for file in filter(_looks_like_one, folder.iterdir()):
                 names |= {(folder, file.stem), (folder, file.name)}
-    return [path for path in paths if not any((path.parent, name) in names for name in _made_of(path))]
+    return [path for path in paths if not any((path.parent, name) in names for name in made_of(path))]
 
 
-def _made_of(path: Path) -> list[str]:
+def made_of(path: Path) -> list[str]:
     """The names, with or without suffix, of what a file may be a result of.
 
-    >>> _made_of(Path("clip_000000000042_pose.png")), _made_of(Path("team_heatmaps_nose.png")), _made_of(Path("a.png"))
+    >>> made_of(Path("clip_000000000042_pose.png")), made_of(Path("team_heatmaps_nose.png")), made_of(Path("a.png"))
     (['clip_000000000042', 'clip'], ['team'], [])
     """
     match = _RESULT.fullmatch(path.stem)
