@@ -99,9 +99,9 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _stored(path: Path, truth: Truth) -> Detections:
-    from posecv.evaluation.results import Detections, read_results
+    from posecv.evaluation.results import Detections, read_coco_results
 
-    rows, notes = read_results(path, truth)
+    rows, notes = read_coco_results(path, truth)
     for note in notes:
         say(note)
     return Detections(path.stem, rows)

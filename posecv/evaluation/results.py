@@ -21,7 +21,7 @@ from posecv.evaluation.coco import PERSON, Truth, keypoints_of, named_keypoints,
 from posecv.files import write_whole
 from posecv.people import People
 
-__all__ = ["Detections", "Line", "Store", "people_lines", "read_results"]
+__all__ = ["Detections", "Line", "Store", "people_lines", "read_coco_results"]
 
 Record = dict[str, Any]
 DIGITS = 6
@@ -177,7 +177,7 @@ class Store:
         return Detections(name, people, scales, {line.image: line.seconds for line in lines}, net_height)
 
 
-def read_results(path: Path, truth: Truth) -> tuple[list[Record], list[str]]:
+def read_coco_results(path: Path, truth: Truth) -> tuple[list[Record], list[str]]:
     """COCO's results from a file, and a line about each kind of what is left out.
 
     Left out are results of images that the annotations do not have, of another category, and with numbers that are not
